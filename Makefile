@@ -1,0 +1,39 @@
+# make demo | test | lint | ask | clean. A machine needs git, make and Python 3.11 or 3.12; all else goes into .venv.
+SHELL := /bin/bash
+VENV := .venv/bin
+# The first Python that is 3.11 or 3.12; `make PYTHON=/path/to/python3.12 demo` chooses another.
+PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && echo $$p && break; done)
+EXTRAS := space,dev
+STEP := $(VENV)/python -m training
+export PYTHONWARNINGS := ignore::FutureWarning
+export TOKENIZERS_PARALLELISM := false
+export HF_HUB_DISABLE_PROGRESS_BARS := 1
+
+.PHONY: demo test lint ask clean
+
+demo: .venv/installed  ## prepare, tiny base, train, score, bundle on the embedded sample
+	@$(STEP).prepare demo
+	@$(STEP).tiny_base demo
+	@$(STEP).train demo
+	@$(STEP).score demo
+	@$(STEP).bundle demo
+
+test: .venv/installed  ## the whole test suite, without the network
+	@HF_HUB_OFFLINE=1 $(VENV)/python -m pytest
+
+lint: .venv/installed
+	@$(VENV)/ruff check . && $(VENV)/ruff format --check .
+
+ask: demo  ## chat in the terminal with the demo adapter
+	@$(VENV)/python scripts/ask.py outputs/demo/runs/demo/bundle
+
+clean:
+	rm -rf .venv outputs
+
+.venv/installed: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or 3.12 found; install one, or: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Installing the pinned stack into .venv (a few minutes, once)"
+	@$(PYTHON) -m venv .venv
+	@$(VENV)/pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS)]"
+	@touch $@

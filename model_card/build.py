@@ -1,0 +1,124 @@
+"""Render the model card from the JSON files of a bundle; every number in it was written by a run."""
+
+import html
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, StrictUndefined
+
+from space.contract import Contract, load_contract
+from training.release.licence import LLAMA, LLAMA_NOTICE
+from training.scoring.table import KINDS, VIEWS, markdown_rates, markdown_table, verdict
+
+if TYPE_CHECKING:
+    from training.configs import TrainConfig
+
+TEMPLATE = Path(__file__).with_name("template.md")
+LLAMA_TITLE = "Llama-3.2-1B-MedQuAD-LoRA"  # Meta's licence: a published fine-tune's name begins with "Llama"
+
+
+def card_text(bundle: Path, repo: str, config: "TrainConfig", revision: str | None = None) -> str:
+    """The card of a bundle, whose other files are all there already.
+
+    repo: what the snippet loads, a Hub id or a folder. revision: the tag it pins. Raises jinja2.UndefinedError where
+    the template asks for something that no file holds.
+    """
+    run, data, scores = (
+        read(bundle / name) for name in ("run.json", "evaluation/data.json", "evaluation/scores-test.json")
+    )
+    contract = load_contract(bundle / "contract.toml")
+    adapter = read(bundle / "adapter_config.json")
+    title = (
+        repo.split("/")[1] if repo.count("/") == 1 else (LLAMA_TITLE if config.base_licence == LLAMA else config.name)
+    )
+    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        metadata=metadata(run, data, scores, config, title),
+        title=title,
+        repo=repo,
+        revision=f', revision="{revision}"' if revision else "",
+        is_llama=config.base_licence == LLAMA,
+        licence=config.base_licence,
+        llama_notice=LLAMA_NOTICE,
+        dataset_licence=config.dataset_licence,
+        dataset_name=dataset_name(data, config),
+        base=run["base"],
+        config=run["config"],
+        run=run,
+        data=data,
+        records=data["records"],
+        scores=scores,
+        verdict=verdict(scores),
+        table=markdown_table(scores),
+        rates=markdown_rates(scores),
+        pictures=alt_texts(bundle),
+        contract=contract,
+        system_prompt=json.dumps(contract.system_prompt),
+        question=json.dumps(first_question(contract)),
+        target_modules=", ".join(f"`{name}`" for name in adapter["target_modules"]),
+    )
+
+
+def read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def first_question(contract: Contract) -> str:
+    """The first golden conversation's question, whose token ids golden.json holds."""
+    return contract.golden[0].messages[0]["content"]
+
+
+def dataset_name(data: dict[str, Any], config: "TrainConfig") -> str:
+    return "MedQuAD" if config.dataset_licence == "cc-by-4.0" else f"`{data['source']['name']}`"
+
+
+def alt_texts(bundle: Path) -> dict[str, str | None]:
+    """Picture -> the sentences that stand for it, which its SVG file carries as its title; None without one."""
+    alts = {}
+    for name in ("loss", "scores", "lengths", "study"):
+        path = bundle / "evaluation" / f"{name}.svg"
+        title = (
+            re.search("<title>(.*?)</title>", path.read_text(encoding="utf-8"), re.DOTALL) if path.exists() else None
+        )
+        alts[name] = " ".join(html.unescape(title[1]).split()) if title else None
+    return alts
+
+
+def metadata(
+    run: dict[str, Any], data: dict[str, Any], scores: dict[str, Any], config: "TrainConfig", title: str
+) -> str:
+    """The card's YAML: licence, base, tags, and the scores as `model-index`, as huggingface_hub writes them."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    base = run["base"]["model"]
+    on_hub = base.count("/") == 1 and not Path(base).exists()
+    results = [
+        EvalResult(
+            task_type="text-generation",
+            dataset_type=data["source"]["name"],
+            dataset_name=dataset_name(data, config).strip("`"),
+            dataset_split=f"{scores['split']} ({data['split']} split, n = {scores['n']})",
+            dataset_revision=data["source"]["revision"],
+            metric_type="rouge",
+            metric_name=f"{label} F1, {view}",
+            metric_value=round(100 * scores["systems"]["tuned"][view][kind]["mean"], 2),
+        )
+        for view in VIEWS
+        for kind, label in KINDS.items()
+    ]
+    card = ModelCardData(
+        language="en",
+        license=config.base_licence,
+        library_name="peft",
+        pipeline_tag="text-generation",
+        base_model=base if on_hub else None,
+        base_model_relation="adapter",
+        datasets=[data["source"]["name"]] if "/" in data["source"]["name"] else None,
+        metrics=["rouge"],
+        tags=["lora", "medical", "sft", *([f"base_model:adapter:{base}"] if on_hub else [])],
+        model_name=title,
+        eval_results=results,
+    )
+    return card.to_yaml()

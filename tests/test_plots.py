@@ -1,0 +1,208 @@
+"""The pictures: true to their numbers, the same every time, readable on any page."""
+
+import os
+import subprocess
+import sys
+from html import unescape
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from browser import chromium_page
+
+from training.scoring.plots import (
+    BASE,
+    INK,
+    TUNED,
+    Picture,
+    length_distribution,
+    loss_curves,
+    rouge_bars,
+    study_points,
+)
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def scores(mean: float) -> dict[str, tuple[float, float | None, float | None]]:
+    return {
+        "rouge1": (mean, mean - 0.01, mean + 0.01),
+        "rouge2": (mean / 2, 0.0, mean),
+        "rougeL": (mean / 3, None, None),
+    }
+
+
+SYSTEMS = {
+    "tuned": scores(0.336),
+    "disclaimer only": scores(0.012),
+    "base": scores(0.255),
+    "random training answer": scores(0.206),
+    "template copier": scores(0.326),
+    "nearest training question": scores(0.311),
+    "base + disclaimer": scores(0.25),
+}
+STUDY = [
+    {"name": "r16", "mean": 0.3234, "low": 0.312, "high": 0.334, "winner": True},
+    {"name": "r8 <b>$x$ & y", "mean": 0.319, "low": 0.308, "high": 0.33, "winner": False},
+    {"name": "r32", "mean": 0.314, "low": None, "high": None, "winner": False},
+]
+TRAIN = [(step, 2 + 1 / step) for step in range(1, 10_001)]
+
+
+def pictures() -> dict[str, Picture]:
+    return {
+        "losses": loss_curves(TRAIN, [(3000, 2.5), (6000, 2.25), (9000, 2.375)]),
+        "short losses": loss_curves([(5, 3.0), (10, 2.0)], []),
+        "rouge": rouge_bars(SYSTEMS, 1641),
+        "rouge of two": rouge_bars({"base": scores(0.9), "tuned": scores(0.0)}),
+        "study": study_points(STUDY, 1640),
+        "study of one": study_points(STUDY[2:]),
+        "lengths": length_distribution({"train": [*range(20, 3000)], "test": [100] * 9}, 1024, "tokens"),
+        "short lengths": length_distribution({"answers": [*range(44, 90)]}, None, "words"),
+        "one length": length_distribution({"train": [7, 7]}, 1024, "tokens"),
+    }
+
+
+@pytest.fixture(scope="module")
+def drawn() -> dict[str, Picture]:
+    return pictures()
+
+
+def texts(picture: Picture) -> list[str]:
+    return [node.text for node in ElementTree.fromstring(picture.svg).iter(f"{SVG}text")]
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast ratio of two #rrggbb colours, 1..21. Source: WCAG 2.2, relative luminance."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+        red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_the_same_numbers_give_the_same_bytes_in_another_process(drawn):
+    code = "import test_plots; print(''.join(p.svg for p in test_plots.pictures().values()), end='')"
+    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    environment = os.environ | {"PYTHONPATH": path, "PYTHONHASHSEED": "7", "PYTHONIOENCODING": "utf-8"}
+    command = [sys.executable, "-c", code]
+    again = subprocess.run(command, env=environment, capture_output=True, check=True, encoding="utf-8")
+    assert again.stdout == "".join(picture.svg for picture in drawn.values())
+
+
+def test_a_picture_holds_no_date_and_its_alt_text_as_title_and_stays_small(drawn):
+    for name, picture in drawn.items():
+        root = ElementTree.fromstring(picture.svg)
+        assert root.find(f"{SVG}title").text == picture.alt, name
+        assert "dc:date" not in picture.svg and "Matplotlib" not in picture.svg, name
+        assert len(picture.svg.encode()) < 60_000, name
+
+
+def test_the_global_state_of_matplotlib_is_left_as_it_was():
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    study_points(STUDY)
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_every_colour_of_a_text_can_be_read_on_white_and_on_dark(drawn):
+    for name, picture in drawn.items():
+        for node in ElementTree.fromstring(picture.svg).iter(f"{SVG}text"):
+            colour = node.get("style").partition("fill: ")[2][:7]
+            assert colour in (INK, TUNED, BASE), name
+    for colour in (INK, TUNED, BASE):
+        assert contrast(colour, "#ffffff") > 4 and contrast(colour, "#0d1117") > 4
+
+
+def test_no_two_texts_overlap_and_none_is_cut_off(drawn):
+    boxes_of = """() => {
+        const edges = node => {
+            const box = node.getBoundingClientRect();
+            return [box.left, box.top, box.right, box.bottom, node.textContent];
+        };
+        return [edges(document.querySelector('svg')), [...document.querySelectorAll('text')].map(edges)];
+    }"""
+    with chromium_page() as page:
+        for name, picture in drawn.items():
+            page.set_content(picture.svg.partition("?>")[2])
+            frame, boxes = page.evaluate(boxes_of)
+            assert len(boxes) == len(texts(picture)) > 4
+            for at, (left, top, right, bottom, text) in enumerate(boxes):
+                inside = frame[0] <= left and frame[1] <= top and right <= frame[2] and bottom <= frame[3]
+                assert inside, f"{name}: {text!r} is cut off"
+                for other in boxes[at + 1 :]:
+                    # lines of text may touch: a box is taller than its letters
+                    apart = right <= other[0] or other[2] <= left or bottom <= other[1] + 3 or other[3] <= top + 3
+                    assert apart, f"{name}: {text!r} lies on {other[4]!r}"
+
+
+def test_losses_are_told_with_their_first_last_and_lowest(drawn):
+    assert drawn["losses"].alt == (
+        "Loss over optimiser steps: train loss 3.00 at step 1 and 2.00 at step 10,000; "
+        "validation loss 2.50 at step 3,000 and 2.38 at step 9,000. "
+        "The lowest validation loss is 2.25 at step 6,000."
+    )
+    assert {"train, last 2.00", "validation, last 2.38"} <= set(texts(drawn["losses"]))
+    assert "validation" not in drawn["short losses"].svg
+
+
+def test_floors_come_first_then_base_then_tuned_and_each_bar_shows_its_score(drawn):
+    order = ["disclaimer only", "random training answer", "template copier", "nearest training question"]
+    order += ["base + disclaimer", "base", "tuned"]
+    shown = texts(drawn["rouge"])
+    assert [text for text in shown if text in SYSTEMS] == order * 3
+    for key in ("rouge1", "rouge2", "rougeL"):
+        expected = [f"{SYSTEMS[name][key][0]:.3f}" for name in order]
+        assert any(shown[start : start + 7] == expected for start in range(len(shown))), key
+    assert "ROUGE-1: disclaimer only 0.012, random training answer 0.206" in drawn["rouge"].alt
+    assert drawn["rouge"].alt.endswith("base 0.085, tuned 0.112.")
+    assert "F1, mean with 95 % interval, 1,641 questions" in shown
+
+
+def test_base_and_tuned_have_their_own_colours_and_floors_none(drawn):
+    nodes = ElementTree.fromstring(drawn["rouge"].svg).iter(f"{SVG}text")
+    colours = {node.text: node.get("style").partition("fill: ")[2][:7] for node in nodes}
+    assert (colours["0.336"], colours["0.255"], colours["0.326"]) == (TUNED, BASE, INK)
+
+
+def test_the_study_says_which_configuration_was_chosen_and_nothing_else(drawn):
+    assert drawn["study"].alt == (
+        "Validation ROUGE-1 of each configuration, mean with 95 % interval, 1,640 questions: "
+        "r16 0.323 (0.312 to 0.334), chosen; r8 <b>$x$ & y 0.319 (0.308 to 0.330); r32 0.314."
+    )
+    shown = texts(drawn["study"])
+    assert "0.323 chosen" in shown and "0.319" in shown and "0.314" in shown
+    assert "chosen" not in drawn["study of one"].svg
+
+
+def test_a_name_with_markup_and_dollar_signs_is_shown_as_it_is(drawn):
+    assert "r8 <b>$x$ & y" in texts(drawn["study"])
+    assert "<b>" not in drawn["study"].svg and "<b>" in unescape(drawn["study"].svg)
+
+
+def test_lengths_are_told_with_the_share_over_the_limit():
+    lengths = length_distribution({"train": [10, 20, 40, 1025], "test": [1024] * 4, "none": []}, 1024, "tokens")
+    assert lengths.alt == (
+        "Lengths in tokens. train: 4 examples, median 30, longest 1,025. "
+        "test: 4 examples, median 1,024, longest 1,024. limit 1,024: 12.5 % longer."
+    )
+    assert "limit 1,024: 12.5 % longer" in texts(lengths)
+    assert "limit" not in length_distribution({"train": [10, 20]}, None, "words").svg
+
+
+@pytest.mark.parametrize(
+    ("draw", "arguments"),
+    [
+        (loss_curves, ([], [])),
+        (rouge_bars, ({},)),
+        (study_points, ([],)),
+        (length_distribution, ({"train": []}, 512, "words")),
+    ],
+)
+def test_nothing_to_draw_is_an_error_that_names_the_picture(draw, arguments):
+    with pytest.raises(ValueError, match=draw.__name__):
+        draw(*arguments)

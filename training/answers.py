@@ -1,0 +1,123 @@
+"""Answers of base and tuned to a split's questions: generated in batches, kept as they come, resumed after a stop."""
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from space.contract import Contract
+from space.prompt import encode_prompt
+from training.configs import TrainConfig
+from training.data.splits import shuffled
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedTokenizerBase
+
+SIDES = ("base", "tuned")
+Row = dict[str, Any]
+
+
+def select(records: list[Row], limit: int | None, seed: int) -> list[Row]:
+    """All records, or a seeded part of `limit` in which every question type keeps its share."""
+    if not limit or limit >= len(records):
+        return records
+    by_type: dict[str, list[str]] = {}
+    for record in records:
+        by_type.setdefault(record["qtype"], []).append(record["id"])
+    place = {}  # a record's place within its type, 0..1: the types interleave in proportion
+    for ids in by_type.values():
+        place.update({key: (rank + 0.5) / len(ids) for rank, key in enumerate(shuffled(ids, seed))})
+    chosen = set(sorted(place, key=lambda key: (place[key], key))[:limit])
+    return [record for record in records if record["id"] in chosen]
+
+
+def answer_split(config: TrainConfig, records: list[Row], contract: Contract, partial: Path, key: str) -> list[Row]:
+    """Both sides' answers, one line a question in the records' order.
+
+    partial: the file that holds the answers so far; its first line is the key of what they belong to.
+    """
+    kept = read_partial(partial, key)
+    missing = {side: [record for record in records if (side, record["id"]) not in kept] for side in SIDES}
+    if any(missing.values()):
+        with open_partial(partial, key, kept) as file:
+            for row in generate_missing(config, missing, contract):
+                kept[row["side"], row["id"]] = row
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                file.flush()
+    return [as_line(record, *(kept[side, record["id"]] for side in SIDES)) for record in records]
+
+
+def as_line(record: Row, base: Row, tuned: Row) -> Row:
+    """A line of answers-<split>.jsonl."""
+    sides = {row["side"]: {name: row[name] for name in ("text", "tokens", "ended")} for row in (base, tuned)}
+    asked = {name: record[name] for name in ("id", "question", "qtype", "group")}
+    return asked | {"reference": record["answer"]} | sides
+
+
+def read_partial(path: Path, key: str) -> dict[tuple[str, str], Row]:
+    """(side, record id) -> answer, of a file that belongs to the key; a last line cut by a kill is left out."""
+    if not path.exists():
+        return {}
+    lines = path.read_text(encoding="utf-8").split("\n")
+    if lines[0] != key:
+        return {}
+    rows = [json.loads(line) for line in lines[1:-1]]  # what follows the last newline is empty or cut
+    if rows:
+        print(f"score: resuming after {len(rows):,} answers")
+    return {(row["side"], row["id"]): row for row in rows}
+
+
+def open_partial(path: Path, key: str, kept: dict[tuple[str, str], Row]) -> TextIO:
+    """The partial file, rewritten with the whole lines that it held, open for more."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("w", encoding="utf-8")
+    file.write("\n".join([key, *(json.dumps(row, ensure_ascii=False) for row in kept.values())]) + "\n")
+    file.flush()
+    return file
+
+
+def generate_missing(config: TrainConfig, missing: dict[str, list[Row]], contract: Contract):
+    """Yield {"side", "id", "text", "tokens", "ended"} for every answer that is missing; base first, adapter off."""
+    from training.model.load import load_adapter, load_base, load_tokenizer, pick_device, pick_precision
+
+    device = pick_device()
+    precision = pick_precision(config.precision, device) if device == "cuda" else "fp32"
+    tokenizer = load_tokenizer(config.base_model, config.base_revision)
+    base = load_base(config.base_model, config.base_revision, precision, device, config.quantize)
+    model = load_adapter(base, config.run_dir / "adapter", device)
+    with model.disable_adapter():
+        yield from answer_side("base", model, tokenizer, missing["base"], config.score_batch, contract)
+    if config.quantize == "none":
+        model.merge_adapter()  # as the Space serves it, and faster
+    yield from answer_side("tuned", model, tokenizer, missing["tuned"], config.score_batch, contract)
+
+
+def answer_side(
+    side: str,
+    model: "PeftModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    records: list[Row],
+    batch_size: int,
+    contract: Contract,
+):
+    """Yield one side's answers batch by batch, with a line of progress at least every two seconds or batch."""
+    from training.model.generate import generate_answers, greedy
+
+    if not records:
+        return
+    prompts = [encode_prompt(tokenizer, [{"role": "user", "content": r["question"]}], contract) for r in records]
+    decoding = greedy(model, tokenizer, contract.decoding.max_new_tokens)
+    started, done = time.monotonic(), 0
+    for answers in generate_answers(model, tokenizer, prompts, decoding, batch_size):
+        done += len(answers)
+        left = (time.monotonic() - started) / done * (len(records) - done)
+        print(f"  {side:5} answered {done:5,}/{len(records):,}  ({left:.0f} s left)", flush=True)
+        for answer in answers:
+            yield {
+                "side": side,
+                "id": records[answer.index]["id"],
+                "text": answer.text,
+                "tokens": answer.tokens,
+                "ended": answer.ended,
+            }

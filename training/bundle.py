@@ -1,0 +1,90 @@
+"""Step 4: write the model card and the bundle, exactly what is pushed.
+
+Reads what the steps before wrote; writes runs/<name>/bundle/. Nothing is trained or scored here.
+"""
+
+from pathlib import Path
+
+from training.command import parse, parser, run
+from training.configs import CONTRACT, TrainConfig
+from training.outputs import (
+    file_sha256,
+    fingerprint,
+    need_file,
+    read_json,
+    up_to_date,
+    whole_folder,
+    write_json,
+    write_text,
+)
+
+FORMAT = 1
+
+
+def main() -> None:
+    arguments = parser("bundle", __doc__)
+    arguments.add_argument(
+        "--repo", metavar="OWNER/NAME", help="the card's repository; default: the bundle's own folder"
+    )
+    arguments.add_argument(
+        "--llama-licence", type=Path, metavar="DIR", help="LICENSE.txt and USE_POLICY.md of Llama 3.2"
+    )
+    config, options = parse(arguments)
+    bundle(config, options.repo, options.llama_licence, options.force)
+
+
+def bundle(
+    config: TrainConfig, repo: str | None = None, llama_licence: Path | None = None, force: bool = False
+) -> Path:
+    """Write the bundle and print the table, the card's path and how to chat with it; returns its folder."""
+    folder = config.run_dir / "bundle"
+    scores = read_json(config.run_dir / "scores-test.json", f"python -m training.score {config.name}")
+    key = bundle_key(config, repo)
+    if not force and up_to_date(config.run_dir / "bundle.json", key):
+        print(f"bundle: {folder} is up to date")
+    else:
+        write_bundle(folder, config, repo, llama_licence)
+        write_json(config.run_dir / "bundle.json", {"fingerprint": key})
+    print_end(config, scores, folder)
+    return folder
+
+
+def bundle_key(config: TrainConfig, repo: str | None) -> str:
+    """What the bundle depends on: the files of the run, the card's template and code, the contract."""
+    template = Path(__file__).parents[1] / "model_card"
+    sources = [
+        config.run_dir / "run.json",
+        config.run_dir / "scores-test.json",
+        config.data_dir / "data.json",
+        CONTRACT,
+        *sorted(template.glob("*.*")),
+    ]
+    for path in sources:
+        need_file(path, f"python -m training.train {config.name}")
+    return fingerprint(FORMAT, repo, [file_sha256(path) for path in sources])
+
+
+def write_bundle(folder: Path, config: TrainConfig, repo: str | None, llama_licence: Path | None) -> None:
+    """Fill, render the card, check; the old bundle stays in place if anything fails."""
+    from model_card.build import card_text
+    from training.release.files import check_bundle, fill_bundle
+
+    with whole_folder(folder) as new:
+        fill_bundle(new, config, llama_licence)
+        write_text(new / "README.md", card_text(new, repo or str(folder), config))
+        files = check_bundle(new)
+        size = sum(path.stat().st_size for path in files)
+        print(f"bundle: {len(files)} files, {size / 2**20:.1f} MiB, in {folder}")
+
+
+def print_end(config: TrainConfig, scores: dict, folder: Path) -> None:
+    from training.scoring.table import scores_table
+
+    print()
+    print(scores_table(scores))
+    print(f"\nmodel card  {folder / 'README.md'}")
+    print(f"chat        .venv/bin/python scripts/ask.py {folder}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,157 @@
+"""Named configurations, and `--set key=value` on top of one."""
+
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+MEDQUAD = "keivalya/MedQuad-MedicalQnADataset"  # spelled so on the Hub
+CONTRACT = Path(__file__).with_name("contract.toml")
+SPLITS = ("train", "validation", "test")
+PROJECTIONS = (
+    "down_proj",
+    "gate_proj",
+    "k_proj",
+    "o_proj",
+    "q_proj",
+    "up_proj",
+    "v_proj",
+)  # sorted, as saved
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything a run depends on besides the code, the data and the contract."""
+
+    name: str = "r16"
+    out: str = "outputs/medquad"  # configurations that share it share data/ and base/
+
+    dataset: str = MEDQUAD  # Hub id, or a local CSV, Parquet file or folder
+    dataset_revision: str = "main"  # resolved to a commit and recorded
+    dataset_licence: str = "cc-by-4.0"
+    split: str = "grouped"  # grouped: no disease on two sides | random: as first reported
+    seed: int = 42
+
+    base_model: str = "unsloth/Llama-3.2-1B-Instruct"  # Hub id or local folder
+    base_revision: str = "main"
+    base_licence: str = "llama3.2"  # Hub licence id; a Llama base brings the licence files into the bundle
+
+    lora_rank: int = 16
+    lora_alpha: int = 32
+    lora_dropout: float = 0.05
+    neftune_alpha: float = 5.0  # 0 switches the noise off
+    learning_rate: float = 1e-4
+    epochs: float = 3.0
+    warmup: float = 0.03  # share of all steps
+    batch_size: int = 4  # examples a device sees at once
+    accumulation: int = 4  # batch_size * accumulation * processes = 16 examples a step
+    max_tokens: int = 1024  # prompt + answer + disclaimer
+    precision: str = "auto"  # auto | bf16 | fp16 | fp32
+    quantize: str = "none"  # none | 4bit (extra `qlora`)
+    evaluations: int = 6  # validation losses and checkpoints over the whole run
+    report_to: str = "none"  # none | trackio | tensorboard | wandb, as transformers names them
+
+    score_batch: int = 16  # answers generated at once
+
+    tiny_vocab: int = 2048  # the tiny_ fields shape the stand-in base of `training.tiny_base`
+    tiny_hidden: int = 192
+    tiny_layers: int = 4
+    tiny_steps: int = 500
+    tiny_learning_rate: float = 2e-3
+
+    @property
+    def data_dir(self) -> Path:
+        return Path(self.out) / "data"
+
+    @property
+    def run_dir(self) -> Path:
+        return Path(self.out) / "runs" / self.name
+
+    def public(self) -> dict[str, str | int | float]:
+        """The fields as JSON; a path outside the project is cut to its last part, since a bundle must not show it."""
+        values = asdict(self)
+        for key in ("dataset", "base_model", "out"):
+            if is_local(values[key]) and (Path(values[key]).is_absolute() or values[key].startswith(("..", "~"))):
+                values[key] = Path(values[key]).name
+        return values
+
+
+BASE = TrainConfig()
+
+# Judged by ROUGE-1 on validation: the first users' three, as multiples of the base configuration.
+STUDY = (
+    BASE,  # 1 the first users' best
+    replace(BASE, name="r8", learning_rate=2 * BASE.learning_rate, lora_rank=8, lora_alpha=16),  # 2 aggressive
+    replace(BASE, name="r32", learning_rate=0.5 * BASE.learning_rate, lora_rank=32, lora_alpha=64),  # 3 conservative
+)
+
+# A tiny base needs a rate some 50 times higher, and trains on what a laptop can hold.
+DEMO = replace(
+    BASE,
+    name="demo",
+    out="outputs/demo",
+    dataset="training/data/sample.csv",
+    dataset_licence="apache-2.0",
+    base_model="outputs/demo/base",
+    base_licence="apache-2.0",
+    learning_rate=5e-3,
+    batch_size=16,
+    accumulation=1,
+    evaluations=3,
+    score_batch=64,
+)
+MEDQUAD_TINY = replace(
+    DEMO,
+    name="medquad-tiny",
+    out="outputs/medquad",
+    dataset=MEDQUAD,
+    dataset_licence="cc-by-4.0",
+    base_model="outputs/medquad/base",
+    tiny_vocab=4096,
+    epochs=1.0,
+)
+AS_REPORTED = replace(BASE, name="as-reported", out="outputs/medquad-random", split="random")
+
+CONFIGS = {config.name: config for config in (*STUDY, DEMO, MEDQUAD_TINY, AS_REPORTED)}
+
+
+def is_local(source: str) -> bool:
+    """Whether a data set or model is named by a path rather than a Hub id (`owner/name` that is no path here)."""
+    return Path(source).exists() or source.startswith((".", "/", "~", "outputs/")) or source.count("/") != 1
+
+
+def override(config: TrainConfig, settings: list[str]) -> TrainConfig:
+    """A configuration with `key=value` settings applied; values are read as the field's type.
+
+    Raises ValueError naming the setting that has no such key or no such value.
+    """
+    types = {field.name: field.type for field in fields(TrainConfig)}
+    changes = {}
+    for setting in settings:
+        key, sign, text = setting.partition("=")
+        if not sign or key not in types:
+            raise ValueError(f"--set {setting}: expected key=value with a key of {', '.join(types)}")
+        try:
+            changes[key] = types[key](text)
+        except ValueError as error:
+            raise ValueError(f"--set {setting}: {key} is {types[key].__name__}, not {text!r}") from error
+    return checked(replace(config, **changes))
+
+
+def checked(config: TrainConfig) -> TrainConfig:
+    """The configuration itself. Raises ValueError naming the first field whose value can't work."""
+    choices = {
+        "split": ("grouped", "random"),
+        "precision": ("auto", "bf16", "fp16", "fp32"),
+        "quantize": ("none", "4bit"),
+    }
+    for key, allowed in choices.items():
+        if getattr(config, key) not in allowed:
+            raise ValueError(f"{key}={getattr(config, key)!r}: expected one of {', '.join(allowed)}")
+    for key in ("lora_rank", "lora_alpha", "batch_size", "accumulation", "max_tokens", "learning_rate", "epochs",
+                "evaluations", "score_batch", "tiny_vocab", "tiny_hidden", "tiny_layers", "tiny_steps"):  # fmt: skip
+        if not getattr(config, key) > 0:
+            raise ValueError(f"{key}={getattr(config, key)!r}: must be above 0")
+    if config.neftune_alpha < 0 or not 0 <= config.lora_dropout < 1 or not 0 <= config.warmup < 1:
+        raise ValueError("neftune_alpha must be 0 or more, lora_dropout and warmup at least 0 and below 1")
+    if not config.name or Path(config.name).name != config.name or config.name.startswith("."):
+        raise ValueError(f"name={config.name!r}: it becomes a folder, so it can't be empty or hold a path")
+    return config

@@ -1,0 +1,1 @@
+"""Records: loading and validating (medquad), splitting without leakage (splits), rendering (examples)."""

@@ -1,0 +1,84 @@
+"""Render records as examples: token ids, and labels that put the loss on the completion alone."""
+
+import re
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from space.contract import Contract
+from space.prompt import encode_answered, encode_prompt, with_disclaimer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+IGNORED = -100  # the label that the loss skips
+
+
+def encode_example(
+    tokenizer: "PreTrainedTokenizerBase", record: dict[str, str], contract: Contract, max_tokens: int
+) -> dict[str, Any] | None:
+    """`input_ids` and `labels` [tokens] of prompt + answer + disclaimer + `<|eot_id|>`, and whether it was `cut`.
+
+    An answer that is too long is cut at the end of a sentence (of a word, where not one sentence fits), so that the
+    disclaimer and `<|eot_id|>` always stand at the end. None where the question leaves no room for any answer.
+    """
+    question = {"role": "user", "content": record["question"]}
+    prompt = encode_prompt(tokenizer, [question], contract)
+
+    def encode(answer: str) -> list[int]:
+        turn = {"role": "assistant", "content": with_disclaimer(answer, contract)}
+        return encode_answered(tokenizer, [question, turn], contract)
+
+    ids = encode(record["answer"])
+    cut = len(ids) > max_tokens
+    if cut:
+        shortened = longest_fitting(record["answer"], lambda text: len(encode(text)), max_tokens)
+        if not shortened:
+            return None
+        ids = encode(shortened)
+    labels = [IGNORED] * len(prompt) + ids[len(prompt) :]
+    return {"input_ids": ids, "labels": labels, "cut": cut}
+
+
+def longest_fitting(text: str, length, limit: int) -> str:
+    """The longest beginning of a text that ends with a sentence or line, else with a word, and whose length fits."""
+    for boundary in (r"(?<=[.!?])(?=\s)|\n+", r"(?=\s)"):
+        ends = [match.start() for match in re.finditer(boundary, text) if match.start()]
+        fitting = bisect_right(ends, limit, key=lambda end: length(text[:end]))
+        if fitting:
+            return text[: ends[fitting - 1]].rstrip()
+    return ""
+
+
+def example_lengths(
+    tokenizer: "PreTrainedTokenizerBase", records: list[dict[str, str]], contract: Contract
+) -> np.ndarray:
+    """Tokens of each uncut example [records]; the same counts as `encode_example`, from two batched calls."""
+    turns = [{"role": "user", "content": ""}, {"role": "assistant", "content": ""}]
+    frame = len(encode_answered(tokenizer, turns, contract))
+    questions = token_counts(tokenizer, [record["question"] for record in records])
+    return frame + questions + reference_lengths(tokenizer, [record["answer"] for record in records], contract)
+
+
+def reference_lengths(tokenizer: "PreTrainedTokenizerBase", answers: list[str], contract: Contract) -> np.ndarray:
+    """Tokens of each answer with the disclaimer [answers], without the end token."""
+    return token_counts(tokenizer, [with_disclaimer(answer, contract) for answer in answers])
+
+
+def token_counts(tokenizer: "PreTrainedTokenizerBase", texts: list[str]) -> np.ndarray:
+    encoded = tokenizer(texts, add_special_tokens=False, split_special_tokens=True)
+    return np.array([len(ids) for ids in encoded["input_ids"]])
+
+
+def length_report(lengths: np.ndarray, limit: int) -> dict[str, float]:
+    """Quantiles of lengths [examples], their sum, and the share above a limit."""
+    p50, p90, p99 = (int(value) for value in np.percentile(lengths, [50, 90, 99]))
+    return {
+        "p50": p50,
+        "p90": p90,
+        "p99": p99,
+        "max": int(lengths.max()),
+        "sum": int(lengths.sum()),
+        f"share over {limit}": round(float((lengths > limit).mean()), 4),
+    }

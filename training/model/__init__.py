@@ -1,0 +1,1 @@
+"""Loading models in one place (load), and batched greedy answers (generate)."""

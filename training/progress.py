@@ -1,0 +1,77 @@
+"""What a training run shows and how it ends early: a line at each log, a stop on NaN, a checkpoint on a signal."""
+
+import math
+import signal
+import time
+from types import FrameType
+
+from transformers import (
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from transformers.trainer_callback import ProgressCallback
+
+
+def without_default_output(trainer: Trainer) -> Trainer:
+    """The trainer without the raw dictionaries and bars that transformers prints."""
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    return trainer
+
+
+class ProgressLines(TrainerCallback):
+    """Print one line a log: step, loss, validation loss, time left; stop where the loss is no number."""
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
+        self.started, self.first_step = time.monotonic(), state.global_step
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float],
+        **_,
+    ) -> None:
+        """Raises FloatingPointError if a loss is NaN or infinite."""
+        losses = {name: logs[key] for name, key in (("loss", "loss"), ("validation", "eval_loss")) if key in logs}
+        if not losses:
+            return
+        for name, loss in losses.items():
+            if not math.isfinite(loss):
+                raise FloatingPointError(
+                    f"the {name} loss is {loss} at step {state.global_step}: no adapter is written; "
+                    "try a lower learning_rate, or precision=fp32 or bf16 instead of fp16"
+                )
+        if state.is_world_process_zero:
+            done = state.global_step - self.first_step
+            left = (time.monotonic() - self.started) / max(done, 1) * (state.max_steps - state.global_step)
+            shown = "  ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
+            print(f"  step {state.global_step:5}/{state.max_steps}  {shown}  ({left:.0f} s left)", flush=True)
+
+
+class StopOnSignal(TrainerCallback):
+    """On SIGTERM or Ctrl-C finish the step, save a checkpoint and end; `received` tells which signal it was."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self.before: dict[int, signal.Handlers] = {}
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.before[number] = signal.signal(number, self._note)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
+        if self.received:
+            control.should_save = control.should_training_stop = True
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.received = number

@@ -1,0 +1,96 @@
+"""What a bundle holds, and the checks that keep out what must never be pushed."""
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from space.contract import load_contract
+from space.prompt import encode_prompt
+from training.configs import TrainConfig
+from training.outputs import read_json, write_json
+from training.release.licence import licence_files
+
+FROM_ADAPTER = (
+    "adapter_model.safetensors",
+    "adapter_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "contract.toml",
+)
+PICTURES = ("loss.svg", "scores.svg", "lengths.svg", "study.svg")
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy", ".npz")
+FORBIDDEN_TEXT = ("[More Information Needed]", str(Path.home()) + "/")
+
+
+def fill_bundle(folder: Path, config: TrainConfig, llama_licence: Path | None) -> None:
+    """Fill a fresh folder with everything but the card; raises FileNotFoundError naming the step that is missing."""
+    for name, content in licence_files(config.base_licence, config.dataset_licence, llama_licence).items():
+        (folder / name).write_bytes(content)
+    for name in FROM_ADAPTER:
+        copy(config.run_dir / "adapter" / name, folder / name, f"python -m training.train {config.name}")
+    set_base(folder / "adapter_config.json", config)
+    write_json(folder / "golden.json", golden_ids(folder))
+    copy(config.run_dir / "run.json", folder / "run.json", f"python -m training.train {config.name}")
+    copy(
+        config.data_dir / "data.json",
+        folder / "evaluation" / "data.json",
+        f"python -m training.prepare {config.name}",
+    )
+    copy(
+        config.run_dir / "scores-test.json",
+        folder / "evaluation" / "scores-test.json",
+        f"python -m training.score {config.name}",
+    )
+    optional = [config.run_dir / name for name in PICTURES] + [
+        Path(config.out) / "study.json",
+        Path(config.out) / "study.svg",
+    ]
+    for source in optional:
+        if source.exists():
+            copy(source, folder / "evaluation" / source.name, "")
+
+
+def copy(source: Path, target: Path, written_by: str) -> None:
+    if not source.exists():
+        raise FileNotFoundError(f"{source} is missing: `{written_by}` writes it, run that first")
+    target.parent.mkdir(exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def set_base(adapter_config: Path, config: TrainConfig) -> None:
+    """Name the base as others can load it: a Hub id with its commit, or a path relative to the project."""
+    values = read_json(adapter_config, "training.train")
+    run = read_json(config.run_dir / "run.json", f"python -m training.train {config.name}")
+    values["base_model_name_or_path"] = run["base"]["model"]
+    values["revision"] = run["base"]["revision"]
+    write_json(adapter_config, values)
+
+
+def golden_ids(folder: Path) -> list[dict[str, Any]]:
+    """The contract's golden conversations with their token ids, by the bundle's own tokenizer."""
+    from transformers import AutoTokenizer
+
+    contract = load_contract(folder / "contract.toml")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    return [
+        asdict(case) | {"token_ids": encode_prompt(tokenizer, list(case.messages), contract)}
+        for case in contract.golden
+    ]
+
+
+def check_bundle(folder: Path) -> list[Path]:
+    """The bundle's files, sorted; raises ValueError for a pickle, a local path or a gap left by a template."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in files:
+        if path.suffix in PICKLES:
+            raise ValueError(f"{path} is a pickle or raw array: it must not be published")
+        if path.suffix != ".safetensors":
+            text = path.read_text(encoding="utf-8")
+            found = [mark for mark in FORBIDDEN_TEXT if mark in text]
+            if found:
+                raise ValueError(f"{path} holds {found[0]!r}, which must not be published")
+    json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    return files

@@ -1,0 +1,90 @@
+"""What `run.json` says of a run besides its configuration: base, losses, speed, memory, versions, git, machine."""
+
+import platform
+import resource
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from training.configs import TrainConfig
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import Trainer
+
+STACK = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers")
+
+
+def base_facts(model: "PeftModel", config: TrainConfig) -> dict[str, Any]:
+    """Which base it was: name, commit where it came from the Hub, licence, size."""
+    trainable, total = model.get_nb_trainable_parameters()
+    return {
+        "model": config.public()["base_model"],
+        "revision": getattr(model.get_base_model().config, "_commit_hash", None),
+        "licence": config.base_licence,
+        "parameters": total - trainable,
+        "trainable": trainable,
+    }
+
+
+def training_facts(trainer: "Trainer", lengths: list[int], started: float, checkpoint: str | None) -> dict[str, Any]:
+    """Losses by step, time, speed over this call's steps, and where it resumed.
+
+    lengths: [examples], tokens of each training example. started: `time.monotonic()` before training.
+    """
+    state = trainer.state
+    seconds = time.monotonic() - started
+    skipped = int(checkpoint.rsplit("-", 1)[1]) if checkpoint else 0
+    tokens = sum(lengths) * trainer.args.num_train_epochs * (state.global_step - skipped) / state.max_steps
+    return {
+        "steps": state.global_step,
+        "resumed_from_step": skipped,
+        "losses": losses(state.log_history),
+        "minutes": round(seconds / 60, 2),
+        "tokens_per_second": round(tokens / seconds),
+        "peak_gib": peak_gib(),
+    }
+
+
+def losses(history: list[dict[str, float]]) -> list[dict[str, float]]:
+    """The trainer's log as [{"step", "loss" and or "validation"}], in order of step."""
+    by_step: dict[int, dict[str, float]] = {}
+    for entry in history:
+        for name, key in (("loss", "loss"), ("validation", "eval_loss")):
+            if key in entry:
+                by_step.setdefault(entry["step"], {"step": entry["step"]})[name] = round(entry[key], 4)
+    return [by_step[step] for step in sorted(by_step)]
+
+
+def machine_facts(device: str, precision: str) -> dict[str, Any]:
+    """Where it ran, with which versions and which state of the code."""
+    return {
+        "device": torch.cuda.get_device_name() if device == "cuda" else f"CPU ({torch.get_num_threads()} threads)",
+        "processes": int(torch.distributed.get_world_size()) if torch.distributed.is_initialized() else 1,
+        "precision": precision,
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in STACK},
+        "git": git_state(),
+    }
+
+
+def peak_gib() -> float:
+    """Peak memory of this process so far, in GiB: the GPU's where one is used, else resident memory."""
+    if torch.cuda.is_available():
+        return round(torch.cuda.max_memory_allocated() / 2**30, 2)
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on a Mac, KiB elsewhere
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30, 2)
+
+
+def git_state() -> dict[str, Any]:
+    """Commit and whether tracked files differ from it; None for both outside a checkout."""
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changes = subprocess.run(["git", "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "dirty": None}
+    return {"commit": commit, "dirty": bool(changes.stdout.strip())}

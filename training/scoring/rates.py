@@ -1,0 +1,118 @@
+"""What answers are like besides their score: do they end, loop, carry the disclaimer, copy from train?"""
+
+import re
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+from space.contract import Contract
+from space.prompt import without_disclaimer
+from training.data.splits import ngrams, normal
+from training.scoring.intervals import Rate, wilson
+
+Record = dict[str, str]  # a line of data/*.jsonl
+Line = dict[str, Any]  # a line of answers-<split>.jsonl
+
+
+def rates(
+    lines: list[Line],
+    side: str,
+    train: list[Record],
+    contract: Contract,
+    reference_tokens: list[int] | None = None,
+) -> dict[str, Rate | float | None]:
+    """What to call a figure -> that figure, for the answers of one side; None where it can't be known.
+
+    side: "base", "tuned" or, to compare them with, "reference". All but the disclaimer's own rate and the two
+    on repetition look past the disclaimer.
+    reference_tokens: [questions], tokens of each reference with the disclaimer, without the end token.
+    Raises ValueError if there are no lines, or not one length for each.
+    """
+    if not lines or (reference_tokens is not None and len(reference_tokens) != len(lines)):
+        lengths = "no" if reference_tokens is None else len(reference_tokens)
+        raise ValueError(f"{len(lines)} answers, {lengths} reference lengths: one each, or no lengths")
+    questions = [line["question"] for line in lines]
+    raw = [line[side] if side == "reference" else line[side]["text"] for line in lines]
+    ended = [] if side == "reference" else [line[side]["ended"] for line in lines]
+    # the end token takes one more of max_new_tokens
+    fits = [tokens < contract.decoding.max_new_tokens for tokens in reference_tokens or []]
+    plain = [without_disclaimer(text, contract) for text in raw]
+    carries = [text.strip() != without for text, without in zip(raw, plain, strict=True)]
+    answers = [words(text) for text in plain]
+    trained = [record["answer"] for record in train]
+    copies = {tuple(words(answer)) for answer in trained} - {()}
+    length = sum(len(words(line["reference"])) for line in lines)
+    return {
+        "ended by itself": rate(ended),
+        "ended, where the reference fits": rate([end for end, fit in zip(ended, fits, strict=False) if fit]),
+        "disclaimer as generated": rate(carries),
+        "length ratio, in words": sum(map(len, answers)) / max(length, 1),
+        "caught in a loop": rate([loops(words(text)) for text in raw]),
+        "4-grams repeated in the answer": float(np.mean([repeated(words(text)) for text in raw])),
+        "same answer to another question": rate(same_as_another(answers, questions)),
+        "copy of a training answer": rate([tuple(answer) in copies for answer in answers]),
+        "8-grams found in train": float(overlap(plain, trained).mean()),
+    }
+
+
+def rate(flags: list[bool]) -> Rate | None:
+    return wilson(sum(flags), len(flags)) if flags else None
+
+
+def words(text: str) -> list[str]:
+    """The words of a text in lower case, without punctuation."""
+    return re.findall(r"\w+", text.lower())
+
+
+def loops(answer: list[str]) -> bool:
+    """Whether a phrase of at least two words stands three times in a row.
+
+    9 of MedQuAD's 16,359 answers do.
+    Source: Holtzman et al. 2020, "The curious case of neural text degeneration", who look at the end alone.
+    """
+    codes = np.unique(answer, return_inverse=True)[1]
+    for period in range(2, len(codes) // 3 + 1):
+        same = np.concatenate(([0], np.cumsum(codes[period:] == codes[:-period])))
+        if (same[2 * period :] - same[: -2 * period]).max() == 2 * period:
+            return True
+    return False
+
+
+def repeated(answer: list[str], n: int = 4) -> float:
+    """Share of an answer's n-grams that stood before in it, 0 for an answer of fewer than n words.
+
+    Source: Welleck et al. 2020, "Neural text generation with unlikelihood training" (seq-rep-4).
+    """
+    runs = [tuple(answer[i : i + n]) for i in range(len(answer) - n + 1)]
+    return 1 - len(set(runs)) / len(runs) if runs else 0.0
+
+
+def same_as_another(answers: list[list[str]], questions: list[str]) -> list[bool]:
+    """Of each answer, whether a different question got the same one; an empty answer is no different."""
+    asked = defaultdict(set)
+    keys = [tuple(answer) for answer in answers]
+    for key, question in zip(keys, questions, strict=True):
+        asked[key].add(normal(question))
+    return [len(asked[key]) > 1 for key in keys]
+
+
+def overlap(texts: list[str], train: list[str]) -> np.ndarray:
+    """Share of each text's distinct 8-grams that stand in a training answer [texts], 0..1.
+
+    A text of fewer than eight words counts whole: 1 if it is a training answer, else 0.
+    """
+    wanted = [grams(text) for text in texts]
+    every = set().union(*wanted)
+    known = set().union(*(every & grams(answer) for answer in train))
+    return np.array([len(found & known) / max(len(found), 1) for found in wanted])
+
+
+def grams(text: str) -> set[str]:
+    """A text's 8-grams, or the whole of a shorter one."""
+    return ngrams(text) or {" ".join(words(text))} - {""}
+
+
+def novel(test: list[Record], train: list[Record], threshold: float = 0.2) -> np.ndarray:
+    """Mask [test]: whether less than `threshold` of the reference's 8-grams stand in the training answers."""
+    return overlap([record["answer"] for record in test], [record["answer"] for record in train]) < threshold

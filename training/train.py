@@ -1,0 +1,269 @@
+"""Step 2: train a LoRA adapter on the prepared examples.
+
+Reads <out>/data and the base; writes runs/<name>/{adapter/, run.json, loss.svg}. Ctrl-C or SIGTERM ends it with a
+checkpoint, and the same command goes on from there.
+"""
+
+import shutil
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from space.contract import Contract, load_contract
+from training.command import parse, parser, run
+from training.configs import CONTRACT, PROJECTIONS, TrainConfig, is_local
+from training.outputs import (
+    file_sha256,
+    fingerprint,
+    read_json,
+    read_jsonl,
+    up_to_date,
+    whole_folder,
+    write_json,
+    write_text,
+)
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from peft import PeftModel
+    from transformers import PreTrainedTokenizerBase
+    from trl import SFTTrainer
+
+    from training.progress import StopOnSignal
+
+FORMAT = 1
+NOT_TRAINING = (
+    "out",
+    "dataset_licence",
+    "base_licence",
+    "score_batch",
+    "report_to",
+    "dataset",
+    "dataset_revision",
+    "split",
+)  # data counts by checksum
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The encoded splits and what happened to their records."""
+
+    train: "Dataset"
+    validation: "Dataset"
+    counts: dict[str, Counter[str]]
+
+
+def main() -> None:
+    config, options = parse(parser("train", __doc__))
+    train(config, options.force)
+
+
+def train(config: TrainConfig, force: bool = False) -> None:
+    """Write the run's adapter, run.json and loss.svg; exits 130 or 143 after a signal, with a checkpoint saved."""
+    contract = load_contract(CONTRACT)
+    data = read_json(config.data_dir / "data.json", f"python -m training.prepare {config.name}")
+    key = run_key(config, data, contract)
+    if not force and up_to_date(config.run_dir / "run.json", key):
+        print(f"train: {config.run_dir / 'adapter'} is up to date")
+        return
+    from training.model.load import load_tokenizer, pick_device, pick_precision
+    from training.run_record import base_facts, machine_facts, training_facts
+
+    device = pick_device()
+    precision = pick_precision(config.precision, device)
+    tokenizer = load_tokenizer(config.base_model, config.base_revision)
+    examples = encode_splits(tokenizer, config, contract)
+    model = lora_model(config, precision, device)
+    print_start(config, examples, model, f"{precision} on {device}")
+    checkpoint = resumable(config.run_dir / "checkpoints", key, force)
+    trainer, stop = make_trainer(config, model, tokenizer, examples, precision)
+    started = time.monotonic()
+    trainer.train(resume_from_checkpoint=checkpoint)
+    if stop.received:
+        print(f"train: stopped at step {trainer.state.global_step} with a checkpoint; the same command goes on from it")
+        sys.exit(128 + stop.received)
+    if trainer.is_world_process_zero():
+        save_adapter(model, tokenizer, config)
+        record = {
+            "fingerprint": key,
+            "config": config.public(),
+            "data": {name: data[name] for name in ("source", "split", "records", "sha256")},
+            "contract_sha256": contract.sha256,
+            "base": base_facts(model, config),
+            "adapter_sha256": file_sha256(config.run_dir / "adapter" / "adapter_model.safetensors"),
+            "examples": {name: dict(counts) for name, counts in examples.counts.items()},
+            **training_facts(trainer, examples.train["length"], started, checkpoint),
+            **machine_facts(device, precision),
+        }
+        save_run(config.run_dir, record)
+
+
+def run_key(config: TrainConfig, data: dict[str, Any], contract: Contract) -> str:
+    """What the adapter depends on: configuration, data, contract and base."""
+    chosen = {name: value for name, value in vars(config).items() if name not in NOT_TRAINING}
+    base = local_base_sha256(config.base_model)
+    return fingerprint(FORMAT, chosen, data["sha256"], contract.sha256, base)
+
+
+def local_base_sha256(base_model: str) -> str | None:
+    """The checksum of a local base's weights; None for one on the Hub, which its revision pins."""
+    weights = Path(base_model, "model.safetensors")
+    return file_sha256(weights) if is_local(base_model) and weights.exists() else None
+
+
+def encode_splits(tokenizer: "PreTrainedTokenizerBase", config: TrainConfig, contract: Contract) -> Examples:
+    """Train and validation as token ids and labels."""
+    from training.data.dataset import encode_records
+
+    splits, counts = {}, {}
+    for name in ("train", "validation"):
+        records = read_jsonl(config.data_dir / f"{name}.jsonl", f"python -m training.prepare {config.name}")
+        splits[name], counts[name] = encode_records(tokenizer, records, contract, config.max_tokens)
+    return Examples(splits["train"], splits["validation"], counts)
+
+
+def lora_model(config: TrainConfig, precision: str, device: str) -> "PeftModel":
+    """The base with a fresh LoRA adapter on the seven projections, in float32 whatever the base's precision."""
+    from peft import get_peft_model, prepare_model_for_kbit_training
+    from transformers import set_seed
+
+    from training.model.load import load_base
+
+    base = load_base(config.base_model, config.base_revision, precision, device, config.quantize)
+    if config.quantize == "4bit":
+        base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=False)
+    set_seed(config.seed)
+    return get_peft_model(base, lora_config(config))
+
+
+def lora_config(config: TrainConfig) -> Any:
+    from peft import LoraConfig
+
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=config.lora_rank,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        target_modules=list(PROJECTIONS),
+    )
+
+
+def print_start(config: TrainConfig, examples: Examples, model: "PeftModel", where: str) -> None:
+    """Print what goes into the run and the share of the parameters that it trains."""
+    for name, counts in examples.counts.items():
+        print(f"train: {name:10} " + ", ".join(f"{count:,} {what}" for what, count in counts.items()))
+    trainable, total = model.get_nb_trainable_parameters()
+    print(f"train: {trainable:,} of {total:,} parameters are trained ({trainable / total:.2%}), {where}")
+
+
+def make_trainer(
+    config: TrainConfig,
+    model: "PeftModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    examples: Examples,
+    precision: str,
+) -> tuple["SFTTrainer", "StopOnSignal"]:
+    """trl's trainer for the encoded examples, and the callback that knows whether a signal ended it."""
+    from trl import SFTTrainer
+
+    from training.progress import ProgressLines, StopOnSignal, without_default_output
+
+    stop = StopOnSignal()
+    trainer = SFTTrainer(
+        model,
+        sft_config(config, precision, len(examples.train)),
+        train_dataset=examples.train,
+        eval_dataset=examples.validation,
+        processing_class=tokenizer,
+        callbacks=[ProgressLines(), stop],
+    )
+    return without_default_output(trainer), stop
+
+
+def sft_config(config: TrainConfig, precision: str, examples: int) -> Any:
+    """trl's arguments. Batches hold examples of like length, so that little of them is padding."""
+    import torch
+    from trl import SFTConfig
+
+    per_step = config.batch_size * config.accumulation
+    steps = max(round(examples / per_step * config.epochs), 1)
+    every = max(steps // config.evaluations, 1)
+    return SFTConfig(
+        str(config.run_dir / "checkpoints"),
+        num_train_epochs=config.epochs,
+        per_device_train_batch_size=config.batch_size,
+        per_device_eval_batch_size=config.batch_size,
+        gradient_accumulation_steps=config.accumulation,
+        train_sampling_strategy="group_by_length",
+        length_column_name="length",
+        max_length=None,  # the examples are cut already, with their ends kept
+        learning_rate=config.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=config.warmup,
+        neftune_noise_alpha=config.neftune_alpha or None,
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
+        use_cpu=not torch.cuda.is_available(),
+        activation_checkpointing=False,
+        logging_steps=max(steps // 20, 1),
+        logging_nan_inf_filter=False,
+        eval_strategy="steps",
+        eval_steps=every,
+        save_steps=every,
+        save_total_limit=2,
+        seed=config.seed,
+        report_to=config.report_to,
+        disable_tqdm=True,
+        dataloader_pin_memory=torch.cuda.is_available(),
+    )
+
+
+def resumable(folder: Path, key: str, force: bool) -> str | None:
+    """The newest whole checkpoint of the same run; checkpoints of another one are removed, and both are said."""
+    mark = folder / "run.json"
+    if folder.exists() and (force or not up_to_date(mark, key)):
+        print(f"train: removing the checkpoints in {folder}, which belong to another configuration, data or base")
+        shutil.rmtree(folder)
+    write_json(mark, {"fingerprint": key})
+    steps = {
+        int(file.parent.name.split("-")[1]): file.parent for file in folder.glob("checkpoint-*/trainer_state.json")
+    }
+    for half in set(folder.glob("checkpoint-*")) - set(steps.values()):  # killed while it was written
+        shutil.rmtree(half)
+    if not steps:
+        return None
+    print(f"train: resuming from step {max(steps)}: configuration, data and base are the same")
+    return str(steps[max(steps)])
+
+
+def save_adapter(model: "PeftModel", tokenizer: "PreTrainedTokenizerBase", config: TrainConfig) -> None:
+    """Write adapter/: weights, a config that is the same every time, tokenizer and the contract."""
+    with whole_folder(config.run_dir / "adapter") as new:
+        model.save_pretrained(new)
+        (new / "README.md").unlink(missing_ok=True)  # PEFT's stub of a card
+        adapter_config = read_json(new / "adapter_config.json", "training.train")
+        adapter_config["target_modules"] = sorted(adapter_config["target_modules"])  # comes from a set
+        write_json(new / "adapter_config.json", adapter_config)
+        tokenizer.save_pretrained(new)
+        shutil.copyfile(CONTRACT, new / "contract.toml")
+
+
+def save_run(folder: Path, record: dict[str, Any]) -> None:
+    """Draw the losses, write run.json last (it marks the run as finished), and drop the checkpoints."""
+    from training.scoring.plots import loss_curves
+
+    losses = {name: [(e["step"], e[name]) for e in record["losses"] if name in e] for name in ("loss", "validation")}
+    write_text(folder / "loss.svg", loss_curves(losses["loss"], losses["validation"]).svg)
+    write_json(folder / "run.json", record)
+    shutil.rmtree(folder / "checkpoints")
+    print(
+        f"train: {record['steps']} steps in {record['minutes']:.1f} minutes, {record['tokens_per_second']:,} tokens/s, "
+        f"peak {record['peak_gib']} GiB; adapter in {folder / 'adapter'}"
+    )
+
+
+if __name__ == "__main__":
+    run(main)
