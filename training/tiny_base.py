@@ -2,7 +2,7 @@
 
 Reads <out>/data/train.jsonl; writes the folder that the configuration names as `base_model`. The tokenizer has the
 Llama 3 control tokens and chat format, and the model has Llama's architecture, so every later step runs unchanged.
-It learns the plain text of the questions and answers only; chat format and disclaimer are left to the adapter.
+It learns plain text, a question and its answer; chat format and disclaimer are left to the adapter.
 """
 
 import time
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 FORMAT = 1
-BLOCK = 256  # tokens of one training row
-ROWS = 4  # a step: 4 * 256 = 1,024 tokens; more steps learn more in a minute than larger ones
+TEXTS = 8  # a step; about 900 tokens of the embedded sample. Larger steps are fewer, and learn less in a minute
+MAX_TOKENS = 512  # of one text
+SWAPPED = 0.1  # share of the input tokens that another one stands in for
 CONTROL_TOKENS = (
     "<|begin_of_text|>",
     "<|end_of_text|>",
@@ -159,21 +160,25 @@ def tiny_llama(tokenizer: "PreTrainedTokenizerFast", config: TrainConfig) -> "Ll
     return model
 
 
-def text_blocks(tokenizer: "PreTrainedTokenizerFast", records: list[dict[str, str]]) -> "torch.Tensor":
-    """The records' plain text, end to end, in rows of `BLOCK` tokens [rows, BLOCK].
+def encode_texts(tokenizer: "PreTrainedTokenizerFast", records: list[dict[str, str]]) -> list[list[int]]:
+    """Token ids of each record's plain text, between begin and end of text, cut at `MAX_TOKENS`."""
+    texts = tokenizer([plain_text(record) for record in records], add_special_tokens=False, split_special_tokens=True)
+    begin, end = tokenizer.convert_tokens_to_ids(["<|begin_of_text|>", "<|end_of_text|>"])
+    return [[begin, *ids, end][:MAX_TOKENS] for ids in texts["input_ids"]]
 
-    One disease's records follow each other, so that its name recurs within a row: that teaches a model to take a name
-    up from what stands before.
+
+def padded(texts: list[list[int]], pad: int) -> tuple["torch.Tensor", "torch.Tensor"]:
+    """Input ids and labels [texts, tokens]; what fills up a row is no label. Some inputs are swapped for others.
+
+    The swaps keep so few texts from being learned by heart before their language is.
     """
     import torch
+    from torch.nn.utils.rnn import pad_sequence
 
-    ordered = sorted(records, key=lambda record: record["group"])
-    texts = tokenizer([plain_text(record) for record in ordered], add_special_tokens=False, split_special_tokens=True)
-    begin, end = tokenizer.convert_tokens_to_ids(["<|begin_of_text|>", "<|end_of_text|>"])
-    stream = [token for ids in texts["input_ids"] for token in (begin, *ids, end)]
-    if len(stream) < BLOCK:
-        raise ValueError(f"the training split holds {len(stream)} tokens: a tiny base needs at least {BLOCK}")
-    return torch.tensor(stream[: len(stream) // BLOCK * BLOCK]).view(-1, BLOCK)
+    ids = pad_sequence([torch.tensor(text) for text in texts], batch_first=True, padding_value=pad)
+    strangers = ids.flatten()[torch.randint(ids.numel(), ids.shape)]
+    inputs = torch.where(torch.rand(ids.shape) < SWAPPED, strangers, ids)
+    return inputs, torch.where(ids == pad, -100, ids)
 
 
 def train_model(
@@ -200,12 +205,13 @@ def train_model(
     ]
     schedules = [get_linear_schedule_with_warmup(o, config.tiny_steps // 20, config.tiny_steps) for o in optimizers]
     autocast = torch.autocast(device, torch.bfloat16, enabled=pick_precision("auto", device) == "bf16")
-    blocks = text_blocks(tokenizer, records).to(device)
-    print(f"tiny_base: {model.num_parameters():,} parameters, {config.tiny_steps} steps of {ROWS * BLOCK:,} tokens")
+    texts = encode_texts(tokenizer, records)
+    print(f"tiny_base: {model.num_parameters():,} parameters, {config.tiny_steps} steps of {TEXTS} texts")
     progress = Progress(config.tiny_steps)
-    for step, rows in enumerate(shuffled_rows(len(blocks), config.tiny_steps), 1):
+    for step, chosen in enumerate(shuffled_batches(len(texts), config.tiny_steps), 1):
+        inputs, labels = padded([texts[index] for index in chosen], tokenizer.pad_token_id)
         with autocast:
-            loss = model(input_ids=blocks[rows], labels=blocks[rows], use_cache=False).loss
+            loss = model(input_ids=inputs.to(device), labels=labels.to(device), use_cache=False).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer, schedule in zip(optimizers, schedules, strict=True):
@@ -216,16 +222,16 @@ def train_model(
     return model.cpu().eval(), progress.losses
 
 
-def shuffled_rows(count: int, steps: int) -> "Iterator[torch.Tensor]":
-    """`ROWS` row numbers a step, every row once before any comes again."""
+def shuffled_batches(count: int, steps: int) -> "Iterator[list[int]]":
+    """`TEXTS` of the numbers below `count` a step, every number once before any comes again."""
     import torch
 
-    order = torch.empty(0, dtype=torch.long)
+    order: list[int] = []
     for _ in range(steps):
-        while len(order) < ROWS:
-            order = torch.cat([order, torch.randperm(count)])
-        yield order[:ROWS]
-        order = order[ROWS:]
+        while len(order) < TEXTS:
+            order += torch.randperm(count).tolist()
+        yield order[:TEXTS]
+        order = order[TEXTS:]
 
 
 class Progress:

@@ -1,0 +1,72 @@
+"""Keep the README's table of results what runs wrote: `python -m model_card.results [SCORES.json …]`.
+
+Each scores-test.json that is named is copied to model_card/results/<config>.json, with the run and data it belongs to;
+then the README's part between its two markers is rendered from all of these files.
+"""
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from training.command import run
+from training.outputs import read_json, write_json, write_text
+from training.scoring.table import markdown_rates, markdown_table, verdict
+
+RESULTS = Path(__file__).with_name("results")
+README = Path(__file__).parents[1] / "README.md"
+MARKERS = ("<!-- results: written by `python -m model_card.results` -->", "<!-- end of results -->")
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(
+        prog="python -m model_card.results", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments.add_argument("scores", nargs="*", type=Path, metavar="SCORES.json", help="of a finished run, to be shown")
+    for path in arguments.parse_args().scores:
+        keep(path)
+    write_text(README, with_results(README.read_text(encoding="utf-8"), kept()))
+
+
+def keep(scores: Path) -> None:
+    """Copy a run's scores, and what the README says of the run, to where they are kept."""
+    result = read_json(scores, "python -m training.score CONFIG")
+    trained = read_json(scores.with_name("run.json"), "python -m training.train CONFIG")
+    about = {key: trained[key] for key in ("base", "data", "device", "precision", "minutes", "peak_gib", "steps")}
+    write_json(RESULTS / f"{result['config']}.json", {"run": about, "scores": result})
+
+
+def kept() -> list[dict[str, Any]]:
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
+
+
+def with_results(readme: str, results: list[dict[str, Any]]) -> str:
+    """The README with its part between the markers rendered anew; raises ValueError if it has no markers."""
+    pattern = re.compile(f"{re.escape(MARKERS[0])}.*?{re.escape(MARKERS[1])}", re.DOTALL)
+    if not pattern.search(readme):
+        raise ValueError(f"{README.name} has no line {MARKERS[0]!r} before a line {MARKERS[1]!r}")
+    part = "\n\n".join([MARKERS[0], *(section(result) for result in results), MARKERS[1]])
+    return pattern.sub(lambda _: part, readme)
+
+
+def section(result: dict[str, Any]) -> str:
+    """One run: what it was, the sentence that its scores amount to, and the tables."""
+    about, scores = result["run"], result["scores"]
+    part = f"{scores['n']:,} of {scores['of']:,}" if scores["n"] < scores["of"] else f"all {scores['n']:,}"
+    return "\n\n".join(
+        [
+            f"### `{scores['config']}`",
+            f"Base: `{about['base']['model']}`, {about['base']['parameters']:,} parameters. "
+            f"{about['data']['records']['train']:,} training records of `{about['data']['source']['name']}`, "
+            f"{about['data']['split']} split; {part} {scores['split']} questions. Trained in {about['minutes']} minutes "
+            f"({about['precision']}, {about['device']}, peak {about['peak_gib']} GiB).",
+            verdict(scores),
+            markdown_table(scores),
+            markdown_rates(scores),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,91 @@
+"""What many tests share: the contract, a small run of the whole pipeline, and the material beside a checkout."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from space.contract import Contract, load_contract
+from training.configs import CONTRACT
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"  # the real data and tokenizer, where a developer keeps them
+
+# Enough to run every step for real, and no more: a model of 60,000 parameters that has learned next to nothing.
+SMALL = {
+    "tiny_vocab": 512,
+    "tiny_hidden": 32,
+    "tiny_layers": 2,
+    "tiny_steps": 20,
+    "epochs": 0.2,
+    "evaluations": 2,
+    "lora_rank": 4,
+}
+
+
+@pytest.fixture(scope="session")
+def contract() -> Contract:
+    return load_contract(CONTRACT)
+
+
+@pytest.fixture(scope="session")
+def real_tokenizer():
+    """The real Llama 3 tokenizer; the test is skipped where it isn't at hand."""
+    folder = SHARED / "llama3-tokenizer"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not here")
+    from training.model.load import load_tokenizer
+
+    return load_tokenizer(str(folder), "main")
+
+
+@pytest.fixture(scope="session")
+def real_medquad() -> Path:
+    path = SHARED / "medquad" / "medDataset_processed.csv"
+    if not path.exists():
+        pytest.skip(f"{path} is not here")
+    return path
+
+
+def settings(out: Path, **changes: object) -> list[str]:
+    """`--set` arguments of a small run in a folder of its own."""
+    values = SMALL | {"out": out, "base_model": out / "base"} | changes
+    return [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
+
+
+def command(*words: object, timeout: float = 240, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A command of ours as a user types it, in the project's root, without a network."""
+    return subprocess.run(
+        [sys.executable, *map(str, words)],
+        cwd=ROOT,
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore::FutureWarning"} | environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def step(name: str, *words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return command("-m", f"training.{name}", *words, **environment)
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.CompletedProcess[str]]:
+    """Each step's outcome in a run from data to bundle on the embedded sample; "out" holds its folder."""
+    out = tmp_path_factory.mktemp("small")
+    results = {"out": out}
+    for name in ("prepare", "tiny_base", "train"):
+        results[name] = step(name, "demo", *settings(out))
+    results["score"] = step("score", "demo", *settings(out), "--limit", "12")
+    results["bundle"] = step("bundle", "demo", *settings(out))
+    failed = [f"{name}: {result.stderr}" for name, result in results.items() if name != "out" and result.returncode]
+    assert not failed, failed
+    return results
+
+
+@pytest.fixture(scope="session")
+def small_out(small_run) -> Path:
+    return small_run["out"]

@@ -1,0 +1,86 @@
+"""The terminal chat: one answer or many, the disclaimer once, and clear words for what can't be asked."""
+
+import importlib.util
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, command
+
+from training.tiny_base import train_tokenizer
+
+QUESTION = "What are the symptoms of diabetes?"
+
+
+@pytest.fixture(scope="module")
+def ask():
+    spec = importlib.util.spec_from_file_location("ask", ROOT / "scripts" / "ask.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def adapter(small_out):
+    return small_out / "runs" / "demo" / "adapter"
+
+
+def test_an_answer_ends_in_the_disclaimer_exactly_once(adapter, contract):
+    result = command("scripts/ask.py", adapter, QUESTION)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.rstrip().endswith(contract.disclaimer)
+    assert result.stdout.count("Disclaimer:") == 1
+    assert result.stderr == ""
+
+
+def test_a_chat_answers_each_line_and_ends_on_an_empty_one(adapter, contract):
+    result = subprocess.run(
+        [sys.executable, "scripts/ask.py", adapter],
+        cwd=ROOT,
+        input=f"{QUESTION}\nHow is it treated?<|eot_id|>\n\nnever read\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("Not medical advice, not for emergencies.")
+    assert result.stdout.count(contract.disclaimer) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("no-such-folder", QUESTION), "no-such-folder is no"),
+        (("owner/not-fetched", QUESTION), "owner/not-fetched is no folder here and can't be fetched"),
+        (("ADAPTER", ""), "the question has 0 characters: 1 to 2,000 can be asked"),
+        (("ADAPTER", "a" * 2001), "the question has 2,001 characters"),
+    ],
+    ids=["no folder", "no network", "empty", "too long"],
+)
+def test_what_cannot_be_asked_is_one_line(adapter, words, says):
+    result = command("scripts/ask.py", *(adapter if word == "ADAPTER" else word for word in words))
+    assert result.returncode == 1
+    assert says in result.stderr.replace("neither a folder", "no folder").replace("is no folder here nor", "is no")
+    assert result.stderr.count("\n") == 1
+
+
+def test_streamed_pieces_show_no_disclaimer_until_the_one_at_the_end(ask, contract, capsys):
+    tokenizer = train_tokenizer([{"question": "q", "answer": contract.disclaimer}], 400)
+    printer = ask.answer_printer(tokenizer, contract)
+    written = f"{contract.disclaimer}\n\nDrink water. {contract.disclaimer.lower()} Rest."
+    shown = []
+    for start in range(0, len(written), 7):
+        printer.on_finalized_text(written[start : start + 7])
+        shown.append(capsys.readouterr().out)
+    printer.on_finalized_text("", stream_end=True)
+    shown.append(capsys.readouterr().out)
+    assert "".join(shown) == f"Drink water. Rest.\n\n{contract.disclaimer}\n"
+    assert "isclaimer" not in "".join(shown[:-1])
+
+
+def test_help_is_quick(ask):
+    import time
+
+    started = time.monotonic()
+    assert command("scripts/ask.py", "--help").returncode == 0
+    assert time.monotonic() - started < 1.0

@@ -1,0 +1,165 @@
+"""The card and the bundle: complete, valid, runnable, and nothing in them that must not be published."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import yaml
+from conftest import ROOT, SHARED, settings, step
+from huggingface_hub import ModelCard
+
+from model_card.build import card_text
+from training.configs import BASE, DEMO
+from training.outputs import read_json, write_json
+from training.release.files import PICKLES, check_bundle
+from training.release.licence import LLAMA_NOTICE, licence_files
+
+
+@pytest.fixture(scope="module")
+def bundle(small_out):
+    return small_out / "runs" / "demo" / "bundle"
+
+
+@pytest.fixture(scope="module")
+def card(bundle) -> ModelCard:
+    return ModelCard.load(bundle / "README.md")
+
+
+def test_the_bundle_holds_exactly_what_is_pushed(bundle):
+    names = {str(path.relative_to(bundle)) for path in bundle.rglob("*") if path.is_file()}
+    assert names == {
+        "LICENSE",
+        "NOTICE",
+        "README.md",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "chat_template.jinja",
+        "contract.toml",
+        "evaluation/data.json",
+        "evaluation/scores-test.json",
+        "evaluation/loss.svg",
+        "evaluation/scores.svg",
+        "golden.json",
+        "run.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
+
+
+def test_nothing_in_the_bundle_is_a_pickle_a_local_path_or_a_gap(bundle, small_out):
+    for path in check_bundle(bundle):
+        assert path.suffix not in PICKLES
+        if path.suffix != ".safetensors":
+            text = path.read_text(encoding="utf-8")
+            assert str(small_out) not in text, path
+            assert "[More Information Needed]" not in text
+            assert not re.search(r'"/(home|root|tmp|Users)/', text), path
+
+
+@pytest.mark.parametrize("name", ["training_args.bin", "notes.md"])
+def test_what_must_not_be_published_is_an_error_that_names_the_file(bundle, tmp_path, name):
+    copy = shutil.copytree(bundle, tmp_path / "bundle")
+    (copy / name).write_text("[More Information Needed]", encoding="utf-8")
+    with pytest.raises(ValueError, match=name):
+        check_bundle(copy)
+
+
+def test_the_card_has_valid_metadata(card, bundle):
+    meta = card.data
+    scores = read_json(bundle / "evaluation" / "scores-test.json", "")
+    assert (meta.license, meta.library_name, meta.pipeline_tag) == ("apache-2.0", "peft", "text-generation")
+    assert meta.to_dict()["base_model_relation"] == "adapter"
+    assert {"lora", "medical"} <= set(meta.tags)
+    reported = {result.metric_name: result.metric_value for result in meta.eval_results}
+    assert len(reported) == 6
+    tuned = scores["systems"]["tuned"]["without disclaimer"]["rougeL"]["mean"]
+    assert reported["ROUGE-L F1, without disclaimer"] == round(100 * tuned, 2)
+
+
+def test_the_first_screen_says_what_it_is_not(card):
+    first = "\n".join(card.content.split("---", 2)[2].splitlines()[:12])
+    assert "Not medical advice" in first
+    assert "demonstration, not a usable model" in first
+
+
+def test_every_score_in_the_card_stands_in_the_json(card, bundle):
+    scores = read_json(bundle / "evaluation" / "scores-test.json", "")
+    for name, system in scores["systems"].items():
+        row = next(line for line in card.text.splitlines() if line.startswith(("| **", "| no model")) and name in line)
+        for kind in ("rouge1", "rouge2", "rougeL"):
+            assert f"{100 * system['without disclaimer'][kind]['mean']:.1f}" in row
+    assert f"over {scores['n']:,} of {scores['of']:,} test questions" in card.text
+    assert card.text.count("![") == 2, "pictures with alt text"
+
+
+def test_a_variable_that_no_file_holds_is_an_error(bundle, tmp_path):
+    from jinja2 import UndefinedError
+
+    copy = shutil.copytree(bundle, tmp_path / "bundle")
+    run = read_json(copy / "run.json", "")
+    del run["steps"]
+    write_json(copy / "run.json", run)
+    with pytest.raises(UndefinedError, match="steps"):
+        card_text(copy, "owner/name", DEMO)
+
+
+def test_the_snippet_runs_as_it_stands_and_reproduces_the_golden_prompt(card, bundle):
+    snippet = re.search(r"```python\n(.*?)```", card.text, re.DOTALL)[1]
+    snippet += '\nprint("IDS", prompt["input_ids"][0].tolist())\n'
+    result = subprocess.run([sys.executable, "-c", snippet], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    golden = json.loads((bundle / "golden.json").read_text(encoding="utf-8"))
+    assert result.stdout.rsplit("IDS ", 1)[1].strip() == str(golden[0]["token_ids"])
+
+
+def test_the_card_of_a_llama_release_is_licence_correct(bundle, tmp_path):
+    """The same files, as if they came from the real base: the card must carry Meta's terms."""
+    copy = shutil.copytree(bundle, tmp_path / "bundle")
+    run = read_json(copy / "run.json", "")
+    run["base"] |= {"model": BASE.base_model, "revision": "0" * 40, "licence": "llama3.2"}
+    write_json(copy / "run.json", run)
+    text = card_text(copy, "owner/Llama-3.2-1B-MedQuAD-LoRA", replace(BASE, name="demo"), revision="v1.0.0")
+    meta = yaml.safe_load(text.split("---")[1])
+    assert meta["license"] == "llama3.2"
+    assert meta["base_model"] == BASE.base_model
+    assert f"base_model:adapter:{BASE.base_model}" in meta["tags"]
+    assert meta["model-index"][0]["name"] == "Llama-3.2-1B-MedQuAD-LoRA"
+    assert "**Built with Llama.**" in text.split("## Scores")[0]
+    assert LLAMA_NOTICE in text
+    assert "Ben Abacha" in text
+    assert text.count('revision="v1.0.0"') == 2
+
+
+def test_the_licence_texts_are_accepted_only_as_meta_publishes_them(tmp_path):
+    folder = SHARED / "llama3.2-licence"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not here")
+    files = licence_files("llama3.2", "cc-by-4.0", folder)
+    assert set(files) == {"LICENSE", "USE_POLICY.md", "NOTICE"}
+    assert LLAMA_NOTICE in files["NOTICE"].decode()
+    assert "CC BY 4.0" in files["NOTICE"].decode()
+    for name in ("LICENSE.txt", "USE_POLICY.md"):
+        shutil.copyfile(folder / name, tmp_path / name)
+    (tmp_path / "USE_POLICY.md").write_text("anything", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"is not Meta's USE_POLICY\.md"):
+        licence_files("llama3.2", "cc-by-4.0", tmp_path)
+    (tmp_path / "LICENSE.txt").unlink()
+    with pytest.raises(FileNotFoundError, match="download LICENSE.txt from"):
+        licence_files("llama3.2", "cc-by-4.0", tmp_path)
+
+
+def test_a_base_of_unknown_licence_is_refused():
+    with pytest.raises(ValueError, match="only llama3.2 and apache-2.0 are known"):
+        licence_files("mit", "cc-by-4.0", None)
+
+
+def test_a_second_bundle_is_up_to_date_and_a_missing_step_is_named(small_out, tmp_path):
+    again = step("bundle", "demo", *settings(small_out))
+    assert "is up to date" in again.stdout
+    result = step("bundle", "demo", *settings(tmp_path))
+    assert result.returncode == 1
+    assert "`python -m training.score demo` writes it, run that first" in result.stderr

@@ -1,0 +1,68 @@
+import pytest
+
+from training.configs import BASE, CONFIGS, STUDY, checked, is_local, override
+
+
+def test_the_names_that_others_rely_on_exist():
+    assert set(CONFIGS) == {"r16", "r8", "r32", "demo", "medquad-tiny", "as-reported"}
+    assert CONFIGS["as-reported"].split == "random"
+    assert {CONFIGS["r16"].out, CONFIGS["demo"].out} == {"outputs/medquad", "outputs/demo"}
+
+
+def test_the_base_configuration_is_the_first_users_best():
+    assert (BASE.learning_rate, BASE.lora_rank, BASE.lora_alpha, BASE.epochs, BASE.max_tokens) == (
+        1e-4,
+        16,
+        32,
+        3,
+        1024,
+    )
+    assert BASE.batch_size * BASE.accumulation == 16
+
+
+def test_the_study_holds_the_first_users_three():
+    assert [(c.learning_rate, c.lora_rank, c.lora_alpha) for c in STUDY] == [
+        (1e-4, 16, 32),
+        (2e-4, 8, 16),
+        (5e-5, 32, 64),
+    ]
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_every_named_configuration_is_valid(config):
+    assert checked(config) == config
+
+
+def test_settings_are_read_as_the_types_of_their_fields():
+    config = override(BASE, ["epochs=2", "lora_rank=8", "name=mine"])
+    assert (config.epochs, config.lora_rank, config.name) == (2.0, 8, "mine")
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("lora_rnk=8", "expected key=value with a key of"),
+        ("lora_rank", "expected key=value"),
+        ("lora_rank=many", "lora_rank is int, not 'many'"),
+        ("split=sorted", "expected one of grouped, random"),
+        ("epochs=0", "must be above 0"),
+        ("epochs=nan", "must be above 0"),
+        ("lora_dropout=1", "below 1"),
+        ("name=../elsewhere", "can't be empty or hold a path"),
+        ("name=", "can't be empty"),
+    ],
+)
+def test_a_bad_setting_is_an_error_that_names_it(setting, says):
+    with pytest.raises(ValueError, match=says):
+        override(BASE, [setting])
+
+
+def test_a_hub_id_and_a_path_are_told_apart(tmp_path):
+    assert not is_local("keivalya/MedQuad-MedicalQnADataset")
+    assert all(is_local(path) for path in ("./data.csv", "/data/x", "outputs/demo/base", str(tmp_path), "data.csv"))
+
+
+def test_a_path_outside_the_project_is_not_shown():
+    config = override(BASE, ["base_model=/home/someone/secret/base", "out=/tmp/run"])
+    assert config.public()["base_model"] == "base"
+    assert config.public()["out"] == "run"

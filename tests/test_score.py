@@ -1,0 +1,135 @@
+"""Answers: chosen, generated in batches, resumed; and the scores they amount to."""
+
+import json
+from collections import Counter
+
+import pytest
+from conftest import settings, step
+
+from training.answers import open_partial, read_partial, select
+from training.outputs import read_json, read_jsonl
+from training.scoring.table import compare, points, scores_table
+
+TYPES = ["symptoms"] * 60 + ["causes"] * 30 + ["outlook"] * 10
+RECORDS = [{"id": f"{n:03}", "qtype": qtype} for n, qtype in enumerate(TYPES)]
+
+
+def test_a_limited_part_keeps_each_types_share_and_does_not_depend_on_order():
+    chosen = select(RECORDS, 20, seed=1)
+    assert Counter(record["qtype"] for record in chosen) == {"symptoms": 12, "causes": 6, "outlook": 2}
+    assert {r["id"] for r in select(RECORDS[::-1], 20, seed=1)} == {r["id"] for r in chosen}
+    assert {r["id"] for r in select(RECORDS, 20, seed=2)} != {r["id"] for r in chosen}
+    assert select(RECORDS, None, 1) == select(RECORDS, 500, 1) == RECORDS
+
+
+def test_a_file_cut_by_a_kill_gives_its_whole_lines_and_no_others_answers(tmp_path):
+    path = tmp_path / "answers.partial.jsonl"
+    row = {"side": "base", "id": "1", "text": "a\u2028b", "tokens": 1, "ended": True}
+    open_partial(path, "key", {("base", "1"): row}).close()
+    with path.open("a", encoding="utf-8") as file:
+        file.write('{"side": "tuned", "id": "1", "te')
+    assert read_partial(path, "key") == {("base", "1"): row}
+    assert read_partial(path, "another key") == {}
+    assert read_partial(tmp_path / "absent", "key") == {}
+
+
+def test_scores_and_answers_agree_and_carry_their_n(small_out, small_run, contract):
+    run = small_out / "runs" / "demo"
+    answers = read_jsonl(run / "answers-test.jsonl", "")
+    scores = read_json(run / "scores-test.json", "")
+    assert (scores["n"], scores["of"]) == (len(answers), 80) == (12, 80)
+    assert all(
+        interval["n"] == 12
+        for system in scores["systems"].values()
+        for view in ("without disclaimer", "with disclaimer")
+        for interval in system[view].values()
+    )
+    assert list(scores["systems"])[-2:] == ["base", "tuned"]
+    assert scores["rates"]["tuned"]["ended by itself"]["k"] == sum(line["tuned"]["ended"] for line in answers)
+    assert all(line["base"]["tokens"] <= contract.decoding.max_new_tokens for line in answers)
+    assert "12 of 80 test questions" in small_run["score"].stdout
+    assert small_run["score"].stderr == ""
+    assert (run / "answers.html").exists()
+    assert not (run / "answers-test.partial.jsonl").exists()
+
+
+def test_rouge_is_that_of_the_rouge_score_library(small_out):
+    from rouge_score.rouge_scorer import RougeScorer
+
+    run = small_out / "runs" / "demo"
+    scorer = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True)
+    answers = read_jsonl(run / "answers-test.jsonl", "")
+    by_hand = [scorer.score(line["reference"], line["base"]["text"]) for line in answers]
+    reported = read_json(run / "scores-test.json", "")["systems"]["base"]["without disclaimer"]
+    for kind in ("rouge1", "rouge2", "rougeL"):
+        mean = sum(score[kind].fmeasure for score in by_hand) / len(by_hand)
+        assert reported[kind]["mean"] == pytest.approx(mean)
+
+
+def test_a_second_score_is_up_to_date_and_another_limit_is_not(small_out):
+    words = ("score", "demo", *settings(small_out))
+    assert "is up to date" in step(*words, "--limit", "12").stdout
+    result = step(*words, "--limit", "0")
+    assert result.returncode == 1
+    assert result.stderr == "error: --limit 0: give at least one question\n"
+
+
+def test_score_without_a_run_names_the_step_that_is_missing(tmp_path):
+    result = step("score", "demo", *settings(tmp_path))
+    assert result.returncode == 1
+    assert "`python -m training.train demo` writes it, run that first" in result.stderr
+
+
+def test_greedy_answers_do_not_depend_on_the_batch_and_adapter_off_is_the_base(small_out, contract):
+    from space.prompt import encode_prompt
+    from training.model.generate import generate_answers, greedy
+    from training.model.load import load_adapter, load_base, load_tokenizer
+
+    tokenizer = load_tokenizer(str(small_out / "base"), "main")
+    records = read_jsonl(small_out / "data" / "test.jsonl", "")[:9]
+    prompts = [encode_prompt(tokenizer, [{"role": "user", "content": r["question"]}], contract) for r in records]
+
+    def texts(model, batch_size: int) -> list[str]:
+        batches = generate_answers(model, tokenizer, prompts, greedy(model, tokenizer, 40), batch_size)
+        return [a.text for a in sorted((a for batch in batches for a in batch), key=lambda answer: answer.index)]
+
+    plain = texts(load_base(str(small_out / "base"), "main", "fp32", "cpu"), 1)
+    model = load_adapter(
+        load_base(str(small_out / "base"), "main", "fp32", "cpu"), small_out / "runs" / "demo" / "adapter", "cpu"
+    )
+    tuned = texts(model, 4)
+    assert texts(model, 1) == tuned
+    with model.disable_adapter():
+        assert texts(model, 9) == plain
+    model.merge_adapter()
+    assert texts(model, 4) == tuned
+
+
+def gain(mean: float, low: float | None, high: float | None) -> dict[str, float | None]:
+    return {"mean": mean, "low": low, "high": high, "n": 80}
+
+
+@pytest.mark.parametrize(
+    ("score", "says"),
+    [
+        (gain(0.1, 0.05, 0.15), "beats"),
+        (gain(-0.1, -0.15, -0.05), "falls short of"),
+        (gain(0.01, -0.02, 0.04), "does not beat"),
+        (gain(0.01, None, None), "does not beat"),
+    ],
+)
+def test_the_verdict_is_chosen_by_the_interval(score, says):
+    assert f"**{says}**" in compare("the base", score)
+
+
+def test_a_score_without_an_interval_is_shown_without_one():
+    assert points(gain(0.123, None, None)) == "12.3"
+    assert points(gain(0.123, 0.1, 0.2), "+") == "+12.3 [+10.0, +20.0]"
+
+
+def test_the_table_shows_every_system_and_says_what_is_within_noise(small_out):
+    scores = json.loads((small_out / "runs" / "demo" / "scores-test.json").read_text(encoding="utf-8"))
+    scores["gains"]["gain of tuned over base"]["rouge1"] = gain(0.01, -0.02, 0.04)
+    table = scores_table(scores)
+    assert all(name in table for name in scores["systems"])
+    assert "+1.0 [-2.0, +4.0], within noise" in table

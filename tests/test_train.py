@@ -1,0 +1,248 @@
+"""Training: what is trained, NEFTune, a killed run's adapter, and what stops a run."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, command, settings, step
+from transformers import TrainerCallback
+
+from training.configs import BASE, DEMO, PROJECTIONS, override
+from training.outputs import file_sha256
+from training.train import lora_config, make_trainer, sft_config
+
+
+def test_lora_trains_11_272_192_parameters_of_the_real_1b_shape():
+    from peft import get_peft_model
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    with torch.device("meta"):
+        base = LlamaForCausalLM(
+            LlamaConfig(
+                vocab_size=128_256,
+                hidden_size=2048,
+                intermediate_size=8192,
+                num_hidden_layers=16,
+                num_attention_heads=32,
+                num_key_value_heads=8,
+                head_dim=64,
+                tie_word_embeddings=True,
+            )
+        )
+        trainable, total = get_peft_model(base, lora_config(BASE)).get_nb_trainable_parameters()
+    assert trainable == 11_272_192
+    assert 0.008 < trainable / total < 0.0095
+
+
+def test_the_adapter_names_its_projections_sorted_and_no_local_card(small_out):
+    folder = small_out / "runs" / "demo" / "adapter"
+    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    assert config["target_modules"] == sorted(PROJECTIONS)
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "chat_template.jinja",
+        "contract.toml",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
+
+
+def test_run_json_records_what_a_run_depends_on(small_out):
+    run = json.loads((small_out / "runs" / "demo" / "run.json").read_text(encoding="utf-8"))
+    data = json.loads((small_out / "data" / "data.json").read_text(encoding="utf-8"))
+    assert run["data"]["sha256"] == data["sha256"]
+    assert run["adapter_sha256"] == file_sha256(small_out / "runs" / "demo" / "adapter" / "adapter_model.safetensors")
+    assert run["versions"]["torch"] == torch.__version__
+    assert run["config"]["lora_rank"] == 4
+    assert run["config"]["base_model"] == "base", "no local path"
+    assert {"loss", "step"} <= set(run["losses"][0])
+    assert any("validation" in entry for entry in run["losses"])
+    assert run["minutes"] > 0
+    assert run["peak_gib"] > 0
+    assert run["tokens_per_second"] > 0
+    assert "<svg" in (small_out / "runs" / "demo" / "loss.svg").read_text(encoding="utf-8")
+
+
+def test_the_steps_say_what_went_in_and_a_second_call_does_nothing(small_run, small_out):
+    assert "608 kept, 0 cut" in small_run["train"].stdout
+    assert "parameters are trained" in small_run["train"].stdout
+    for name in ("prepare", "tiny_base", "train"):
+        again = step(name, "demo", *settings(small_out))
+        assert again.returncode == 0
+        assert "is up to date" in again.stdout, name
+        assert small_run[name].stderr == "", "no warnings"
+
+
+@pytest.fixture(scope="module")
+def trainer_of(small_out, contract, tmp_path_factory):
+    """A trainer on the small run's base and data, as train() builds it."""
+    from training.model.load import load_tokenizer
+    from training.train import encode_splits, lora_model
+
+    def build(**changes):
+        out = tmp_path_factory.mktemp("trainer")
+        config = override(
+            replace(DEMO, out=str(small_out), name=out.name), ["lora_rank=4", f"base_model={small_out / 'base'}"]
+        )
+        config = replace(config, **changes)
+        tokenizer = load_tokenizer(config.base_model, "main")
+        model = lora_model(config, "fp32", "cpu")
+        return make_trainer(config, model, tokenizer, encode_splits(tokenizer, config, contract), "fp32")[0]
+
+    return build
+
+
+@pytest.mark.parametrize("alpha", [5.0, 0.0])
+def test_neftune_moves_embeddings_in_training_alone_and_within_its_bound(trainer_of, alpha):
+    trainer = trainer_of(neftune_alpha=alpha, epochs=0.02, lora_dropout=0.0)
+    batch = next(iter(trainer.get_train_dataloader()))["input_ids"]
+    embedding = trainer.model.get_input_embeddings()
+    noisy = []
+
+    class Look(TrainerCallback):
+        def on_step_begin(self, args, state, control, **_):
+            noisy.append([trainer.model.get_input_embeddings()(batch).detach() for _ in range(2)])
+
+    trainer.add_callback(Look())
+    before = embedding.weight.detach().clone()
+    trainer.train()
+    clean = torch.nn.functional.embedding(batch, before)
+    (first, second), *_ = noisy
+    tokens, hidden = batch.shape[1], before.shape[1]
+    if alpha:
+        assert not torch.equal(first, second)
+        assert (first - clean).abs().max() <= alpha / (tokens * hidden) ** 0.5 + 1e-6
+        assert (first - clean).abs().max() > 0
+    else:
+        assert torch.equal(first, clean)
+    trainer.model.eval()
+    assert torch.equal(trainer.model.get_input_embeddings()(batch), clean), "no noise after training"
+    assert torch.equal(embedding.weight, before), "and none in the weights"
+    assert all("lora_" in name for name, weight in trainer.model.named_parameters() if weight.requires_grad)
+
+
+def test_batches_hold_examples_of_like_length(trainer_of):
+    trainer = trainer_of()
+    batches = [batch["attention_mask"] for batch in trainer.get_train_dataloader()]
+    useful = sum(int(mask.sum()) for mask in batches) / sum(mask.numel() for mask in batches)
+    assert useful > 0.9
+
+
+@pytest.mark.parametrize(("precision", "flags"), [("bf16", (True, False)), ("fp32", (False, False))])
+def test_precision_sets_the_trainer_and_leaves_the_adapter_in_float32(small_out, precision, flags):
+    from training.train import lora_model
+
+    config = override(replace(DEMO, out=str(small_out)), [f"base_model={small_out / 'base'}"])
+    arguments = sft_config(config, precision, 100)
+    assert (arguments.bf16, arguments.fp16) == flags
+    model = lora_model(config, precision, "cpu")
+    dtypes = {weight.dtype for name, weight in model.named_parameters() if "lora_" in name}
+    assert dtypes == {torch.float32}
+    assert model.get_input_embeddings().weight.dtype == (torch.bfloat16 if precision == "bf16" else torch.float32)
+
+
+def start(*words: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "training.train", "demo", *map(str, words)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_checkpoint(folder: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not list(folder.glob("checkpoint-*/trainer_state.json")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
+def test_a_run_that_was_ended_goes_on_to_the_same_adapter(small_out, signal_number):
+    long = {"epochs": 1.0, "evaluations": 6}
+    whole = settings(small_out, name="whole", **long)
+    if not (small_out / "runs" / "whole" / "run.json").exists():
+        assert step("train", "demo", *whole).returncode == 0
+    # one name for both: the configuration's name is part of what a run depends on
+    ended = settings(small_out, name=f"ended-{signal_number}", **long)
+    process = start(*ended)
+    wait_for_checkpoint(small_out / "runs" / f"ended-{signal_number}" / "checkpoints", process)
+    process.send_signal(signal_number)
+    output, _ = process.communicate(timeout=120)
+    if signal_number == signal.SIGTERM:
+        assert process.returncode == 143
+        assert "with a checkpoint; the same command goes on from it" in output
+    again = step("train", "demo", *ended)
+    assert again.returncode == 0, again.stderr
+    assert "resuming from step" in again.stdout
+    adapters = [
+        small_out / "runs" / name / "adapter" / "adapter_model.safetensors"
+        for name in ("whole", f"ended-{signal_number}")
+    ]
+    assert file_sha256(adapters[0]) == file_sha256(adapters[1])
+
+
+def test_checkpoints_of_another_configuration_are_not_resumed(small_out):
+    from training.outputs import write_json
+    from training.train import resumable
+
+    folder = small_out / "runs" / "other" / "checkpoints"
+    for step_number in (3, 10):
+        write_json(folder / f"checkpoint-{step_number}" / "trainer_state.json", {})
+    write_json(folder / "run.json", {"fingerprint": "this run"})
+    (folder / "checkpoint-12").mkdir()  # killed before its last file was written
+    assert resumable(folder, "this run", force=False) == str(folder / "checkpoint-10")
+    assert not (folder / "checkpoint-12").exists()
+    assert resumable(folder, "another run", force=False) is None
+    assert not list(folder.glob("checkpoint-*"))
+
+
+def test_a_loss_that_is_no_number_stops_the_run_with_one_clear_line(small_out):
+    result = step("train", "demo", *settings(small_out, name="nan", learning_rate=1e30, epochs=0.3))
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: the loss is nan") or result.stderr.startswith(
+        "error: the validation loss is"
+    )
+    assert "try a lower learning_rate" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (small_out / "runs" / "nan" / "adapter").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"out": "/nonexistent/out"}, "run that first"),
+        ({"base_model": "./no-such-base"}, "./no-such-base holds no model"),
+        ({"max_tokens": 20}, "max_tokens=20 leaves no room for any answer"),
+        ({"quantize": "4bit"}, "needs a CUDA GPU"),
+    ],
+    ids=["no data", "no base", "too short", "no GPU"],
+)
+def test_what_a_user_gets_wrong_is_one_line(small_out, change, says):
+    if torch.cuda.is_available() and "quantize" in change:
+        pytest.skip("this machine has a GPU")
+    result = step("train", "demo", *settings(small_out, **({"name": "wrong"} | change)))
+    assert result.returncode == 1
+    assert says in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert "Traceback" not in result.stderr
+
+
+def test_help_is_quick_and_understandable():
+    for name in ("prepare", "tiny_base", "train", "score", "bundle"):
+        started = time.monotonic()
+        result = command("-m", f"training.{name}", "--help")
+        assert result.returncode == 0
+        assert time.monotonic() - started < 1.0, f"{name} --help"
+        assert "medquad-tiny" in result.stdout
+        assert "learning_rate" in result.stdout
