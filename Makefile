@@ -1,4 +1,4 @@
-# make demo | test | lint | ask | clean. A machine needs git, make and Python 3.11 or 3.12; all else goes into .venv.
+# make demo | test | study-demo | lint | ask | clean. A machine needs git, make and Python 3.11 or 3.12; all else goes into .venv.
 SHELL := /bin/bash
 VENV := .venv/bin
 # The first Python that is 3.11 or 3.12; `make PYTHON=/path/to/python3.12 demo` chooses another.
@@ -10,7 +10,7 @@ export PYTHONWARNINGS := ignore::FutureWarning
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_DISABLE_PROGRESS_BARS := 1
 
-.PHONY: demo test lint ask clean
+.PHONY: demo test study-demo lint ask clean
 
 demo: .venv/installed  ## prepare, tiny base, train, score, bundle on the embedded sample
 	@$(STEP).prepare demo
@@ -21,6 +21,11 @@ demo: .venv/installed  ## prepare, tiny base, train, score, bundle on the embedd
 
 test: .venv/installed  ## the whole test suite, without the network
 	@HF_HUB_OFFLINE=1 $(VENV)/python -m pytest
+
+study-demo: .venv/installed  ## three configurations on the embedded sample, and the choice between them
+	@$(STEP).prepare demo
+	@$(STEP).tiny_base demo
+	@$(STEP).study demo
 
 lint: .venv/installed
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check .

@@ -19,11 +19,20 @@ TEMPLATE = Path(__file__).with_name("template.md")
 LLAMA_TITLE = "Llama-3.2-1B-MedQuAD-LoRA"  # Meta's licence: a published fine-tune's name begins with "Llama"
 
 
-def card_text(bundle: Path, repo: str, config: "TrainConfig", revision: str | None = None) -> str:
+def card_text(
+    bundle: Path,
+    repo: str,
+    config: "TrainConfig",
+    revision: str | None = None,
+    *,
+    space: str | None = None,
+    accepted: str | None = None,
+) -> str:
     """The card of a bundle, whose other files are all there already.
 
-    repo: what the snippet loads, a Hub id or a folder. revision: the tag it pins. Raises jinja2.UndefinedError where
-    the template asks for something that no file holds.
+    repo: what the snippet loads, a Hub id or a folder. revision: the tag it pins. space: where to try it, owner/name.
+    accepted: why it was published although it missed a gate. Raises jinja2.UndefinedError where the template asks
+    for something that no file holds.
     """
     run, data, scores = (
         read(bundle / name) for name in ("run.json", "evaluation/data.json", "evaluation/scores-test.json")
@@ -39,6 +48,8 @@ def card_text(bundle: Path, repo: str, config: "TrainConfig", revision: str | No
         title=title,
         repo=repo,
         revision=f', revision="{revision}"' if revision else "",
+        space=space,
+        accepted=accepted,
         is_llama=config.base_licence == LLAMA,
         licence=config.base_licence,
         llama_notice=LLAMA_NOTICE,

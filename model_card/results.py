@@ -59,7 +59,8 @@ def section(result: dict[str, Any]) -> str:
             f"### `{scores['config']}`",
             f"Base: `{about['base']['model']}`, {about['base']['parameters']:,} parameters. "
             f"{about['data']['records']['train']:,} training records of `{about['data']['source']['name']}`, "
-            f"{about['data']['split']} split; {part} {scores['split']} questions. Trained in {about['minutes']} minutes "
+            f"{about['data']['split']} split; {part} {scores['split']} questions. "
+            f"Trained in {about['minutes']} minutes "
             f"({about['precision']}, {about['device']}, peak {about['peak_gib']} GiB).",
             verdict(scores),
             markdown_table(scores),

@@ -148,12 +148,12 @@ def test_the_licence_texts_are_accepted_only_as_meta_publishes_them(tmp_path):
     with pytest.raises(ValueError, match=r"is not Meta's USE_POLICY\.md"):
         licence_files("llama3.2", "cc-by-4.0", tmp_path)
     (tmp_path / "LICENSE.txt").unlink()
-    with pytest.raises(FileNotFoundError, match="download LICENSE.txt from"):
+    with pytest.raises(FileNotFoundError, match=r"download LICENSE\.txt from"):
         licence_files("llama3.2", "cc-by-4.0", tmp_path)
 
 
 def test_a_base_of_unknown_licence_is_refused():
-    with pytest.raises(ValueError, match="only llama3.2 and apache-2.0 are known"):
+    with pytest.raises(ValueError, match=r"only llama3\.2 and apache-2\.0 are known"):
         licence_files("mit", "cc-by-4.0", None)
 
 

@@ -50,7 +50,7 @@ def test_texts_begin_and_end_and_are_cut():
 
 def test_padding_is_no_label():
     torch.manual_seed(0)
-    inputs, labels = padded([[0, 7, 8, 1], [0, 9, 1]], pad=2)
+    inputs, labels = padded([[0, 7, 8, 1], [0, 9, 1]], pad=2, vocab=10)
     assert labels.tolist() == [[0, 7, 8, 1], [0, 9, 1, -100]]
     assert inputs.shape == labels.shape
 

@@ -1,4 +1,4 @@
-"""MedQuAD in, a bundle for the Hub out: each step is `python -m training.<step> CONFIG` and reads what stands before it.
+"""MedQuAD in, a bundle for the Hub out: each step is `python -m training.<step> CONFIG`, after the one before.
 
     prepare    data set -> data/{train,validation,test}.jsonl, data.json         data/medquad.py, data/splits.py
     tiny_base  data/train.jsonl -> base/ (only where no real base can be had)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 from space.contract import Contract
 from space.prompt import encode_prompt
 from training.configs import TrainConfig
-from training.data.splits import shuffled
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -22,6 +21,8 @@ def select(records: list[Row], limit: int | None, seed: int) -> list[Row]:
     """All records, or a seeded part of `limit` in which every question type keeps its share."""
     if not limit or limit >= len(records):
         return records
+    from training.data.splits import shuffled
+
     by_type: dict[str, list[str]] = {}
     for record in records:
         by_type.setdefault(record["qtype"], []).append(record["id"])

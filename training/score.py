@@ -10,7 +10,7 @@ from typing import Any
 from space.contract import Contract, load_contract
 from training.answers import answer_split, select
 from training.command import parse, parser, run
-from training.configs import CONTRACT, SPLITS, TrainConfig
+from training.configs import CONFIGS, CONTRACT, SPLITS, TrainConfig
 from training.outputs import (
     fingerprint,
     read_json,
@@ -30,18 +30,24 @@ def main() -> None:
     arguments.add_argument(
         "--limit", type=int, metavar="N", help="a seeded part of N questions, each type in proportion"
     )
+    arguments.add_argument(
+        "--compare", choices=CONFIGS, metavar="CONFIG", help="then set both runs beside the first report"
+    )
     config, options = parse(arguments)
     if options.limit is not None and options.limit < 1:
         raise ValueError(f"--limit {options.limit}: give at least one question")
     score(config, options.split, options.limit, options.force)
+    if options.compare:
+        from training.compare import compare
+
+        print("\n" + compare(config, CONFIGS[options.compare]))
 
 
 def score(config: TrainConfig, split: str = "test", limit: int | None = None, force: bool = False) -> dict[str, Any]:
     """Write the split's answers and scores, print and return them."""
     contract = load_contract(CONTRACT)
     trained = read_json(config.run_dir / "run.json", f"python -m training.train {config.name}")
-    answers_key = fingerprint(trained["fingerprint"], trained["data"]["sha256"], split, limit, contract.sha256)
-    key = fingerprint(FORMAT, answers_key)
+    answers_key, key = score_keys(trained, split, limit, contract)
     target = config.run_dir / f"scores-{split}.json"
     if not force and up_to_date(target, key):
         print(f"score: {target} is up to date")
@@ -75,6 +81,12 @@ def score(config: TrainConfig, split: str = "test", limit: int | None = None, fo
     )
     print_scores(report)
     return report
+
+
+def score_keys(trained: dict[str, Any], split: str, limit: int | None, contract: Contract) -> tuple[str, str]:
+    """What marks a run's answers to a split, and their scores; trained: the content of run.json."""
+    answers = fingerprint(trained["fingerprint"], trained["data"]["sha256"], split, limit, contract.sha256)
+    return answers, fingerprint(FORMAT, answers)
 
 
 def read_split(config: TrainConfig, split: str) -> list[dict[str, Any]]:

@@ -167,16 +167,17 @@ def encode_texts(tokenizer: "PreTrainedTokenizerFast", records: list[dict[str, s
     return [[begin, *ids, end][:MAX_TOKENS] for ids in texts["input_ids"]]
 
 
-def padded(texts: list[list[int]], pad: int) -> tuple["torch.Tensor", "torch.Tensor"]:
-    """Input ids and labels [texts, tokens]; what fills up a row is no label. Some inputs are swapped for others.
+def padded(texts: list[list[int]], pad: int, vocab: int) -> tuple["torch.Tensor", "torch.Tensor"]:
+    """Input ids and labels [texts, tokens]; what fills up a row is no label. Some inputs are swapped for any others.
 
-    The swaps keep so few texts from being learned by heart before their language is.
+    The swaps keep so few texts from being learned by heart before their language is, and a control token that it
+    will meet in a chat from being the first one of its life.
     """
     import torch
     from torch.nn.utils.rnn import pad_sequence
 
     ids = pad_sequence([torch.tensor(text) for text in texts], batch_first=True, padding_value=pad)
-    strangers = ids.flatten()[torch.randint(ids.numel(), ids.shape)]
+    strangers = torch.randint(vocab, ids.shape)
     inputs = torch.where(torch.rand(ids.shape) < SWAPPED, strangers, ids)
     return inputs, torch.where(ids == pad, -100, ids)
 
@@ -209,7 +210,7 @@ def train_model(
     print(f"tiny_base: {model.num_parameters():,} parameters, {config.tiny_steps} steps of {TEXTS} texts")
     progress = Progress(config.tiny_steps)
     for step, chosen in enumerate(shuffled_batches(len(texts), config.tiny_steps), 1):
-        inputs, labels = padded([texts[index] for index in chosen], tokenizer.pad_token_id)
+        inputs, labels = padded([texts[index] for index in chosen], tokenizer.pad_token_id, len(tokenizer))
         with autocast:
             loss = model(input_ids=inputs.to(device), labels=labels.to(device), use_cache=False).loss
         loss.backward()

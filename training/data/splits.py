@@ -102,7 +102,7 @@ def random_split(records: list[Record], seed: int) -> dict[str, str]:
 
 
 def grouped_split(records: list[Record], groups: dict[str, str], seed: int) -> dict[str, str]:
-    """Record id -> split; a shuffled group goes whole to the first of test, validation that it brings nearer a tenth."""
+    """Record id -> split; shuffled groups go whole to the first of test, validation that they bring nearer a tenth."""
     members = defaultdict(list)
     for record in records:
         members[groups[record.id]].append(record.id)

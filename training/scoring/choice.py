@@ -73,9 +73,7 @@ def verdict(choice: Choice) -> str:
         return f"{taken} wins: every other is worse by more than noise, the closest {next(iter(against.values()))}."
     paid = " and ".join(f"{value:,} {what}" for value, what in zip(choice.taken.cost, COSTS, strict=True))
     noise = ", ".join(against[name] for name in choice.tied)
-    text = (
-        f"Tie, the cheapest is taken: {taken} ({paid}). {choice.best} has the highest mean, within noise of it {noise}."
-    )
+    text = f"Tie, the cheapest is taken: {taken} ({paid}). {choice.best} has the highest mean; within noise: {noise}."
     groups = next(iter(choice.gains.values())).groups
     return text if groups >= FEW else f"{text} {groups} groups are too few to show any difference."
 
