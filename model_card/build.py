@@ -10,7 +10,16 @@ from jinja2 import Environment, StrictUndefined
 
 from space.contract import Contract, load_contract
 from training.release.licence import LLAMA, LLAMA_NOTICE
-from training.scoring.table import KINDS, VIEWS, markdown_rates, markdown_table, verdict
+from training.scoring.table import (
+    KINDS,
+    VIEWS,
+    grade_sentence,
+    markdown_rates,
+    markdown_table,
+    markdown_types,
+    novel_sentence,
+    verdict,
+)
 
 if TYPE_CHECKING:
     from training.configs import TrainConfig
@@ -64,6 +73,9 @@ def card_text(
         verdict=verdict(scores),
         table=markdown_table(scores),
         rates=markdown_rates(scores),
+        types=markdown_types(scores),
+        novel=novel_sentence(scores),
+        grades=grade_sentence(scores),
         pictures=alt_texts(bundle),
         contract=contract,
         system_prompt=json.dumps(contract.system_prompt),

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 import yaml
-from conftest import ROOT, SHARED, settings, step
+from conftest import SHARED, settings, step
 from huggingface_hub import ModelCard
 
 from model_card.build import card_text
@@ -41,6 +41,7 @@ def test_the_bundle_holds_exactly_what_is_pushed(bundle):
         "contract.toml",
         "evaluation/data.json",
         "evaluation/scores-test.json",
+        "evaluation/lengths.svg",
         "evaluation/loss.svg",
         "evaluation/scores.svg",
         "golden.json",
@@ -93,7 +94,7 @@ def test_every_score_in_the_card_stands_in_the_json(card, bundle):
         for kind in ("rouge1", "rouge2", "rougeL"):
             assert f"{100 * system['without disclaimer'][kind]['mean']:.1f}" in row
     assert f"over {scores['n']:,} of {scores['of']:,} test questions" in card.text
-    assert card.text.count("![") == 2, "pictures with alt text"
+    assert card.text.count("![") == 3, "pictures with alt text"
 
 
 def test_a_variable_that_no_file_holds_is_an_error(bundle, tmp_path):
@@ -107,10 +108,12 @@ def test_a_variable_that_no_file_holds_is_an_error(bundle, tmp_path):
         card_text(copy, "owner/name", DEMO)
 
 
-def test_the_snippet_runs_as_it_stands_and_reproduces_the_golden_prompt(card, bundle):
+def test_the_snippet_runs_as_it_stands_and_reproduces_the_golden_prompt(card, bundle, small_out, tmp_path):
+    shutil.copytree(bundle, tmp_path / "bundle")
+    shutil.copytree(small_out / "base", tmp_path / "base")
     snippet = re.search(r"```python\n(.*?)```", card.text, re.DOTALL)[1]
     snippet += '\nprint("IDS", prompt["input_ids"][0].tolist())\n'
-    result = subprocess.run([sys.executable, "-c", snippet], cwd=ROOT, capture_output=True, text=True, check=False)
+    result = subprocess.run([sys.executable, "-c", snippet], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     golden = json.loads((bundle / "golden.json").read_text(encoding="utf-8"))
     assert result.stdout.rsplit("IDS ", 1)[1].strip() == str(golden[0]["token_ids"])

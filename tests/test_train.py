@@ -1,6 +1,7 @@
 """Training: what is trained, NEFTune, a killed run's adapter, and what stops a run."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -210,9 +211,7 @@ def test_checkpoints_of_another_configuration_are_not_resumed(small_out):
 def test_a_loss_that_is_no_number_stops_the_run_with_one_clear_line(small_out):
     result = step("train", "demo", *settings(small_out, name="nan", learning_rate=1e30, epochs=0.3))
     assert result.returncode == 1
-    assert result.stderr.startswith("error: the loss is nan") or result.stderr.startswith(
-        "error: the validation loss is"
-    )
+    assert re.match("error: the (training|validation) loss is (nan|inf) at step", result.stderr)
     assert "try a lower learning_rate" in result.stderr
     assert result.stderr.count("\n") == 1
     assert not (small_out / "runs" / "nan" / "adapter").exists()
@@ -221,12 +220,12 @@ def test_a_loss_that_is_no_number_stops_the_run_with_one_clear_line(small_out):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"out": "/nonexistent/out"}, "run that first"),
+        ({"base_model": "owner/model"}, "owner/model"),
         ({"base_model": "./no-such-base"}, "./no-such-base holds no model"),
         ({"max_tokens": 20}, "max_tokens=20 leaves no room for any answer"),
         ({"quantize": "4bit"}, "needs a CUDA GPU"),
     ],
-    ids=["no data", "no base", "too short", "no GPU"],
+    ids=["no network", "no base", "too short", "no GPU"],
 )
 def test_what_a_user_gets_wrong_is_one_line(small_out, change, says):
     if torch.cuda.is_available() and "quantize" in change:

@@ -71,10 +71,15 @@ def write_bundle(folder: Path, config: TrainConfig, repo: str | None, llama_lice
 
     with whole_folder(folder) as new:
         fill_bundle(new, config, llama_licence)
-        write_text(new / "README.md", card_text(new, repo or str(folder), config))
+        write_text(new / "README.md", card_text(new, repo or shown(folder), config))
         files = check_bundle(new)
         size = sum(path.stat().st_size for path in files)
         print(f"bundle: {len(files)} files, {size / 2**20:.1f} MiB, in {folder}")
+
+
+def shown(folder: Path) -> str:
+    """The folder as the card's snippet names it: relative to the project, or its name alone where it lies elsewhere."""
+    return folder.name if folder.is_absolute() else str(folder)
 
 
 def print_end(config: TrainConfig, scores: dict, folder: Path) -> None:

@@ -58,8 +58,8 @@ def prepare(config: TrainConfig, force: bool = False) -> None:
 
 
 def base_tokenizer(config: TrainConfig) -> Any | None:
-    """The base's tokenizer where it can be had now; a tiny base is only made from the prepared data."""
-    if config.base_model.startswith(config.out) and not Path(config.base_model, "tokenizer.json").exists():
+    """The base's tokenizer where it can be had; None for a tiny base, which is only made from the prepared data."""
+    if Path(config.base_model).is_relative_to(config.out):
         return None
     from training.model.load import load_tokenizer
 

@@ -38,7 +38,7 @@ class ProgressLines(TrainerCallback):
         **_,
     ) -> None:
         """Raises FloatingPointError if a loss is NaN or infinite."""
-        losses = {name: logs[key] for name, key in (("loss", "loss"), ("validation", "eval_loss")) if key in logs}
+        losses = {name: logs[key] for name, key in (("training", "loss"), ("validation", "eval_loss")) if key in logs}
         if not losses:
             return
         for name, loss in losses.items():

@@ -69,6 +69,9 @@ def train(config: TrainConfig, force: bool = False) -> None:
     if not force and up_to_date(config.run_dir / "run.json", key):
         print(f"train: {config.run_dir / 'adapter'} is up to date")
         return
+    import numpy as np
+
+    from training.data.examples import length_report
     from training.model.load import load_tokenizer, pick_device, pick_precision
     from training.run_record import base_facts, machine_facts, training_facts
 
@@ -95,9 +98,11 @@ def train(config: TrainConfig, force: bool = False) -> None:
             "base": base_facts(model, config),
             "adapter_sha256": file_sha256(config.run_dir / "adapter" / "adapter_model.safetensors"),
             "examples": {name: dict(counts) for name, counts in examples.counts.items()},
+            "tokens": length_report(np.array(examples.train["length"]), config.max_tokens),
             **training_facts(trainer, examples.train["length"], started, checkpoint),
             **machine_facts(device, precision),
         }
+        draw_lengths(config, examples)
         save_run(config.run_dir, record)
 
 
@@ -249,6 +254,13 @@ def save_adapter(model: "PeftModel", tokenizer: "PreTrainedTokenizerBase", confi
         write_json(new / "adapter_config.json", adapter_config)
         tokenizer.save_pretrained(new)
         shutil.copyfile(CONTRACT, new / "contract.toml")
+
+
+def draw_lengths(config: TrainConfig, examples: Examples) -> None:
+    from training.scoring.plots import length_distribution
+
+    lengths = {"train": list(examples.train["length"]), "validation": list(examples.validation["length"])}
+    write_text(config.run_dir / "lengths.svg", length_distribution(lengths, config.max_tokens, "tokens").svg)
 
 
 def save_run(folder: Path, record: dict[str, Any]) -> None:

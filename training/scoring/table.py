@@ -89,6 +89,33 @@ def markdown_rates(scores: Scores) -> str:
     return "\n".join(rows)
 
 
+def markdown_types(scores: Scores) -> str:
+    """The ROUGE-1 gain over base by question type; p is Holm's, over the types with enough groups for a test."""
+    rows = ["| question type | n | gain in ROUGE-1 | p |", "|---|---:|---:|---:|"]
+    for qtype, gain in scores["by_type"].items():
+        p = "–" if gain["p"] is None else f"{gain['p']:.3f}"
+        rows.append(f"| {qtype} | {gain['n']:,} | {points(gain, '+')} | {p} |")
+    return "\n".join(rows)
+
+
+def novel_sentence(scores: Scores) -> str:
+    """What is left of the gain where the reference shares little with the training answers."""
+    part = scores["novel"]
+    if not part:
+        return "Every reference shares at least a fifth of its 8-grams with the training answers."
+    gains = ", ".join(f"{label} {gain_text(part['gain'][kind])}" for kind, label in KINDS.items())
+    return (
+        f"On the {part['n']:,} of {scores['n']:,} questions whose reference shares under a fifth of its 8-grams with the "
+        f"training answers, the gain over the base is {gains}."
+    )
+
+
+def grade_sentence(scores: Scores) -> str:
+    """The reading grades; a side without a word has none."""
+    grades = [f"{name} {grade:.1f}" for name, grade in scores["readability"].items() if grade is not None]
+    return f"Flesch-Kincaid grade, median: {', '.join(grades)}."
+
+
 def verdict(scores: Scores) -> str:
     """The sentence that the ROUGE-L gains over base and over the strongest floor amount to."""
     over_base, over_floor = (scores["gains"][name]["rougeL"] for name in scores["gains"])
