@@ -60,7 +60,7 @@ def command(*words: object, timeout: float = 240, **environment: str) -> subproc
     return subprocess.run(
         [sys.executable, *map(str, words)],
         cwd=ROOT,
-        env=os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore::FutureWarning"} | environment,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"} | environment,
         capture_output=True,
         text=True,
         timeout=timeout,

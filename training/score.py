@@ -122,7 +122,10 @@ def write_pictures(config: TrainConfig, report: dict[str, Any], page: list[dict]
         for name, system in report["systems"].items()
     }
     write_text(config.run_dir / "scores.svg", rouge_bars(bars, report["n"]).svg)
-    summary = {label: "\n".join(f"{side} {text}" for side, text in sides.items()) for label, sides in rate_rows(report)}
+    summary = {
+        label: "\n".join(f"{side} {text.split(' [')[0]}" for side, text in sides.items())
+        for label, sides in rate_rows(report)
+    }
     write_text(
         config.run_dir / "answers.html",
         answers_page(page, f"{config.name}: {report['split']} answers", summary),

@@ -1,5 +1,6 @@
 """Load base, tokenizer and adapter; choose device and precision. The only place that does."""
 
+import warnings
 from pathlib import Path
 
 import torch
@@ -12,6 +13,8 @@ from training.configs import is_local
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 logging.disable_progress_bar()
+# PEFT and trl ask a model for a name that transformers has given up; nothing that a user could change.
+warnings.filterwarnings("ignore", message=".is_gradient_checkpointing. is deprecated", category=FutureWarning)
 
 
 def pick_device() -> str:

@@ -105,8 +105,8 @@ def novel_sentence(scores: Scores) -> str:
         return "Every reference shares at least a fifth of its 8-grams with the training answers."
     gains = ", ".join(f"{label} {gain_text(part['gain'][kind])}" for kind, label in KINDS.items())
     return (
-        f"On the {part['n']:,} of {scores['n']:,} questions whose reference shares under a fifth of its 8-grams with the "
-        f"training answers, the gain over the base is {gains}."
+        f"On the {part['n']:,} of {scores['n']:,} questions whose reference shares under a fifth of its 8-grams with "
+        f"the training answers, the gain over the base is {gains}."
     )
 
 

@@ -1,0 +1,49 @@
+"""The README shows what runs wrote, and names only what exists."""
+
+import re
+
+import pytest
+from conftest import ROOT
+
+from model_card.results import README, kept, with_results
+from training.configs import CONFIGS
+
+TEXT = README.read_text(encoding="utf-8")
+
+
+def test_the_results_are_rendered_from_the_runs_that_are_kept():
+    assert with_results(TEXT, kept()) == TEXT, "run `python -m model_card.results`"
+    assert {result["scores"]["config"] for result in kept()} >= {"demo"}
+
+
+def test_a_readme_without_markers_is_an_error_that_names_them():
+    with pytest.raises(ValueError, match="has no line '<!-- results"):
+        with_results("# A README\n", kept())
+
+
+def test_every_step_and_configuration_that_is_named_exists():
+    calls = re.findall(r"python -m training\.(\w+) (\S+)", TEXT)
+    assert len(calls) >= 4
+    for name, config in calls:
+        assert (ROOT / "training" / f"{name}.py").exists(), name
+        assert config in {*CONFIGS, "CONFIG"}, config
+
+
+def test_every_file_of_the_tree_exists():
+    tree = TEXT.split("## What is where")[1].split("```")[1]
+    names = re.findall(r"\b[\w/]+\.(?:py|toml|md|csv)\b", tree)
+    assert len(names) > 20
+    files = {path.name for path in ROOT.rglob("*") if ".venv" not in path.parts}
+    assert [name for name in names if name.split("/")[-1] not in files] == []
+
+
+def test_every_target_that_is_named_exists():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"`?make ([a-z-]+)", TEXT):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_first_screen_says_what_it_is_not_and_built_with_llama():
+    first = TEXT[:900]
+    assert "Not medical advice" in first
+    assert "Built with Llama" in first
