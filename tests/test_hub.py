@@ -43,6 +43,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     """The server, and a client in this process that uses LFS instead of Xet and gives up in the end."""
     with pytest.MonkeyPatch.context() as patch, LocalHub(tmp_path_factory.mktemp("hub")) as hub:
         patch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
+        patch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)  # the suite runs with it
         huggingface_hub.set_client_factory(lambda: client_with_timeout(10))
         yield hub
         huggingface_hub.set_client_factory(default_client_factory)
@@ -95,6 +96,7 @@ def run_client(hub: LocalHub, home: Path, code: str) -> dict:
     env = {
         **os.environ,
         **hub.environment(),
+        "HF_HUB_OFFLINE": "0",
         "HF_HOME": str(home),
         "OMP_NUM_THREADS": "1",
         "GRADIO_ANALYTICS_ENABLED": "False",

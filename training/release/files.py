@@ -1,9 +1,11 @@
 """What a bundle holds, and the checks that keep out what must never be pushed."""
 
 import json
+import re
 import shutil
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from space.contract import load_contract
@@ -22,18 +24,27 @@ FROM_ADAPTER = (
 )
 PICTURES = ("loss.svg", "scores.svg", "lengths.svg", "study.svg")
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy", ".npz")
-FORBIDDEN_TEXT = ("[More Information Needed]", str(Path.home()) + "/")
+FORBIDDEN_TEXT = ("[More Information Needed]", f"{Path.home()}/", f"{Path.cwd()}/", f"{gettempdir()}/")
+TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}")
+
+Base = tuple[str, str | None]  # Hub id and commit of a base that was published after training
 
 
-def fill_bundle(folder: Path, config: TrainConfig, llama_licence: Path | None) -> None:
-    """Fill a fresh folder with everything but the card; raises FileNotFoundError naming the step that is missing."""
+def fill_bundle(folder: Path, config: TrainConfig, llama_licence: Path | None, base: Base | None = None) -> None:
+    """Fill a fresh folder with everything but the card.
+
+    base: what the bundle names as its base, where the run knows only a local folder. Raises FileNotFoundError naming
+    the step that is missing.
+    """
     for name, content in licence_files(config.base_licence, config.dataset_licence, llama_licence).items():
         (folder / name).write_bytes(content)
     for name in FROM_ADAPTER:
         copy(config.run_dir / "adapter" / name, folder / name, f"python -m training.train {config.name}")
-    set_base(folder / "adapter_config.json", config)
     write_json(folder / "golden.json", golden_ids(folder))
     copy(config.run_dir / "run.json", folder / "run.json", f"python -m training.train {config.name}")
+    if base:
+        rename_base(folder / "run.json", base)
+    set_base(folder)
     copy(
         config.data_dir / "data.json",
         folder / "evaluation" / "data.json",
@@ -60,13 +71,21 @@ def copy(source: Path, target: Path, written_by: str) -> None:
     shutil.copyfile(source, target)
 
 
-def set_base(adapter_config: Path, config: TrainConfig) -> None:
-    """Name the base as others can load it: a Hub id with its commit, or a path relative to the project."""
-    values = read_json(adapter_config, "training.train")
-    run = read_json(config.run_dir / "run.json", f"python -m training.train {config.name}")
-    values["base_model_name_or_path"] = run["base"]["model"]
-    values["revision"] = run["base"]["revision"]
-    write_json(adapter_config, values)
+def rename_base(run_json: Path, base: Base) -> None:
+    """Let a bundle's run.json name the published base instead of a local folder."""
+    run = read_json(run_json, "training.train")
+    run["base"] |= {"model": base[0], "revision": base[1]}
+    run["config"] |= {"base_model": base[0], "base_revision": base[1]}
+    write_json(run_json, run)
+
+
+def set_base(folder: Path) -> None:
+    """Name the base as run.json does and others can load it: a Hub id with its commit, or a path in the project."""
+    values = read_json(folder / "adapter_config.json", "training.train")
+    base = read_json(folder / "run.json", "training.train")["base"]
+    values["base_model_name_or_path"] = base["model"]
+    values["revision"] = base["revision"]
+    write_json(folder / "adapter_config.json", values)
 
 
 def golden_ids(folder: Path) -> list[dict[str, Any]]:
@@ -82,7 +101,7 @@ def golden_ids(folder: Path) -> list[dict[str, Any]]:
 
 
 def check_bundle(folder: Path) -> list[Path]:
-    """The bundle's files, sorted; raises ValueError for a pickle, a local path or a gap left by a template."""
+    """The bundle's files, sorted; raises ValueError for a pickle, a local path, a token or a gap in the card."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     for path in files:
         if path.suffix in PICKLES:
@@ -92,5 +111,7 @@ def check_bundle(folder: Path) -> list[Path]:
             found = [mark for mark in FORBIDDEN_TEXT if mark in text]
             if found:
                 raise ValueError(f"{path} holds {found[0]!r}, which must not be published")
+            if TOKEN.search(text):
+                raise ValueError(f"{path} holds what looks like a Hugging Face token: take it out, and revoke it")
     json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     return files
