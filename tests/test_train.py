@@ -66,6 +66,7 @@ def test_run_json_records_what_a_run_depends_on(small_out):
     assert run["config"]["base_model"] == "base", "no local path"
     assert {"loss", "step"} <= set(run["losses"][0])
     assert any("validation" in entry for entry in run["losses"])
+    assert len(run["golden_logits"]["cases"]) == 3, "for the check of what was pushed"
     assert run["minutes"] > 0
     assert run["peak_gib"] > 0
     assert run["tokens_per_second"] > 0

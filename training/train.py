@@ -73,6 +73,7 @@ def train(config: TrainConfig, force: bool = False) -> None:
 
     from training.data.examples import length_report
     from training.model.load import load_tokenizer, pick_device, pick_precision
+    from training.release.golden import golden_logits
     from training.run_record import base_facts, machine_facts, training_facts
 
     device = pick_device()
@@ -99,6 +100,7 @@ def train(config: TrainConfig, force: bool = False) -> None:
             "adapter_sha256": file_sha256(config.run_dir / "adapter" / "adapter_model.safetensors"),
             "examples": {name: dict(counts) for name, counts in examples.counts.items()},
             "tokens": length_report(np.array(examples.train["length"]), config.max_tokens),
+            "golden_logits": golden_logits(model, tokenizer, contract),
             **training_facts(trainer, examples.train["length"], started, checkpoint),
             **machine_facts(device, precision),
         }

@@ -1,1 +1,5 @@
-"""From a finished run to what is pushed: licence texts (licence) and the bundle's files (files)."""
+"""From a finished run to what is pushed and verified; scripts/publish.py is the command.
+
+The bundle: licence, files, source, base. What is looked at first: versions, gates, preflight, rights, plan, show.
+The push: push, readback and verify (a process of its own), golden, space, steps; rollback. All ask the Hub by hub.
+"""
