@@ -15,7 +15,7 @@ demo: .venv/installed  ## prepare, tiny base, train, score, bundle on the embedd
 	@$(STEP).prepare demo
 	@$(STEP).tiny_base demo
 	@$(STEP).train demo
-	@$(STEP).score demo
+	@$(STEP).score demo --no-table
 	@$(STEP).bundle demo
 
 test: .venv/installed  ## the whole test suite, without the network

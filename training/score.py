@@ -33,10 +33,13 @@ def main() -> None:
     arguments.add_argument(
         "--compare", choices=CONFIGS, metavar="CONFIG", help="then set both runs beside the first report"
     )
+    arguments.add_argument("--no-table", action="store_true", help="leave the table of scores to `training.bundle`")
     config, options = parse(arguments)
     if options.limit is not None and options.limit < 1:
         raise ValueError(f"--limit {options.limit}: give at least one question")
-    score(config, options.split, options.limit, options.force)
+    report = score(config, options.split, options.limit, options.force)
+    if not options.no_table:
+        print_scores(report)
     if options.compare:
         from training.compare import compare
 
@@ -77,9 +80,8 @@ def score(config: TrainConfig, split: str = "test", limit: int | None = None, fo
     write_json(target, report)
     partial.unlink(missing_ok=True)
     print(
-        f"score: {len(report['systems'])} systems compared in {time.monotonic() - started:.0f} s, written to {target}\n"
+        f"score: {len(report['systems'])} systems compared in {time.monotonic() - started:.0f} s, written to {target}"
     )
-    print_scores(report)
     return report
 
 
@@ -135,7 +137,7 @@ def write_pictures(config: TrainConfig, report: dict[str, Any], page: list[dict]
 def print_scores(report: dict[str, Any]) -> None:
     from training.scoring.table import scores_table
 
-    print(scores_table(report))
+    print("\n" + scores_table(report))
 
 
 if __name__ == "__main__":
