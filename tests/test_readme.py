@@ -24,7 +24,7 @@ def test_a_readme_without_markers_is_an_error_that_names_them():
 def test_every_step_and_configuration_that_is_named_exists():
     calls = re.findall(r"python -m training\.(\w+) (\S+)", TEXT)
     assert len(calls) >= 4
-    for name, config in calls:
+    for name, config in ((name, config.strip("`")) for name, config in calls):
         assert (ROOT / "training" / f"{name}.py").exists(), name
         assert config in {*CONFIGS, "CONFIG"}, config
 
@@ -39,7 +39,7 @@ def test_every_file_of_the_tree_exists():
 
 def test_every_target_that_is_named_exists():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in re.findall(r"`?make ([a-z-]+)", TEXT):
+    for target in re.findall(r"(?:`|\$ )make ([a-z-]+)", TEXT):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 

@@ -17,8 +17,9 @@ from space.contract import Contract
 from training.answers import read_partial
 from training.configs import BASE, CONFIGS, STUDY, TrainConfig, override
 from training.outputs import read_json, write_json, write_jsonl
+from training.score import score_keys
 from training.scoring.choice import Candidate, choose, study_table, verdict
-from training.study import assemble, command, comparable, reuse_base_answers, score_keys, study_of
+from training.study import assemble, command, comparable, reuse_base_answers, study_of
 from training.train import run_key
 
 GROUPS = [f"disease {number}" for number in range(12)]  # one question each
@@ -38,7 +39,7 @@ def test_the_study_of_the_base_configuration_is_the_first_users_three():
 
 
 def test_another_base_gets_the_same_multiples_of_its_own_rate():
-    demo = CONFIGS["demo"]
+    demo = replace(CONFIGS["demo"], learning_rate=0.005)
     found = [(c.name, c.learning_rate, c.lora_rank, c.lora_alpha) for c in study_of(demo)]
     assert found == [("demo", 0.005, 16, 32), ("demo-r8", 0.01, 8, 16), ("demo-r32", 0.0025, 32, 64)]
     assert {(c.out, c.base_model, c.epochs) for c in study_of(demo)} == {(demo.out, demo.base_model, demo.epochs)}
@@ -220,7 +221,7 @@ def write_run(config: TrainConfig, contract: Contract, scores: list[float], trai
     ]
     write_jsonl(config.run_dir / "answers-validation.jsonl", lines)
     tuned = {"without disclaimer": {"rouge1": {"mean": sum(scores) / len(scores)}}}
-    key = score_keys(trained, None, contract)[1]
+    key = score_keys(trained, "validation", None, contract)[1]
     write_json(
         config.run_dir / "scores-validation.json",
         {"fingerprint": key, "n": 12, "of": 12, "systems": {"tuned": tuned}},
@@ -381,7 +382,7 @@ def test_the_base_answers_of_an_earlier_run_are_taken_over(three, contract):
     done, config, _ = three
     (config.run_dir / "scores-validation.json").unlink()
     reuse_base_answers(config, None, [done])
-    key = score_keys(read_json(config.run_dir / "run.json", ""), None, contract)[0]
+    key = score_keys(read_json(config.run_dir / "run.json", ""), "validation", None, contract)[0]
     kept = read_partial(config.run_dir / "answers-validation.partial.jsonl", key)
     assert list(kept) == [("base", group) for group in GROUPS]
     assert kept["base", "disease 3"]["text"] == "base on disease 3"
@@ -395,7 +396,7 @@ def test_base_answers_are_not_taken_over_where_scoring_is_done_begun_or_in_anoth
     (config.run_dir / "scores-validation.json").unlink()
     reuse_base_answers(config, None, [replace(done, quantize="4bit")])
     assert not partial.exists()
-    key = score_keys(read_json(config.run_dir / "run.json", ""), None, contract)[0]
+    key = score_keys(read_json(config.run_dir / "run.json", ""), "validation", None, contract)[0]
     begun = f'{key}\n{{"side": "base", "id": "disease 0", "text": "begun", "tokens": 1, "ended": true}}\n'
     partial.write_text(begun, encoding="utf-8")
     reuse_base_answers(config, None, [done, other])

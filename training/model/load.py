@@ -49,7 +49,15 @@ def load_tokenizer(base_model: str, revision: str) -> PreTrainedTokenizerBase:
 
     Raises ValueError if a control token or the chat template is missing, OSError if it can't be read.
     """
-    tokenizer = AutoTokenizer.from_pretrained(base_model, **from_pretrained_args(base_model, revision))
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(base_model, **from_pretrained_args(base_model, revision))
+    except OSError as error:
+        if is_local(base_model):
+            raise
+        raise OSError(
+            f"{base_model} at {revision} is neither in the cache nor can it be fetched from the Hub: check name, network "
+            "and token, or give a local folder with --set base_model=FOLDER"
+        ) from error
     known = tokenizer.get_added_vocab()
     missing = [t for t in ("<|begin_of_text|>", "<|start_header_id|>", "<|eot_id|>") if t not in known]
     if missing or not tokenizer.chat_template:
