@@ -55,7 +55,7 @@ def load_tokenizer(base_model: str, revision: str) -> PreTrainedTokenizerBase:
         if is_local(base_model):
             raise
         raise OSError(
-            f"{base_model} at {revision} is neither in the cache nor can it be fetched from the Hub: check name, network "
+            f"{base_model} at {revision} is not in the cache and can't be fetched from the Hub: check name, network "
             "and token, or give a local folder with --set base_model=FOLDER"
         ) from error
     known = tokenizer.get_added_vocab()
