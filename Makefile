@@ -1,4 +1,4 @@
-# make demo | test | study-demo | lint | ask | clean. A machine needs git, make and Python 3.11 or 3.12; all else goes into .venv.
+# make demo | test | test-faults | study-demo | lint | ask | clean. A machine needs git, make and Python 3.11 or 3.12; all else goes into .venv.
 SHELL := /bin/bash
 VENV := .venv/bin
 # The first Python that is 3.11 or 3.12; `make PYTHON=/path/to/python3.12 demo` chooses another.
@@ -9,7 +9,7 @@ STEP := $(VENV)/python -m training
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_DISABLE_PROGRESS_BARS := 1
 
-.PHONY: demo test study-demo lint ask clean
+.PHONY: demo test test-faults study-demo lint ask clean
 
 demo: .venv/installed  ## prepare, tiny base, train, score, bundle on the embedded sample
 	@$(STEP).prepare demo
@@ -20,6 +20,9 @@ demo: .venv/installed  ## prepare, tiny base, train, score, bundle on the embedd
 
 test: .venv/installed  ## the whole test suite, without the network
 	@HF_HUB_OFFLINE=1 $(VENV)/python -m pytest
+
+test-faults: .venv/installed  ## publishing to a local Hub that fails in every way
+	@HF_HUB_OFFLINE=1 $(VENV)/python -m pytest -m faults
 
 study-demo: .venv/installed  ## three configurations on the embedded sample, and the choice between them
 	@$(STEP).prepare demo

@@ -1,0 +1,461 @@
+"""A release is complete and verified, or nothing is under a tag and the same command finishes it."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from hashlib import sha1
+from pathlib import Path
+from types import SimpleNamespace
+
+import huggingface_hub
+import numpy as np
+import pytest
+from conftest import SHARED, command
+from hub import FOREIGN_TOKEN, READ_TOKEN, WRITE_TOKEN, Fault, LocalHub
+from huggingface_hub import HfApi
+from huggingface_hub.utils._http import default_client_factory
+from releasing import (
+    ACCEPT,
+    contents,
+    folder_contents,
+    last_line,
+    pinned,
+    publish,
+    releasable,
+    space_folder,
+    start_publish,
+    tags,
+    titles,
+)
+from safetensors.numpy import load_file, save_file
+from space_runner import running_space
+
+from training.release import hub as patience
+from training.release.base import Base
+from training.release.gates import Previous, gates
+from training.release.golden import judge
+from training.release.hub import Unfinished, connect, redacted
+from training.release.plan import Wanted
+from training.release.preflight import check_base, check_belongs, check_name, check_repo_id, check_weights
+from training.release.push import Remote, ensure_repo, look, push_folder, set_tag
+from training.release.rights import check_only_ours, check_rights
+from training.release.source import read_run
+from training.release.space import Pin, pinned_readme
+from training.release.verify import fetch
+from training.release.versions import choose_version
+
+CARD = "---\nlicense: llama3.2\n---\n# A card\n"
+
+pytestmark = pytest.mark.faults  # not in the quick suite until its time is known
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
+    """The local Hub, and a client in this process that may ask it and waits shortly."""
+    with pytest.MonkeyPatch.context() as patch, LocalHub(tmp_path_factory.mktemp("hub")) as hub:
+        patch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
+        patch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)  # the suite runs with it
+        patch.setattr(patience, "WAITS", (0.01, 0.01))
+        connect(timeout=1)
+        yield hub
+        huggingface_hub.set_client_factory(default_client_factory)
+
+
+@pytest.fixture(autouse=True)
+def no_fault_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    if "hub" in request.fixturenames:
+        request.getfixturevalue("hub").disarm()
+
+
+@pytest.fixture
+def api(hub: LocalHub) -> HfApi:
+    return HfApi(hub.endpoint, token=WRITE_TOKEN)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """A folder to push, with a large file in it."""
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    (folder / "README.md").write_text(CARD, encoding="utf-8")
+    (folder / "adapter_model.safetensors").write_bytes(bytes(range(256)) * 1024)
+    return folder
+
+
+@pytest.fixture
+def repo(api: HfApi, request: pytest.FixtureRequest) -> Remote:
+    """A new repository, as the plan saw it."""
+    name = f"maintainer/{sha1(request.node.name.encode()).hexdigest()[:12]}"
+    ensure_repo(api, name)
+    return look(api, name)
+
+
+# Versions, gates and checks
+
+
+def test_versions_count_up_by_what_changed():
+    assert choose_version(None, None, None, False) == "v1.0.0"
+    assert choose_version(None, None, "v1.2.3", same_weights=False) == "v1.3.0"
+    assert choose_version(None, None, "v1.2.3", same_weights=True) == "v1.2.4"
+    assert choose_version("v2.0.0", None, "v1.2.3", False) == "v2.0.0"
+    with pytest.raises(ValueError, match=r"expected the form v1\.0\.0"):
+        choose_version("1.0", None, None, False)
+
+
+def test_released_content_gets_no_second_version():
+    assert choose_version(None, "v1.0.0", "v1.1.0", True) == "v1.0.0"
+    with pytest.raises(ValueError, match=r"released already, as v1\.0\.0"):
+        choose_version("v2.0.0", "v1.0.0", "v1.0.0", True)
+
+
+def scores_with(low: float | None = 0.01, ended: float | None = 0.95, mean: float = 0.2) -> dict:
+    tuned = {"mean": mean, "low": mean - 0.02, "high": mean + 0.02, "n": 80}
+    rate = ended if ended is None else {"share": ended, "low": 0.0, "high": 1.0, "k": 0, "n": 80}
+    return {
+        "n": 80,
+        "gains": {"gain of tuned over base": {"rougeL": {"mean": 0.03, "low": low, "high": 0.05, "n": 80}}},
+        "rates": {"tuned": {"ended, where the reference fits": rate}},
+        "systems": {"tuned": {"without disclaimer": {"rougeL": tuned}}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("scores", "passed"),
+    [
+        (scores_with(), [True, True, True]),
+        (scores_with(low=0.0), [False, True, True]),
+        (scores_with(low=None), [False, True, True]),
+        (scores_with(ended=0.89), [True, False, True]),
+        (scores_with(ended=None), [True, False, True]),
+        (scores_with(mean=0.181), [True, True, True]),
+        (scores_with(mean=0.179), [True, True, False]),
+    ],
+)
+def test_gates_open_at_their_limits(scores: dict, passed: list[bool]):
+    assert [gate.ok for gate in gates(scores, "abc", Previous("v1.0.0", scores_with(), "abc"))] == passed
+
+
+def test_a_release_is_not_compared_over_other_questions():
+    gate = gates(scores_with(mean=0.01), "abc", Previous("v1.0.0", scores_with(), "other"))[-1]
+    assert gate.ok is None and "other questions" in gate.text
+
+
+def logits(tuned: float, base: float, dtype: str = "bfloat16") -> dict:
+    return {"dtype": dtype, "cases": [{"name": "a", "token_ids": [1], "tuned": [tuned], "base": [base]}]}
+
+
+def test_logits_must_be_those_of_training_and_not_the_bases():
+    assert judge(logits(-1.0, -4.0), logits(-1.1, -4.1))["deviation"] == 0.1
+    for found, recorded, complaint in (
+        (logits(-1.0, -1.0), None, "changes nothing"),
+        (logits(-1.0, -4.0), logits(-1.0, -5.0), "not the one trained on"),
+        (logits(-1.0, -4.0), logits(-1.6, -4.0), "differ by 0.600"),
+        (logits(-1.0, -4.0), logits(-1.1, -4.0, "float32"), "differ by 0.100"),
+        (logits(-1.0, -1.2), logits(-1.15, -1.2), "differ by 0.150"),  # nearer to the base
+    ):
+        with pytest.raises(ValueError, match=complaint):
+            judge(found, recorded)
+
+
+def test_an_adapter_with_nan_or_without_training_is_refused(tmp_path: Path):
+    good = {"q.lora_A": np.ones((2, 2), np.float32), "q.lora_B": np.ones((2, 2), np.float32)}
+    for name, changes, ok in (
+        ("good", {}, True),
+        ("nan", {"q.lora_A": np.full((2, 2), np.nan, np.float32)}, False),
+        ("zero", {"q.lora_B": np.zeros((2, 2), np.float32)}, False),
+    ):
+        save_file(good | changes, tmp_path / name)
+        assert check_weights(tmp_path / name).ok is ok
+
+
+def test_a_llamas_fine_tune_must_be_named_so():
+    assert check_name("me/Llama-3.2-1B-MedQuAD-LoRA", "llama3.2").ok
+    assert not check_name("me/Med-Llama-3.2", "llama3.2").ok
+    assert check_name("me/Med-Llama-3.2", "apache-2.0").ok
+    with pytest.raises(ValueError, match="give OWNER/NAME"):
+        check_repo_id("--space ", "name")
+    with pytest.raises(ValueError, match="--space"):
+        check_repo_id("--space ", "a/b/c")
+
+
+def test_a_base_that_others_cannot_load_is_refused(tmp_path: Path):
+    assert not check_base(Base(str(tmp_path), None, tmp_path)).ok
+    assert not check_base(Base("owner/base", None)).ok  # no commit
+    assert check_base(Base("owner/base", "a" * 40)).ok
+    assert check_base(Base("owner/base", None, tmp_path)).ok
+
+
+def test_files_of_different_runs_are_not_released_together(small_out: Path, tmp_path: Path):
+    run = releasable(small_out, tmp_path)
+    assert check_belongs(read_run(run)).ok
+    weights = load_file(run / "adapter" / "adapter_model.safetensors")
+    save_file({name: value + 1 for name, value in weights.items()}, run / "adapter" / "adapter_model.safetensors")
+    data = json.loads((tmp_path / "data" / "data.json").read_text(encoding="utf-8"))
+    data["sha256"]["test"] = "0" * 64
+    (tmp_path / "data" / "data.json").write_text(json.dumps(data), encoding="utf-8")
+    scores = json.loads((run / "scores-test.json").read_text(encoding="utf-8"))
+    (run / "scores-test.json").write_text(json.dumps(scores | {"adapter_sha256": "0" * 64}), encoding="utf-8")
+    check = check_belongs(read_run(run))
+    assert not check.ok
+    assert all(name in check.text for name in ("data.json", "adapter_model.safetensors", "scores-test.json"))
+
+
+def test_a_push_removes_only_what_a_release_put_there():
+    states = {"a": "same", "evaluation/loss.svg": "removed", "old.json": "removed"}
+    assert check_only_ours(states, {"old.json"}).ok
+    check = check_only_ours(states, set())
+    assert not check.ok and "old.json" in check.text and "loss.svg" not in check.text
+
+
+def test_a_spaces_readme_preloads_exactly_the_release():
+    pin = Pin("me/adapter", "a" * 40, "v1.0.0", "2026-01-01", "me/base", "b" * 40)
+    text = pinned_readme("---\ntitle: Chat\nemoji: 📘\npreload_from_hub:\n- other\n---\n\n# Chat\n", pin)
+    assert "emoji: 📘" in text and text.endswith("# Chat\n") and "other" not in text
+    assert f"me/base model.safetensors,config.json,generation_config.json {'b' * 40}" in " ".join(text.split())
+    assert pinned_readme(text, pin) == text
+
+
+def test_no_token_survives_redaction(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HF_TOKEN", "a secret\x01one")
+    text = "Illegal header value b'Bearer a secret\\x01one' for hf_abcdefghijkl, 'a secret\x01one'"
+    assert redacted(text) == "Illegal header value b'Bearer <token>' for <token>, '<token>'"
+
+
+# One step of a push at a time, with a fault each
+
+
+@pytest.mark.parametrize("action", ["500", "503", "429", "412", "drop", "lost"])
+def test_a_commit_survives_what_passes(hub: LocalHub, api: HfApi, repo: Remote, bundle: Path, action: str):
+    fault = Fault(action, path=f"{repo.repo}/commit/")
+    hub.inject(fault)
+    commit = push_folder(api, repo, bundle, "Release")
+    assert hub.faults[fault] >= 1
+    assert titles(hub, repo.repo) == ["Release"]  # never twice
+    assert contents(hub, repo.repo, commit) == folder_contents(bundle)
+    assert push_folder(api, look(api, repo.repo), bundle, "Release") == commit
+
+
+@pytest.mark.parametrize(
+    ("action", "error", "said"),
+    [
+        ("503", Unfinished, "answered 503"),
+        ("hang", Unfinished, "did not answer in time"),
+        ("drop", Unfinished, "connection to the Hub broke"),
+        ("401", PermissionError, "answered 401"),
+        ("403", PermissionError, "answered 403"),
+        ("404", ValueError, "answered 404"),
+        ("gated", PermissionError, "gated"),
+    ],
+)
+def test_a_commit_that_is_refused_says_so_and_changes_nothing(
+    hub: LocalHub, api: HfApi, repo: Remote, bundle: Path, action: str, error: type, said: str
+):
+    hub.inject(Fault(action, path=f"{repo.repo}/commit/", times=9))
+    with pytest.raises(error, match=said):
+        push_folder(api, repo, bundle, "Release")
+    assert look(api, repo.repo) == repo
+    hub.disarm()
+    push_folder(api, repo, bundle, "Release")
+    assert titles(hub, repo.repo) == ["Release"]
+
+
+def test_an_upload_and_a_download_survive_a_broken_connection(
+    hub: LocalHub, api: HfApi, repo: Remote, bundle: Path, tmp_path: Path
+):
+    faults = Fault("drop", path="/_lfs/", method="PUT"), Fault("half", path="/resolve/.*safetensors", method="GET")
+    hub.inject(*faults)
+    commit = push_folder(api, repo, bundle, "Release")
+    folder = fetch(api, repo.repo, commit, tmp_path / "cache")
+    assert folder_contents(folder).items() >= folder_contents(bundle).items()
+    assert all(hub.faults[fault] == 2 for fault in faults)
+
+
+def test_what_others_commit_meanwhile_is_not_overwritten(hub: LocalHub, api: HfApi, repo: Remote, bundle: Path):
+    api.upload_file(path_or_fileobj=b"x", path_in_repo="theirs.txt", repo_id=repo.repo)
+    with pytest.raises(Unfinished, match="others changed it"):
+        push_folder(api, repo, bundle, "Release")
+    assert set(contents(hub, repo.repo)) == {"theirs.txt"}
+
+
+def test_a_file_that_gitignore_drops_is_missed(api: HfApi, repo: Remote, bundle: Path):
+    api.upload_file(path_or_fileobj=b"*.safetensors\n", path_in_repo=".gitignore", repo_id=repo.repo)
+    with pytest.raises(ValueError, match=r"adapter_model\.safetensors did not arrive.*\.gitignore"):
+        push_folder(api, look(api, repo.repo), bundle, "Release")
+
+
+def test_a_flipped_bit_is_seen_and_fetched_again(hub: LocalHub, api: HfApi, repo: Remote, bundle: Path, tmp_path: Path):
+    commit = push_folder(api, repo, bundle, "Release")
+    for number, path in enumerate(("README.md", "adapter_model.safetensors")):  # git's sha1 and LFS's sha256
+        fault = Fault("flip", path=f"/resolve/.*{path}", method="GET")
+        hub.inject(fault)
+        folder = fetch(api, repo.repo, commit, tmp_path / str(number))
+        assert hub.faults[fault] == 2
+        assert (folder / path).read_bytes() == (bundle / path).read_bytes()
+    hub.inject(Fault("flip", path="/resolve/.*safetensors", method="GET", times=9))
+    with pytest.raises(Unfinished, match="damaged on the way"):
+        fetch(api, repo.repo, commit, tmp_path / "always")
+
+
+def test_a_tag_is_set_once_and_never_moves(hub: LocalHub, api: HfApi, repo: Remote, bundle: Path):
+    commit = push_folder(api, repo, bundle, "Release")
+    hub.inject(Fault("lost", path="/tag/"))
+    set_tag(api, repo.repo, "v1.0.0", commit, "Release")
+    set_tag(api, repo.repo, "v1.0.0", commit, "Release")
+    with pytest.raises(ValueError, match="tags never move"):
+        set_tag(api, repo.repo, "v1.0.0", repo.head, "Release")
+    assert tags(hub, repo.repo) == {"v1.0.0": commit}
+
+
+def test_a_repository_is_created_once_though_the_answer_is_lost(hub: LocalHub, api: HfApi):
+    hub.inject(Fault("lost", path="/api/repos/create"))
+    ensure_repo(api, "maintainer/created", private=True)
+    assert look(api, "maintainer/created").private
+
+
+@pytest.mark.parametrize(("token", "said"), [(READ_TOKEN, "may only read"), (FOREIGN_TOKEN, "stranger")])
+def test_a_token_that_may_not_write_is_refused_before_anything_is_pushed(
+    hub: LocalHub, repo: Remote, token: str, said: str
+):
+    there, new = check_rights(HfApi(hub.endpoint, token=token), [repo, Remote("maintainer/new", "model")], True)[1:]
+    assert not there.ok and "403" in there.text
+    assert not new.ok and said in new.text
+    assert all(c.ok for c in check_rights(HfApi(hub.endpoint, token=WRITE_TOKEN), [repo], True))
+
+
+def test_trusted_publishing_needs_no_stored_token(
+    hub: LocalHub, repo: Remote, bundle: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.endpoint)  # where the identity is exchanged
+    monkeypatch.setenv("HF_OIDC_RESOURCE", repo.repo)
+    monkeypatch.setenv("HF_OIDC_ID_TOKEN", "local-ci-identity")
+    api = HfApi(hub.endpoint)
+    token, may, other = check_rights(api, [repo, Remote("maintainer/new", "model")], True)
+    assert token.ok and may.ok and not other.ok and "create it by hand" in other.text
+    push_folder(api, repo, bundle, "Release")
+    assert titles(hub, repo.repo) == ["Release"]
+
+
+def test_preflight_says_before_training_what_would_stop_a_release(hub: LocalHub, api: HfApi, capsys):
+    from training.release.before_training import before_training
+
+    licence = SHARED / "llama3.2-licence"
+    wanted = Wanted("maintainer/Med-Llama", Path("outputs/medquad/runs/r16"), llama_licence=licence)
+    with pytest.raises(ValueError, match="could not be published"):
+        before_training(api, wanted)
+    said = capsys.readouterr().out
+    assert "FAILED  name" in said and "create maintainer/Med-Llama" in said and "card on the Hub" in said
+    if licence.is_dir():
+        before_training(api, Wanted("maintainer/Llama-3.2-1B-x", wanted.run, llama_licence=licence))
+        assert "can be published" in capsys.readouterr().out
+
+
+# The command
+
+
+def test_help_is_printed_in_half_a_second():
+    started = time.monotonic()
+    assert "--rollback TAG" in command("scripts/publish.py", "--help").stdout
+    assert time.monotonic() - started < 0.5
+
+
+def test_a_refused_token_is_not_shown(hub: LocalHub, tmp_path: Path, small_out: Path):
+    run = releasable(small_out, tmp_path / "out")
+    for token, said in (("a-secret", "answered 401"), ("a-secret-é", "is the token whole?")):
+        done = publish(hub, tmp_path, "maintainer/x", "--run", run, "--push", HF_TOKEN=token)
+        assert done.returncode == 1 and said in last_line(done)
+        assert "a-secret" not in done.stdout + done.stderr
+
+
+def test_a_plan_needs_no_network_and_refuses_a_local_base(tmp_path: Path, small_out: Path):
+    run = releasable(small_out, tmp_path)
+    done = command("scripts/publish.py", "maintainer/x", "--run", run)
+    assert done.returncode == 1
+    assert "--base-repo OWNER/NAME" in last_line(done) and "--accept REASON" in last_line(done)
+    for part in ("new      adapter_model.safetensors", "sha256", "ok      one run", "FAILED  answers end"):
+        assert part in done.stdout, part
+
+
+@pytest.fixture(scope="module")
+def story(hub: LocalHub, small_out: Path, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A release from its first, killed try to a rollback: each step's outcome, and what the Hub held after it."""
+    folder = tmp_path_factory.mktemp("story")
+    run, home = releasable(small_out, folder), folder / "home"
+    repo, space = "maintainer/story", "maintainer/story-space"
+    words = [repo, "--run", run, "--base-repo", "maintainer/story-base", "--push", *ACCEPT]
+    words += ["--space", space, "--space-folder", space_folder(folder / "space")]
+    told = SimpleNamespace(folder=folder, run=run, repo=repo, space=space)
+    told.killed = killed_at_the_tag(hub, home, words)
+    told.after_kill = (titles(hub, repo), tags(hub, repo))
+    hub.set_space(space, ["BUILDING", "RUNTIME_ERROR"], error="no adapter")
+    told.finished = publish(hub, home, *words)
+    told.after_finish = (titles(hub, repo), tags(hub, repo), contents(hub, space, kind="spaces"))
+    told.bundle = folder_contents(run / "bundle")
+    with running_space(hub, space, folder / "spaces"):
+        told.again = publish(hub, home, *words)
+    told.after_again = (titles(hub, repo), tags(hub, repo), pinned(hub, space))
+    HfApi(hub.endpoint, token=WRITE_TOKEN).upload_file(path_or_fileobj=b"x", path_in_repo="run.json", repo_id=repo)
+    told.rolled_back = publish(hub, home, repo, "--rollback", "v1.0.0")
+    return told
+
+
+def killed_at_the_tag(hub: LocalHub, home: Path, words: list[object]) -> str:
+    """Kill a push that waits for the answer to its tag; returns every command line that ran meanwhile."""
+    fault, waiting = Fault("hang", path="/tag/", method="POST"), time.monotonic() + 120
+    hub.inject(fault)
+    process = start_publish(hub, home, *words)
+    while not hub.faults[fault]:
+        assert process.poll() is None and time.monotonic() < waiting, process.communicate()[0]
+        time.sleep(0.05)
+    lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if os.access(path, os.R_OK)]
+    process.kill()
+    process.communicate()
+    hub.disarm()
+    return "\n".join(line.decode(errors="replace") for line in lines)
+
+
+def test_a_killed_push_leaves_no_tag_and_the_same_command_finishes_it(story, hub):
+    assert story.after_kill == (["Release v1.0.0"], {})
+    commits, tagged, _ = story.after_finish
+    assert commits == ["Release v1.0.0"] and set(tagged) == {"v1.0.0"}
+    assert contents(hub, story.repo, "v1.0.0") == story.bundle
+
+
+def test_a_space_that_does_not_run_is_put_back_and_the_release_stands(story):
+    assert story.finished.returncode == 1
+    assert "no adapter" in last_line(story.finished) and "the release stands" in last_line(story.finished)
+    assert "app.py" not in story.after_finish[2]  # there was none before
+
+
+def test_pushing_again_makes_no_second_release_and_brings_the_space(story):
+    assert story.again.returncode == 0, story.again.stderr
+    commits, tagged, pin = story.after_again
+    assert (commits, tagged) == story.after_finish[:2]
+    assert (pin["adapter"], pin["revision"], pin["version"]) == (story.repo, tagged["v1.0.0"], "v1.0.0")
+    assert "v1.0.0 heard: What are" in story.again.stdout
+
+
+def test_a_rollback_brings_the_files_back_and_moves_no_tag(story, hub):
+    assert story.rolled_back.returncode == 0, story.rolled_back.stderr
+    assert contents(hub, story.repo) == story.bundle
+    assert titles(hub, story.repo)[0] == "Roll back to v1.0.0"
+    assert tags(hub, story.repo) == story.after_finish[1]
+
+
+def test_the_token_is_nowhere(story):
+    assert "publish.py" in story.killed and WRITE_TOKEN not in story.killed  # command lines of all processes
+    for done in (story.finished, story.again, story.rolled_back):
+        assert WRITE_TOKEN not in done.stdout + done.stderr
+    files = [path for path in story.folder.rglob("*") if path.is_file()]
+    assert len(files) > 50 and not [path for path in files if WRITE_TOKEN.encode() in path.read_bytes()]
+
+
+def test_the_card_tells_why_a_missed_gate_was_accepted_and_where_to_try_it(story, hub):
+    card = contents(hub, story.repo, "v1.0.0")["README.md"].decode()
+    assert ACCEPT[1] in card and "answers end" in card and "**Published all the same:**" in card
+    assert f"https://huggingface.co/spaces/{story.space}" in card and 'revision="v1.0.0"' in card
+    report = json.loads((story.run / "release.json").read_text(encoding="utf-8"))
+    assert ACCEPT[1] in report["accepted"] and report["version"] == "v1.0.0"
+    assert report["verified"]["effect"] > 0 and report["space"]["repo"] == story.space

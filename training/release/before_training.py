@@ -1,0 +1,95 @@
+"""What would stop a release, looked at before anything is trained, with a card of placeholder figures."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from space.contract import load_contract
+from training.configs import CONFIGS, CONTRACT, PROJECTIONS, SPLITS, TrainConfig
+from training.outputs import write_json, write_text
+from training.release.base import Base
+from training.release.gates import Check
+from training.release.licence import LLAMA
+from training.release.plan import Wanted, look_at_hub
+from training.release.preflight import GIB, check_base, check_disk, check_licence, check_name
+from training.release.rights import check_card_on_hub, check_rights
+from training.release.show import check_lines
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+ZEROS = dict.fromkeys(SPLITS, 0)
+
+
+def before_training(api: "HfApi", wanted: Wanted) -> None:
+    """Print token, rights, names, licence, disk and card; raises ValueError if any of them would stop a release."""
+    if wanted.run.name not in CONFIGS:
+        raise ValueError(f"--run {wanted.run}: its last part must be a configuration: {', '.join(CONFIGS)}")
+    config = CONFIGS[wanted.run.name]
+    hub = look_at_hub(api, wanted, must=True)
+    checks = [
+        check_name(wanted.repo, config.base_licence),
+        check_licence(config, wanted.llama_licence),
+        check_base(Base(wanted.base_repo or config.base_model, config.base_revision)),
+        check_disk(10 * GIB if config.base_licence == LLAMA else GIB),  # base, checkpoints, bundle and its copies
+        *check_rights(api, hub.all(), must=True),
+        check_placeholder_card(api, config, wanted.repo),
+    ]
+    print(f"preflight: {wanted.repo}, configuration {config.name}")
+    print("\n".join(check_lines(checks)), flush=True)
+    refused = [f"{check.name}: {check.text}" for check in checks if check.ok is False]
+    if refused:
+        raise ValueError(f"{'; '.join(refused)}; a run could not be published")
+    print("preflight: a run of this configuration can be published")
+
+
+def check_placeholder_card(api: "HfApi", config: TrainConfig, repo: str) -> Check:
+    """The card of a run that hasn't happened: every figure is 0, the rest is the configuration's."""
+    from model_card.build import card_text
+
+    with tempfile.TemporaryDirectory(prefix="card-") as temporary:
+        bundle = Path(temporary)
+        (bundle / "evaluation").mkdir()
+        (bundle / "contract.toml").write_bytes(CONTRACT.read_bytes())
+        write_json(bundle / "adapter_config.json", {"target_modules": list(PROJECTIONS)})
+        write_json(bundle / "run.json", placeholder_run(config))
+        write_json(bundle / "evaluation" / "data.json", placeholder_data(config))
+        write_json(bundle / "evaluation" / "scores-test.json", placeholder_scores(config))
+        write_text(bundle / "README.md", card_text(bundle, repo, config, "v0.0.0"))
+        return check_card_on_hub(api, bundle / "README.md", "model")
+
+
+def placeholder_run(config: TrainConfig) -> dict[str, Any]:
+    return {
+        "config": config.public(),
+        "base": {"model": config.base_model, "revision": config.base_revision, "parameters": 0, "trainable": 1},
+        "examples": {"train": {"kept": 0, "cut": 0}},
+        **dict.fromkeys(("steps", "minutes", "peak_gib", "tokens_per_second", "processes"), 0),
+        "precision": config.precision,
+        "device": "none yet",
+        "tokens": {},
+        "versions": {},
+        "git": {"commit": None, "dirty": None},
+    }
+
+
+def placeholder_data(config: TrainConfig) -> dict[str, Any]:
+    source = {"name": config.public()["dataset"], "revision": config.dataset_revision}
+    empty = {"dropped": {}, "changed": {}, "leakage": {}}
+    return {"source": source, "split": config.split, "rows": 0, "records": ZEROS, **empty}
+
+
+def placeholder_scores(config: TrainConfig) -> dict[str, Any]:
+    """Scores in their real shape: those of two made-up answers."""
+    from training.scoring.report import score_answers
+
+    contract = load_contract(CONTRACT)
+    question = {"id": "0", "question": "What is a cold?", "qtype": "information", "group": "0"}
+    said = {"text": "A cold.", "tokens": 3, "ended": True}
+    lines = [
+        question | {"id": str(i), "group": str(i), "reference": "A cold.", "base": said, "tuned": said} for i in (0, 1)
+    ]
+    train = [question | {"answer": "A mild infection."}]
+    report, _, _ = score_answers(lines, train, contract, config.seed, [3, 3])
+    limits = {"max_new_tokens": contract.decoding.max_new_tokens, "seed": config.seed}
+    return {"config": config.name, "split": "test", "n": 2, "of": 2, **limits, **report}

@@ -1,0 +1,182 @@
+"""What a release would push and whether it may: the bundle built fresh, every check, the difference to the Hub."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from training.release.base import Base, base_commit, base_of, stage_base
+from training.release.gates import Check, Previous, gates
+from training.release.hub import Unfinished
+from training.release.preflight import (
+    check_base,
+    check_belongs,
+    check_card,
+    check_client,
+    check_disk,
+    check_golden,
+    check_licence,
+    check_name,
+    check_space_folder,
+    check_weights,
+    needed_bytes,
+)
+from training.release.push import Remote, changes, look, tree
+from training.release.rights import check_base_on_hub, check_card_on_hub, check_only_ours, check_rights
+from training.release.source import Notes, Run, build_bundle, read_run, write_card
+from training.release.versions import choose_version, files_of_newest, previous_release, released_as, version_of
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the publisher asked for on the command line."""
+
+    repo: str
+    run: Path
+    version: str | None = None
+    base_repo: str | None = None
+    space: str | None = None
+    space_folder: Path = Path("space")
+    accept: str | None = None
+    llama_licence: Path | None = None
+
+
+@dataclass(frozen=True)
+class OnHub:
+    """The repositories as they are on the Hub; None where one isn't asked for."""
+
+    adapter: Remote
+    base: Remote | None
+    space: Remote | None
+
+    def all(self) -> list[Remote]:
+        return [remote for remote in (self.adapter, self.base, self.space) if remote]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A release as it would be pushed. `hub` is None where the Hub was not asked."""
+
+    wanted: Wanted
+    run: Run
+    base: Base
+    hub: OnHub | None
+    bundle: Path
+    version: str
+    notes: Notes
+    states: dict[str, str]  # path -> new, changed, same, removed
+    checks: list[Check]
+    gates: list[Check]
+    previous: Previous | None
+
+    @property
+    def released(self) -> str | None:
+        """The commit under the release's tag, if it has been released already."""
+        return self.hub.adapter.commit_of(self.version) if self.hub else None
+
+
+def look_at_hub(api: "HfApi", wanted: Wanted, must: bool) -> OnHub | None:
+    """All repositories of a release; where the Hub can't be reached None, or its error if it must be."""
+    waits = None if must else ()
+    try:
+        adapter = look(api, wanted.repo, waits=waits)
+        base = look(api, wanted.base_repo, waits=waits) if wanted.base_repo else None
+        return OnHub(adapter, base, look(api, wanted.space, "space", waits) if wanted.space else None)
+    except (Unfinished, ConnectionRefusedError) as error:
+        if must:
+            raise
+        print(f"plan: the Hub is not asked ({error})")
+        return None
+
+
+@contextmanager
+def staged(run: Run, base: Base, wanted: Wanted) -> Iterator[Path]:
+    """The folder that a local base is pushed from."""
+    with tempfile.TemporaryDirectory(prefix="base-") as folder:
+        stage_base(Path(folder), base, run.config, wanted.repo, wanted.llama_licence)
+        yield Path(folder)
+
+
+def make_plan(api: "HfApi", wanted: Wanted, must_ask: bool) -> Plan:
+    """Build the bundle and look at everything; pushes nothing.
+
+    must_ask: whether an unreachable Hub, or a missing token, is an error. Raises ValueError or OSError where no bundle
+    can be built.
+    """
+    run = read_run(wanted.run)
+    hub = look_at_hub(api, wanted, must_ask)
+    base = find_base(api, run, hub, wanted)
+    bundle = build_bundle(run, base, wanted.llama_licence)
+    version, previous = place_among_releases(api, hub, bundle, wanted)
+    gated = gates(run.scores, run.data["sha256"]["test"], previous)
+    notes = Notes(wanted.space, accepted(wanted, gated))
+    write_card(bundle, run, wanted.repo, version, notes)
+    states = changes(bundle, tree(api, hub.adapter, hub.adapter.head) if hub and hub.adapter.head else {})
+    checks = local_checks(run, base, bundle, wanted)
+    if hub:
+        checks += hub_checks(api, hub, base, bundle, must_ask)
+        checks.append(check_only_ours(states, files_of_newest(api, hub.adapter)))
+    if hub and hub.space and (wanted.space_folder / "README.md").exists():
+        checks.append(check_card_on_hub(api, wanted.space_folder / "README.md", "space"))
+    return Plan(wanted, run, base, hub, bundle, version, notes, states, checks, gated, previous)
+
+
+def find_base(api: "HfApi", run: Run, hub: OnHub | None, wanted: Wanted) -> Base:
+    """The base that the bundle names, with its commit if the Hub holds it already."""
+    base = base_of(run.record, run.config, wanted.base_repo)
+    if not (hub and hub.base and base.folder):
+        return base
+    with staged(run, base, wanted) as folder:
+        return replace(base, commit=base_commit(api, hub.base, folder))
+
+
+def place_among_releases(api: "HfApi", hub: OnHub | None, bundle: Path, wanted: Wanted) -> tuple[str, Previous | None]:
+    """The release's version, and the newest other release."""
+    if hub is None:
+        return choose_version(wanted.version, None, None, False), None
+    released = released_as(api, hub.adapter, bundle)
+    with tempfile.TemporaryDirectory(prefix="plan-") as cache:
+        previous = previous_release(api, hub.adapter, released, Path(cache))
+    return version_of(api, hub.adapter, bundle, wanted.version, released), previous
+
+
+def local_checks(run: Run, base: Base, bundle: Path, wanted: Wanted) -> list[Check]:
+    """What this machine can say."""
+    checks = [
+        *(check_name(repo, run.config.base_licence) for repo in (wanted.repo, wanted.base_repo) if repo),
+        check_licence(run.config, wanted.llama_licence),
+        check_base(base),
+        check_belongs(run),
+        check_golden(run),
+        check_weights(bundle / "adapter_model.safetensors"),
+        check_card(bundle / "README.md", run.config),
+        check_disk(needed_bytes(run, bundle)),
+    ]
+    return [*checks, check_client(), check_space_folder(wanted.space_folder)] if wanted.space else checks
+
+
+def hub_checks(api: "HfApi", hub: OnHub, base: Base, bundle: Path, must_ask: bool) -> list[Check]:
+    """What only the Hub can say."""
+    written = [remote for remote in hub.all() if remote is not hub.base or base.commit is None]
+    rights = check_rights(api, written, must_ask)
+    return [*rights, check_card_on_hub(api, bundle / "README.md", "model"), check_base_on_hub(api, base)]
+
+
+def accepted(wanted: Wanted, gated: list[Check]) -> str | None:
+    """What the card says of the gates that were missed, and of the publisher's reason."""
+    if wanted.accept is None:
+        return None
+    missed = [f"{gate.name} ({gate.text})" for gate in gated if gate.ok is False]
+    return f"{'missed ' + '; '.join(missed) + '. ' if missed else ''}{' '.join(wanted.accept.split())}"
+
+
+def stopping(plan: Plan) -> list[str]:
+    """The checks and gates that forbid the push, each with what to do."""
+    missed = [] if plan.wanted.accept else [gate for gate in plan.gates if gate.ok is False]
+    texts = [f"{check.name}: {check.text}" for check in (*plan.checks, *missed) if check.ok is False]
+    return [*texts, "--accept REASON goes on past a gate"] if missed else texts

@@ -1,0 +1,100 @@
+"""What only the Hub can say before anything is pushed: the token, its rights, and whether the card is valid."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from training.configs import is_local
+from training.release.base import Base
+from training.release.gates import Check
+from training.release.hub import Unfinished, asked
+from training.release.push import Remote, short
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+
+def check_rights(api: "HfApi", remotes: list[Remote], must: bool) -> list[Check]:
+    """A token is there, and may write to, or create, each of the repositories. must: whether one is needed now."""
+    from huggingface_hub.utils import get_token
+
+    if not asked("reading the token", lambda: api.token or get_token()):
+        text = "none: `hf auth login`, or HF_TOKEN, or trusted publishing in CI"
+        return [Check("token", False if must else None, text)]
+    return [Check("token", True, "found"), *(check_right(api, remote) for remote in remotes)]
+
+
+def check_right(api: "HfApi", remote: Remote) -> Check:
+    name = f"write {remote.repo}"
+    try:
+        if remote.head:
+            asked("asking for the right", lambda: api.auth_check(remote.repo, repo_type=remote.kind, write=True))
+            return Check(name, True, "this token may")
+        if os.environ.get("HF_OIDC_RESOURCE"):
+            return Check(name, False, "trusted publishing can't create a repository: create it by hand, once")
+        return may_create(asked("asking whose token it is", api.whoami), remote)
+    except Unfinished:
+        raise
+    except (OSError, ValueError) as error:
+        return Check(name, False, str(error))
+
+
+def may_create(me: dict[str, Any], remote: Remote) -> Check:
+    """Whether the account may create the repository. me: the Hub's answer to whoami."""
+    name, owner = f"create {remote.repo}", remote.repo.split("/")[0]
+    role = me.get("auth", {}).get("accessToken", {}).get("role")
+    if owner not in (me["name"], *(org["name"] for org in me.get("orgs", []))):
+        return Check(name, False, f"the token belongs to {me['name']}, who is not {owner} and not of that organisation")
+    if role == "read":
+        return Check(name, False, f"the token of {me['name']} may only read: make one with the role `write`")
+    if role != "write":
+        return Check(name, None, "a fine-grained token: seen when it is created")
+    return Check(name, True, f"{me['name']} may")
+
+
+def check_card_on_hub(api: "HfApi", card: Path, kind: str) -> Check:
+    """The Hub's own validation of a card. kind: model or space."""
+    from huggingface_hub.utils import get_session, hf_raise_for_status
+
+    name = f"{kind} card on the Hub"
+
+    def call() -> None:
+        body = {"content": card.read_text(encoding="utf-8"), "repoType": kind}
+        hf_raise_for_status(get_session().post(f"{api.endpoint}/api/validate-yaml", json=body))
+
+    try:
+        asked(f"validating the {kind} card", call)
+    except ValueError as error:
+        return Check(name, False, str(error))
+    return Check(name, True, "valid")
+
+
+def check_base_on_hub(api: "HfApi", base: Base) -> Check:
+    """The base can be downloaded at its commit, by this token at least."""
+    name = "base on the Hub"
+    if base.commit is None or is_local(base.model):
+        return Check(name, None, "not there yet")
+
+    def call() -> None:
+        api.auth_check(base.model)
+        api.model_info(base.model, revision=base.commit)
+
+    try:
+        asked("looking for it", call)
+    except Unfinished:
+        raise
+    except (OSError, ValueError) as error:
+        return Check(name, False, f"{base.model} at {short(base.commit)}: {error}")
+    return Check(name, True, f"{base.model} at {short(base.commit)}")
+
+
+def check_only_ours(states: dict[str, str], released: set[str]) -> Check:
+    """main holds nothing that a push would remove though no release put it there.
+
+    released: paths of the newest release. An unfinished first push may have left files under evaluation/.
+    """
+    removed = [name for name, state in states.items() if state == "removed"]
+    foreign = [name for name in removed if name not in released and not name.startswith("evaluation/")]
+    if foreign:
+        return Check("only ours", False, f"main holds {', '.join(foreign)}: delete them there, or take another name")
+    return Check("only ours", True, "a push removes nothing that others put there")
