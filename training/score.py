@@ -21,7 +21,7 @@ from training.outputs import (
     write_text,
 )
 
-FORMAT = 1
+FORMAT = 2
 
 
 def main() -> None:

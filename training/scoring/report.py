@@ -37,6 +37,7 @@ def score_answers(
         (name for name in texts if name not in ("base", "tuned")),
         key=lambda name: plain[name]["rougeL"].mean(),
     )
+    lesser = {f"gain of tuned over {name}": plain[name] for name in ("base", strongest)}
     report = {
         "systems": {
             name: {
@@ -47,12 +48,9 @@ def score_answers(
             for name in texts
         },
         "strongest_floor": strongest,
-        "gains": {
-            "gain of tuned over base": gains(plain["base"], plain["tuned"], groups, seed),
-            f"gain of tuned over {strongest}": gains(plain[strongest], plain["tuned"], groups, seed),
-        },
-        "by_type": types(plain["base"], plain["tuned"], answers, seed),
-        "novel": novel_part(plain, answers, train, seed),
+        "gains": {name: gains(scores, plain["tuned"], groups, seed) for name, scores in lesser.items()},
+        "by_type": {name: types(scores, plain["tuned"], answers, seed) for name, scores in lesser.items()},
+        "novel": novel_part(plain, lesser, answers, train, seed),
         "rates": side_rates(answers, train, contract, reference_tokens),
         "readability": grades(answers, contract),
     }
@@ -74,28 +72,39 @@ def intervals(scores: Scored, groups: list[str], seed: int) -> dict[str, dict[st
     return {kind: asdict(mean_interval(scores[kind], groups, seed=seed)) for kind in KINDS}
 
 
-def gains(base: Scored, tuned: Scored, groups: list[str], seed: int) -> dict[str, dict[str, float]]:
-    return {kind: asdict(paired_gain(base[kind], tuned[kind], groups, seed=seed)) for kind in KINDS}
+def gains(lesser: Scored, tuned: Scored, groups: list[str], seed: int) -> dict[str, dict[str, float]]:
+    return {kind: asdict(paired_gain(lesser[kind], tuned[kind], groups, seed=seed)) for kind in KINDS}
 
 
-def types(base: Scored, tuned: Scored, answers: list[Row], seed: int) -> dict[str, dict[str, float]]:
-    """Question type -> ROUGE-1 gain over base, its p corrected by Holm."""
+def types(lesser: Scored, tuned: Scored, answers: list[Row], seed: int) -> dict[str, dict[str, float]]:
+    """Question type -> ROUGE-L gain of tuned over the lesser system, its p corrected by Holm."""
     groups, qtypes = ([line[key] for line in answers] for key in ("group", "qtype"))
-    found = by_type(base["rouge1"], tuned["rouge1"], groups, qtypes, seed=seed)
+    found = by_type(lesser["rougeL"], tuned["rougeL"], groups, qtypes, seed=seed)
     return {qtype: asdict(gain) for qtype, gain in found.items()}
 
 
-def novel_part(plain: dict[str, Scored], answers: list[Row], train: list[Row], seed: int) -> dict[str, Any] | None:
-    """Means and the gain over base where under a fifth of the reference's 8-grams stand in train; None if nowhere."""
+def novel_part(
+    plain: dict[str, Scored], lesser: dict[str, Scored], answers: list[Row], train: list[Row], seed: int
+) -> dict[str, Any] | None:
+    """Means and the gains where under a fifth of the reference's 8-grams stand in train; None if nowhere.
+
+    lesser: name of a gain -> the scores that tuned is compared with.
+    """
     mask = novel([{"answer": line["reference"]} for line in answers], train)
     if not mask.any():
         return None
     groups = [line["group"] for line, kept in zip(answers, mask, strict=True) if kept]
-    part = {name: {kind: scores[kind][mask] for kind in KINDS} for name, scores in plain.items()}
+
+    def part(scores: Scored) -> Scored:
+        return {kind: scores[kind][mask] for kind in KINDS}
+
+    tuned = part(plain["tuned"])
     return {
         "n": int(mask.sum()),
-        "systems": {name: {kind: float(scores[kind].mean()) for kind in KINDS} for name, scores in part.items()},
-        "gain": gains(part["base"], part["tuned"], groups, seed),
+        "systems": {
+            name: {kind: float(value.mean()) for kind, value in part(scores).items()} for name, scores in plain.items()
+        },
+        "gains": {name: gains(part(scores), tuned, groups, seed) for name, scores in lesser.items()},
     }
 
 

@@ -90,23 +90,33 @@ def markdown_rates(scores: Scores) -> str:
 
 
 def markdown_types(scores: Scores) -> str:
-    """The ROUGE-1 gain over base by question type; p is Holm's, over the types with enough groups for a test."""
-    rows = ["| question type | n | gain in ROUGE-1 | p |", "|---|---:|---:|---:|"]
-    for qtype, gain in scores["by_type"].items():
-        p = "–" if gain["p"] is None else f"{gain['p']:.3f}"
-        rows.append(f"| {qtype} | {gain['n']:,} | {points(gain, '+')} | {p} |")
+    """The ROUGE-L gains by question type; p is Holm's, over the types with enough groups for a test."""
+    names = list(scores["by_type"])
+    rows = ["| ROUGE-L by question type | n | " + " | p | ".join(names) + " | p |", "|---|" + 5 * "---:|"]
+    for qtype, first in scores["by_type"][names[0]].items():
+        cells = [
+            f"{points(scores['by_type'][name][qtype], '+')} | {p_text(scores['by_type'][name][qtype])}"
+            for name in names
+        ]
+        rows.append(f"| {qtype} | {first['n']:,} | " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
 
+def p_text(gain: dict[str, float]) -> str:
+    if gain["p"] is None:
+        return "–"
+    return "< 0.001" if gain["p"] < 0.001 else f"{gain['p']:.3f}"
+
+
 def novel_sentence(scores: Scores) -> str:
-    """What is left of the gain where the reference shares little with the training answers."""
+    """What is left of the gains where the reference shares little with the training answers."""
     part = scores["novel"]
     if not part:
         return "Every reference shares at least a fifth of its 8-grams with the training answers."
-    gains = ", ".join(f"{label} {gain_text(part['gain'][kind])}" for kind, label in KINDS.items())
+    gains = [f"the {name} is {gain_text(gain['rougeL'])}" for name, gain in part["gains"].items()]
     return (
         f"On the {part['n']:,} of {scores['n']:,} questions whose reference shares under a fifth of its 8-grams with "
-        f"the training answers, the gain over the base is {gains}."
+        f"the training answers, {' and '.join(gains)} (ROUGE-L)."
     )
 
 
