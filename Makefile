@@ -27,7 +27,7 @@ test-faults: .venv/installed  ## publishing to a local Hub that fails in every w
 study-demo: .venv/installed  ## three configurations on the embedded sample, and the choice between them
 	@$(STEP).prepare demo
 	@$(STEP).tiny_base demo
-	@$(STEP).study demo
+	@$(STEP).study demo --set name=study --set epochs=1.5
 
 lint: .venv/installed
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check .

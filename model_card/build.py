@@ -98,15 +98,15 @@ def dataset_name(data: dict[str, Any], config: "TrainConfig") -> str:
 
 
 def alt_texts(bundle: Path) -> dict[str, str | None]:
-    """Picture -> the sentences that stand for it, which its SVG file carries as its title; None without one."""
-    alts = {}
-    for name in ("loss", "scores", "lengths", "study"):
-        path = bundle / "evaluation" / f"{name}.svg"
-        title = (
-            re.search("<title>(.*?)</title>", path.read_text(encoding="utf-8"), re.DOTALL) if path.exists() else None
-        )
-        alts[name] = " ".join(html.unescape(title[1]).split()) if title else None
-    return alts
+    """Picture -> its alt text; None for one that the run did not draw."""
+    paths = {name: bundle / "evaluation" / f"{name}.svg" for name in ("loss", "scores", "lengths", "study")}
+    return {name: alt_text(path) if path.exists() else None for name, path in paths.items()}
+
+
+def alt_text(picture: Path) -> str:
+    """The sentences that stand for a picture, which its SVG file carries as its title."""
+    title = re.search("<title>(.*?)</title>", picture.read_text(encoding="utf-8"), re.DOTALL)
+    return " ".join(html.unescape(title[1]).split())
 
 
 def metadata(

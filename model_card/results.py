@@ -1,18 +1,20 @@
 """Keep the README's table of results what runs wrote: `python -m model_card.results [SCORES.json …]`.
 
-Each scores-test.json that is named is copied to model_card/results/<config>.json, with the run and data it belongs to;
-then the README's part between its two markers is rendered from all of these files.
+Each scores-test.json that is named is copied to model_card/results/<config>.json, with the run and data it belongs to
+and the picture beside it; then the README's part between its two markers is rendered from all of these files.
 """
 
 import argparse
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
+from model_card.build import alt_text
 from training.command import run
 from training.outputs import read_json, write_json, write_text
-from training.scoring.table import markdown_rates, markdown_table, verdict
+from training.scoring.table import markdown_rates, markdown_table, markdown_types, novel_sentence, verdict
 
 RESULTS = Path(__file__).with_name("results")
 README = Path(__file__).parents[1] / "README.md"
@@ -35,6 +37,11 @@ def keep(scores: Path) -> None:
     trained = read_json(scores.with_name("run.json"), "python -m training.train CONFIG")
     about = {key: trained[key] for key in ("base", "data", "device", "precision", "minutes", "peak_gib", "steps")}
     write_json(RESULTS / f"{result['config']}.json", {"run": about, "scores": result})
+    shutil.copyfile(scores.with_name("scores.svg"), picture_of(result))
+
+
+def picture_of(scores: dict[str, Any]) -> Path:
+    return RESULTS / f"{scores['config']}.svg"
 
 
 def kept() -> list[dict[str, Any]]:
@@ -64,9 +71,18 @@ def section(result: dict[str, Any]) -> str:
             f"({about['precision']}, {about['device']}, peak {about['peak_gib']} GiB).",
             verdict(scores),
             markdown_table(scores),
-            markdown_rates(scores),
+            f"![{alt_text(picture_of(scores))}](model_card/results/{picture_of(scores).name})",
+            folded("how the answers end, repeat and copy", markdown_rates(scores)),
+            folded(
+                "by question type, and where the reference is new",
+                f"{markdown_types(scores)}\n\n{novel_sentence(scores)}",
+            ),
         ]
     )
+
+
+def folded(summary: str, text: str) -> str:
+    return f"<details><summary>{summary}</summary>\n\n{text}\n\n</details>"
 
 
 if __name__ == "__main__":

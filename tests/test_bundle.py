@@ -15,7 +15,7 @@ from huggingface_hub import ModelCard
 from model_card.build import card_text
 from training.configs import BASE, DEMO
 from training.outputs import read_json, write_json
-from training.release.files import PICKLES, check_bundle
+from training.release.files import PICKLES, check_bundle, chosen_by_study
 from training.release.licence import LLAMA_NOTICE, licence_files
 
 
@@ -166,3 +166,19 @@ def test_a_second_bundle_is_up_to_date_and_a_missing_step_is_named(small_out, tm
     result = step("bundle", "demo", *settings(tmp_path))
     assert result.returncode == 1
     assert "`python -m training.score demo` writes it, run that first" in result.stderr
+
+
+def test_a_study_is_in_the_bundle_only_of_the_run_that_it_chose(small_out, tmp_path):
+    shutil.copytree(small_out, tmp_path / "out")
+    config = replace(DEMO, out=str(tmp_path / "out"))
+    adapter = read_json(config.run_dir / "run.json", "")["adapter_sha256"]
+    study = tmp_path / "out" / "study.json"
+    assert not chosen_by_study(config)  # there is no study
+    for winner, name, checksum, expected in (
+        ("demo", "demo", adapter, True),
+        ("demo-r8", "demo", adapter, False),
+        ("demo", "demo", "of an earlier training", False),
+    ):
+        rows = [{"name": name, "adapter_sha256": checksum}, {"name": "demo-r8", "adapter_sha256": "another"}]
+        write_json(study, {"winner": winner, "rows": rows})
+        assert chosen_by_study(config) == expected

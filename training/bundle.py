@@ -50,7 +50,7 @@ def bundle(
 
 
 def bundle_key(config: TrainConfig, repo: str | None) -> str:
-    """What the bundle depends on: the files of the run, the card's template and code, the contract."""
+    """What the bundle depends on: the files of the run, a study beside it, the card's template, the contract."""
     template = Path(__file__).parents[1] / "model_card"
     sources = [
         config.run_dir / "run.json",
@@ -61,6 +61,8 @@ def bundle_key(config: TrainConfig, repo: str | None) -> str:
     ]
     for path in sources:
         need_file(path, f"python -m training.train {config.name}")
+    study = Path(config.out) / "study.json"
+    sources += [study] if study.exists() else []
     return fingerprint(FORMAT, repo, [file_sha256(path) for path in sources])
 
 
