@@ -1,13 +1,14 @@
 """Answers: chosen, generated in batches, resumed; and the scores they amount to."""
 
 import json
+import shutil
 from collections import Counter
 
 import pytest
 from conftest import settings, step
 
 from training.answers import open_partial, read_partial, select
-from training.outputs import read_json, read_jsonl
+from training.outputs import read_json, read_jsonl, write_json
 from training.scoring.table import compare, points, scores_table
 
 TYPES = ["symptoms"] * 60 + ["causes"] * 30 + ["outlook"] * 10
@@ -72,6 +73,17 @@ def test_a_second_score_is_up_to_date_and_another_limit_is_not(small_out):
     result = step(*words, "--limit", "0")
     assert result.returncode == 1
     assert result.stderr == "error: --limit 0: give at least one question\n"
+
+
+def test_a_report_of_an_older_form_is_made_anew_from_the_answers_that_are_there(small_out, tmp_path):
+    shutil.copytree(small_out, tmp_path / "out")
+    scores = tmp_path / "out" / "runs" / "demo" / "scores-test.json"
+    before = read_json(scores, "")
+    write_json(scores, {"fingerprint": "of an older form", "answers_fingerprint": before["answers_fingerprint"]})
+    words = settings(tmp_path / "out", base_model=small_out / "base")
+    result = step("score", "demo", *words, "--limit", "12")
+    assert "not asked for again" in result.stdout and "answered" not in result.stdout
+    assert read_json(scores, "") == before
 
 
 def test_score_without_a_run_names_the_step_that_is_missing(tmp_path):

@@ -83,9 +83,9 @@ def fingerprint(*parts: Any) -> str:
     return sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
 
 
-def up_to_date(path: Path, expected: str) -> bool:
+def up_to_date(path: Path, expected: str, key: str = "fingerprint") -> bool:
     """Whether a JSON file exists, whole, and records the `fingerprint` expected of it."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["fingerprint"] == expected
+        return json.loads(path.read_text(encoding="utf-8"))[key] == expected
     except (OSError, ValueError, KeyError):
         return False

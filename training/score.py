@@ -61,11 +61,13 @@ def score(config: TrainConfig, split: str = "test", limit: int | None = None, fo
     partial = config.run_dir / f"answers-{split}.partial.jsonl"
     if force:
         partial.unlink(missing_ok=True)
-    answers = answer_split(config, chosen, contract, partial, answers_key)
+    answers = None if force else kept_answers(config, split, answers_key)
+    answers = answers or answer_split(config, chosen, contract, partial, answers_key)
     started = time.monotonic()
     report, page = report_of(config, answers, contract)
     report = {
         "fingerprint": key,
+        "answers_fingerprint": answers_key,
         "config": config.name,
         "split": split,
         "n": len(chosen),
@@ -89,6 +91,15 @@ def score_keys(trained: dict[str, Any], split: str, limit: int | None, contract:
     """What marks a run's answers to a split, and their scores; trained: the content of run.json."""
     answers = fingerprint(trained["fingerprint"], trained["data"]["sha256"], split, limit, contract.sha256)
     return answers, fingerprint(FORMAT, answers)
+
+
+def kept_answers(config: TrainConfig, split: str, key: str) -> list[dict[str, Any]] | None:
+    """The answers that an earlier report was made of, where only the report is to be made anew."""
+    scores, answers = config.run_dir / f"scores-{split}.json", config.run_dir / f"answers-{split}.jsonl"
+    if not answers.exists() or not up_to_date(scores, key, "answers_fingerprint"):
+        return None
+    print(f"score: the answers in {answers} are those of this run, and are not asked for again")
+    return read_jsonl(answers, f"python -m training.score {config.name}")
 
 
 def read_split(config: TrainConfig, split: str) -> list[dict[str, Any]]:
