@@ -1,4 +1,4 @@
-# make demo | test | test-faults | study-demo | lint | ask | clean. A machine needs git, make and Python 3.11 or 3.12; all else goes into .venv.
+# make demo | space | ask | rehearse | study-demo | test | test-faults | lint | clean. A machine needs git, make and Python 3.11 or 3.12; all else goes into .venv.
 SHELL := /bin/bash
 VENV := .venv/bin
 # The first Python that is 3.11 or 3.12; `make PYTHON=/path/to/python3.12 demo` chooses another.
@@ -9,7 +9,7 @@ STEP := $(VENV)/python -m training
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_DISABLE_PROGRESS_BARS := 1
 
-.PHONY: demo test test-faults study-demo lint ask clean
+.PHONY: demo space ask rehearse study-demo test test-faults lint clean
 
 demo: .venv/installed  ## prepare, tiny base, train, score, bundle on the embedded sample
 	@$(STEP).prepare demo
@@ -17,6 +17,15 @@ demo: .venv/installed  ## prepare, tiny base, train, score, bundle on the embedd
 	@$(STEP).train demo
 	@$(STEP).score demo --no-table
 	@$(STEP).bundle demo
+
+space: demo  ## the chat in a browser, with the demo adapter
+	@$(VENV)/python space/app.py --adapter outputs/demo/runs/demo/bundle
+
+ask: demo  ## chat in the terminal with the demo adapter
+	@$(VENV)/python scripts/ask.py outputs/demo/runs/demo/bundle
+
+rehearse: demo  ## a whole release of the demo on a local Hub, its Space included
+	@$(VENV)/python scripts/rehearse.py
 
 test: .venv/installed  ## the whole test suite, without the network
 	@HF_HUB_OFFLINE=1 $(VENV)/python -m pytest
@@ -31,9 +40,6 @@ study-demo: .venv/installed  ## three configurations on the embedded sample, and
 
 lint: .venv/installed
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check .
-
-ask: demo  ## chat in the terminal with the demo adapter
-	@$(VENV)/python scripts/ask.py outputs/demo/runs/demo/bundle
 
 clean:
 	rm -rf .venv outputs
