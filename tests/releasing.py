@@ -1,15 +1,25 @@
 """What the tests of publishing share: a run to publish, the command as a user types it, and what the Hub then holds."""
 
+import io
 import json
+import os
 import shutil
 import subprocess
 import sys
-from os import environ
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
+import huggingface_hub
+import pytest
 from conftest import ROOT, command
 from hub import WRITE_TOKEN, LocalHub
 from hub_storage import Repo
+from huggingface_hub.utils._http import default_client_factory
+
+from training.release import hub as patience
+from training.release.hub import connect
 
 OWNER = "maintainer"
 ACCEPT = ("--accept", "a test of sixty thousand parameters")  # which has learned next to nothing
@@ -57,11 +67,41 @@ def publish(hub: LocalHub, home: Path, *words: object, **changes: str) -> subpro
     return command("scripts/publish.py", *words, **(online(hub, home) | changes))
 
 
+@contextmanager
+def client_of(hub: LocalHub) -> Iterator[None]:
+    """Let this process ask the local Hub, by LFS, with short waits; huggingface_hub read other values at its import."""
+    constants = huggingface_hub.constants
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(constants, "ENDPOINT", hub.endpoint)
+        template = hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        patch.setattr(constants, "HF_HUB_OFFLINE", False)  # the suite runs with it
+        patch.setattr(patience, "WAITS", (0.01, 0.01))
+        connect(timeout=1)
+        yield
+        huggingface_hub.set_client_factory(default_client_factory)
+
+
+def publish_here(hub: LocalHub, home: Path, *words: object, **changes: str) -> subprocess.CompletedProcess[str]:
+    """The command within `client_of`: the same code, without the seconds that a process of its own takes to import."""
+    spec = spec_from_file_location("publish", ROOT / "scripts" / "publish.py")
+    module, said, errors = module_from_spec(spec), io.StringIO(), io.StringIO()
+    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(errors):
+        patch.chdir(ROOT)
+        for key, value in (online(hub, home) | changes).items():
+            patch.setenv(key, value)
+        code = module.main([str(word) for word in words])
+    connect(timeout=1)  # as client_of had it
+    return subprocess.CompletedProcess(words, code, said.getvalue(), errors.getvalue())
+
+
 def start_publish(hub: LocalHub, home: Path, *words: object) -> subprocess.Popen[str]:
     """The command, not waited for, as the leader of a process group of its own."""
     words = [sys.executable, "scripts/publish.py", *map(str, words)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
-    return subprocess.Popen(words, cwd=ROOT, env=environ | online(hub, home), start_new_session=True, **pipes)
+    return subprocess.Popen(words, cwd=ROOT, env=os.environ | online(hub, home), start_new_session=True, **pipes)
 
 
 def titles(hub: LocalHub, repo: str, kind: str = "models") -> list[str]:
@@ -88,7 +128,7 @@ def folder_contents(folder: Path) -> dict[str, bytes]:
 def last_line(done: subprocess.CompletedProcess[str]) -> str:
     """The one line that an error ends in; fails where there is a traceback or more than one such line."""
     lines = done.stderr.strip().split("\n")
-    said = [line for line in lines if line.startswith(("error: ", "unfinished: "))]
+    said = [line for line in lines if line.startswith(("error: ", "unfinished: ", "stopped: "))]
     assert "Traceback" not in done.stderr and len(said) == 1 and said[0] == lines[-1], done.stderr
     return said[0]
 

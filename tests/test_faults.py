@@ -1,15 +1,17 @@
-"""Every fault at every call of a release: `make test-faults` (half an hour); test_publish.py has one of each kind.
+"""Every fault at every call of a release: `make test-faults` (a quarter of an hour); test_publish.py has one of each.
 
 After the first run the release is complete and verified, or nothing is under a tag; the same command then finishes it,
 with one release commit and one tag. What happened is written to outputs/faults.md.
 """
 
+import json
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from conftest import ROOT, command
@@ -17,11 +19,12 @@ from hub import ID_TOKEN, WRITE_TOKEN, Fault, LocalHub
 from hub_storage import Repo
 from releasing import (
     ACCEPT,
+    client_of,
     contents,
     folder_contents,
     last_line,
     pinned,
-    publish,
+    publish_here,
     releasable,
     space_folder,
     start_publish,
@@ -107,7 +110,7 @@ DENIED = [
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
-    with LocalHub(tmp_path_factory.mktemp("hub")) as hub:
+    with LocalHub(tmp_path_factory.mktemp("hub")) as hub, client_of(hub):
         yield hub
 
 
@@ -143,8 +146,8 @@ class Release:
         self.hub.inject(fault)
         return fault
 
-    def publish(self):
-        return publish(self.hub, self.home, *self.words)
+    def publish(self, **changes: str) -> CompletedProcess[str]:
+        return publish_here(self.hub, self.home, *self.words, **changes)
 
     def check_nothing_half(self) -> None:
         """Under a tag there is the whole release, or there is no tag."""
@@ -173,8 +176,11 @@ def release(hub: LocalHub, small_out: Path, tmp_path: Path, request: pytest.Fixt
     hub.disarm()
 
 
-def outcome(code: int, text: str) -> str:
-    return {0: "done", 1: "refused", 2: "to be continued"}[code] + (f": {text}" if text else "")
+def outcome(release: Release, code: int, text: str = "") -> str:
+    """A cell of the table; text: the line that the command ended in."""
+    state = "tagged" if tags(release.hub, release.repo) else "no tag"
+    word = {0: "complete", 1: "refused", 2: "unfinished", -9: "killed"}[code]
+    return f"{word}, {state}" + (f": {text}" if text else "")
 
 
 @pytest.mark.parametrize("cell", [*PASSING, *BROKEN, *CUT, *FOR_GOOD, *SLOW, *DENIED], ids=str)
@@ -185,8 +191,9 @@ def test_a_fault_leaves_a_release_whole_or_untagged_and_the_next_run_finishes_it
     text = last_line(first) if first.returncode else ""
     release.check_nothing_half()
     release.hub.disarm()
+    after_first = outcome(release, first.returncode, text.replace(release.repo, "OWNER/NAME"))
     second = release.publish()
-    note(f"| {cell} | {outcome(first.returncode, text)} | {outcome(second.returncode, '')} |")
+    note(f"| {cell} | {after_first} | {outcome(release, second.returncode)} |")
     assert WRITE_TOKEN not in first.stdout + first.stderr + second.stdout + second.stderr
     assert first.returncode == cell.code, text
     assert second.returncode == 0, second.stderr
@@ -202,7 +209,7 @@ def test_trouble_at_every_fourth_call_passes(action, part, release, note):
     assert done.returncode == 0, done.stderr
     assert all(release.hub.faults[fault] for fault in faults), release.hub.faults
     release.check_complete()
-    note(f"| {action} at each of {', '.join(calls)} | done | - |")
+    note(f"| {action} at each of {', '.join(calls)} | {outcome(release, done.returncode)} | - |")
 
 
 @pytest.mark.parametrize("cell", [Cell("hang", call) for call in KILLED], ids=str)
@@ -217,9 +224,9 @@ def test_a_killed_release_is_finished_by_the_same_command(cell, release, note):
     process.communicate()
     release.check_nothing_half()
     release.hub.disarm()
-    tagged = "tagged" if tags(release.hub, release.repo) else "no tag"
+    after_kill = outcome(release, process.returncode)
     second = release.publish()
-    note(f"| SIGKILL, {cell.call} | killed, {tagged} | {outcome(second.returncode, '')} |")
+    note(f"| SIGKILL, {cell.call} | {after_kill} | {outcome(release, second.returncode)} |")
     assert second.returncode == 0, second.stderr
     release.check_complete()
 
@@ -234,23 +241,64 @@ def test_a_second_release_and_a_rollback_move_the_space_and_no_tag(release, note
     assert set(both) == {"v1.0.0", "v1.0.1"} and pinned(release.hub, space)["version"] == "v1.0.1"
     fault = Fault("lost", f"/api/models/{release.repo}/commit/")
     release.hub.inject(fault)
-    done = publish(release.hub, release.home, release.repo, "--rollback", "v1.0.0", "--space", space)
+    done = publish_here(release.hub, release.home, release.repo, "--rollback", "v1.0.0", "--space", space)
     assert done.returncode == 0 and release.hub.faults[fault] == 1, done.stderr
     assert tags(release.hub, release.repo) == both and both.items() >= first.items()
     assert contents(release.hub, release.repo) == contents(release.hub, release.repo, "v1.0.0")
     assert pinned(release.hub, space)["revision"] == both["v1.0.0"]
-    note("| lost, commit of a rollback | done | - |")
+    note(f"| lost, commit of a rollback | {outcome(release, done.returncode)} | - |")
 
 
-def test_a_release_from_ci_needs_no_stored_token(hub, small_out, tmp_path):
+def test_an_adapter_that_is_not_what_was_trained_gets_no_tag(hub, small_out, tmp_path, note):
     release = Release(hub, tmp_path, small_out, with_space=False)
+    path = release.run / "run.json"
+    whole = path.read_text(encoding="utf-8")
+    record = json.loads(whole)
+    record["golden_logits"]["cases"][0]["tuned"][0] += 5
+    path.write_text(json.dumps(record), encoding="utf-8")
+    first = release.publish()
+    text = last_line(first)
+    assert first.returncode == 1 and "verification failed" in text and "no tag was set" in text
+    assert not tags(hub, release.repo)
+    after_first = outcome(release, 1, text.replace(release.repo, "OWNER/NAME"))
+    path.write_text(whole, encoding="utf-8")
+    second = release.publish()
+    assert second.returncode == 0, second.stderr
+    assert set(tags(hub, release.repo)) == {"v1.0.0"}
+    release.check_nothing_half()
+    note(f"| other logits than at training | {after_first} | {outcome(release, 0)} |")
+
+
+def test_a_space_that_does_not_build_is_put_back_and_the_next_run_brings_it(hub, small_out, tmp_path, note):
+    release = Release(hub, tmp_path, small_out, with_space=True)
+    space = f"{release.repo}-space"
+    hub.set_space(space, ["BUILDING", "BUILD_ERROR"], error="no matching distribution")
+    first = release.publish()
+    text = last_line(first)
+    assert first.returncode == 1 and "no matching distribution" in text and "the release stands" in text
+    release.check_complete()
+    after_first = outcome(release, 1, text.replace(release.repo, "OWNER/NAME"))
+    assert set(contents(hub, space, kind="spaces")) == {"README.md"}  # as the Hub created it
+    with running_space(hub, space, tmp_path / "spaces"):
+        second = release.publish()
+    assert second.returncode == 0 and pinned(hub, space)["version"] == "v1.0.0", second.stderr
+    release.check_complete()
+    note(f"| BUILD_ERROR, Space | {after_first} | {outcome(release, second.returncode)} |")
+
+
+def test_a_release_from_ci_needs_no_stored_token(release):
     assert release.publish().returncode == 0  # by hand the first time: a CI token can't create repositories
     (release.run / "loss.svg").unlink()
-    changes = {"HF_TOKEN": "", "HF_OIDC_RESOURCE": release.repo, "HF_OIDC_ID_TOKEN": ID_TOKEN}
-    done = publish(hub, release.home, *release.words, **changes)
+    github = {
+        "GITHUB_ACTIONS": "true",
+        "ACTIONS_ID_TOKEN_REQUEST_URL": f"{release.hub.endpoint}/_hub/id-token",
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "a-request-token",
+    }
+    done = release.publish(HF_TOKEN="", HF_OIDC_RESOURCE=release.repo, **github)
     assert done.returncode == 0, done.stderr
-    assert set(tags(hub, release.repo)) == {"v1.0.0", "v1.0.1"}
-    assert ID_TOKEN not in done.stdout + done.stderr and "hf_jwt" not in done.stdout + done.stderr
+    assert set(tags(release.hub, release.repo)) == {"v1.0.0", "v1.0.1"}
+    assert pinned(release.hub, f"{release.repo}-space")["version"] == "v1.0.1"
+    assert not [secret for secret in (ID_TOKEN, "hf_jwt", "a-request-token") if secret in done.stdout + done.stderr]
 
 
 def test_a_rehearsal_plays_the_whole_story(small_out, tmp_path):
@@ -259,5 +307,10 @@ def test_a_rehearsal_plays_the_whole_story(small_out, tmp_path):
     done = command("scripts/rehearse.py", *words, HF_HUB_OFFLINE="0", timeout=600)
     assert done.returncode == 0, done.stderr
     assert "the Space was started 3 times" in done.stdout  # twice a release, once the rollback
-    for part in ("v1.0.1 heard: What", "is back at v1.0.0", "nothing to do"):
+    for part in (
+        "> v1.0.0 heard: What are the symptoms of gout?",
+        "v1.0.1 heard: What",
+        "is back at v1.0.0",
+        "nothing to do",
+    ):
         assert part in done.stdout, part

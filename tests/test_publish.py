@@ -1,27 +1,29 @@
 """A release is complete and verified, or nothing is under a tag and the same command finishes it."""
 
 import json
+import logging
 import os
+import signal
 import time
 from collections.abc import Iterator
 from hashlib import sha1
 from pathlib import Path
 from types import SimpleNamespace
 
-import huggingface_hub
 import numpy as np
 import pytest
 from conftest import SHARED, command
-from hub import FOREIGN_TOKEN, READ_TOKEN, WRITE_TOKEN, Fault, LocalHub
+from hub import FOREIGN_TOKEN, ID_TOKEN, READ_TOKEN, WRITE_TOKEN, Fault, LocalHub
 from huggingface_hub import HfApi
-from huggingface_hub.utils._http import default_client_factory
 from releasing import (
     ACCEPT,
+    client_of,
     contents,
     folder_contents,
     last_line,
     pinned,
     publish,
+    publish_here,
     releasable,
     space_folder,
     start_publish,
@@ -31,35 +33,27 @@ from releasing import (
 from safetensors.numpy import load_file, save_file
 from space_runner import running_space
 
-from training.release import hub as patience
 from training.release.base import Base
 from training.release.gates import Previous, gates
 from training.release.golden import judge
 from training.release.hub import Unfinished, connect, redacted
-from training.release.plan import Wanted
 from training.release.preflight import check_base, check_belongs, check_name, check_repo_id, check_weights
 from training.release.push import Remote, ensure_repo, look, push_folder, set_tag
-from training.release.rights import check_only_ours, check_rights
+from training.release.rights import check_only_ours, check_our_space, check_rights, check_visibility
 from training.release.source import read_run
 from training.release.space import Pin, pinned_readme
 from training.release.verify import fetch
-from training.release.versions import choose_version
+from training.release.versions import choose_version, previous_release
+from training.release.wanted import Wanted
 
 CARD = "---\nlicense: llama3.2\n---\n# A card\n"
-
-pytestmark = pytest.mark.faults  # not in the quick suite until its time is known
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     """The local Hub, and a client in this process that may ask it and waits shortly."""
-    with pytest.MonkeyPatch.context() as patch, LocalHub(tmp_path_factory.mktemp("hub")) as hub:
-        patch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
-        patch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)  # the suite runs with it
-        patch.setattr(patience, "WAITS", (0.01, 0.01))
-        connect(timeout=1)
+    with LocalHub(tmp_path_factory.mktemp("hub")) as hub, client_of(hub):
         yield hub
-        huggingface_hub.set_client_factory(default_client_factory)
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +86,14 @@ def repo(api: HfApi, request: pytest.FixtureRequest) -> Remote:
     return look(api, name)
 
 
+def test_a_retry_is_told_without_the_signature_of_an_address(hub: LocalHub, caplog: pytest.LogCaptureFixture):
+    connect(timeout=1)
+    logging.getLogger("huggingface_hub.utils._http").warning(
+        "'x' thrown while requesting PUT https://a/b?X-Sig=1 twice"
+    )
+    assert [record.getMessage() for record in caplog.records] == ["  'x' thrown while requesting PUT https://a/b twice"]
+
+
 # Versions, gates and checks
 
 
@@ -102,6 +104,9 @@ def test_versions_count_up_by_what_changed():
     assert choose_version("v2.0.0", None, "v1.2.3", False) == "v2.0.0"
     with pytest.raises(ValueError, match=r"expected the form v1\.0\.0"):
         choose_version("1.0", None, None, False)
+    for taken in ("v1.2.3", "v1.2.2", "v0.9.0"):
+        with pytest.raises(ValueError, match=r"v1\.2\.3 is released.*give a higher one"):
+            choose_version(taken, None, "v1.2.3", False)
 
 
 def test_released_content_gets_no_second_version():
@@ -189,13 +194,16 @@ def test_a_base_that_others_cannot_load_is_refused(tmp_path: Path):
 
 def test_files_of_different_runs_are_not_released_together(small_out: Path, tmp_path: Path):
     run = releasable(small_out, tmp_path)
+    scores = json.loads((run / "scores-test.json").read_text(encoding="utf-8"))
+    trained = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    scores["adapter_sha256"] = trained["adapter_sha256"]
+    (run / "scores-test.json").write_text(json.dumps(scores), encoding="utf-8")
     assert check_belongs(read_run(run)).ok
     weights = load_file(run / "adapter" / "adapter_model.safetensors")
     save_file({name: value + 1 for name, value in weights.items()}, run / "adapter" / "adapter_model.safetensors")
     data = json.loads((tmp_path / "data" / "data.json").read_text(encoding="utf-8"))
     data["sha256"]["test"] = "0" * 64
     (tmp_path / "data" / "data.json").write_text(json.dumps(data), encoding="utf-8")
-    scores = json.loads((run / "scores-test.json").read_text(encoding="utf-8"))
     (run / "scores-test.json").write_text(json.dumps(scores | {"adapter_sha256": "0" * 64}), encoding="utf-8")
     check = check_belongs(read_run(run))
     assert not check.ok
@@ -209,6 +217,24 @@ def test_a_push_removes_only_what_a_release_put_there():
     assert not check.ok and "old.json" in check.text and "loss.svg" not in check.text
 
 
+def test_a_release_is_as_public_as_its_publisher_means_it():
+    public, hidden = Remote("me/a", "model", "1"), Remote("me/b", "model", "1", private=True)
+    new, space = Remote("me/new", "model"), Remote("me/space", "space")
+    assert check_visibility([public, new], private=False).ok and check_visibility([hidden, new], private=True).ok
+    check = check_visibility([public], private=True)
+    assert not check.ok and "public already" in check.text
+    check = check_visibility([public, hidden, space], private=False)
+    assert not check.ok and "me/b" in check.text and "can't read it" in check.text
+
+
+def test_a_space_of_something_else_is_not_overwritten():
+    assert check_our_space("me/space", {}).ok
+    assert check_our_space("me/space", dict.fromkeys(("README.md", ".gitattributes"), "git:1")).ok
+    assert check_our_space("me/space", dict.fromkeys(("app.py", "release.json"), "git:1")).ok
+    check = check_our_space("me/space", dict.fromkeys(("README.md", "app.py"), "git:1"))
+    assert not check.ok and "app.py" in check.text
+
+
 def test_a_spaces_readme_preloads_exactly_the_release():
     pin = Pin("me/adapter", "a" * 40, "v1.0.0", "2026-01-01", "me/base", "b" * 40)
     text = pinned_readme("---\ntitle: Chat\nemoji: 📘\npreload_from_hub:\n- other\n---\n\n# Chat\n", pin)
@@ -219,16 +245,33 @@ def test_a_spaces_readme_preloads_exactly_the_release():
 
 def test_no_token_survives_redaction(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HF_TOKEN", "a secret\x01one")
-    text = "Illegal header value b'Bearer a secret\\x01one' for hf_abcdefghijkl, 'a secret\x01one'"
+    text = "Illegal header value b'Bearer a secret\\x01one' for hf_abcdefghijklmnopqrstuv, 'a secret\x01one'"
     assert redacted(text) == "Illegal header value b'Bearer <token>' for <token>, '<token>'"
+    assert redacted("hf_jwt_eyJhbGciOiJSUzI1NiIsInR5.eyJz-dWIi.sig_x") == "<token>"
+    assert redacted("in hf_raise_for_status, by hf_hub_download") == "in hf_raise_for_status, by hf_hub_download"
+
+
+def test_a_release_is_compared_with_the_one_that_main_holds(api: HfApi, repo: Remote, bundle: Path, tmp_path: Path):
+    assert previous_release(api, repo, None, tmp_path / "0") is None
+    (bundle / "evaluation").mkdir()
+    (bundle / "evaluation" / "data.json").write_text('{"sha256": {"test": "abc"}}', encoding="utf-8")
+    for n, tag in enumerate(("v1.0.0", "v1.1.0")):
+        (bundle / "evaluation" / "scores-test.json").write_text(f'{{"n": {n}}}', encoding="utf-8")
+        set_tag(api, repo.repo, tag, push_folder(api, look(api, repo.repo), bundle, tag), tag)
+    there = look(api, repo.repo)
+    assert previous_release(api, there, None, tmp_path / "1") == Previous("v1.1.0", {"n": 1}, "abc")
+    assert previous_release(api, there, "v1.1.0", tmp_path / "2").tag == "v1.0.0"  # not with itself
+    (bundle / "evaluation" / "scores-test.json").write_text('{"n": 0}', encoding="utf-8")
+    push_folder(api, there, bundle, "Roll back to v1.0.0")
+    assert previous_release(api, look(api, repo.repo), None, tmp_path / "3") == Previous("v1.0.0", {"n": 0}, "abc")
 
 
 # One step of a push at a time, with a fault each
 
 
-@pytest.mark.parametrize("action", ["500", "503", "429", "412", "drop", "lost"])
+@pytest.mark.parametrize("action", ["500", "503", "429", "412", "drop", "lost", "slow"])
 def test_a_commit_survives_what_passes(hub: LocalHub, api: HfApi, repo: Remote, bundle: Path, action: str):
-    fault = Fault(action, path=f"{repo.repo}/commit/")
+    fault = Fault(action, path=f"{repo.repo}/commit/", seconds=0.2 if action == "slow" else 0)
     hub.inject(fault)
     commit = push_folder(api, repo, bundle, "Release")
     assert hub.faults[fault] >= 1
@@ -328,14 +371,33 @@ def test_trusted_publishing_needs_no_stored_token(
     hub: LocalHub, repo: Remote, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.endpoint)  # where the identity is exchanged
     monkeypatch.setenv("HF_OIDC_RESOURCE", repo.repo)
-    monkeypatch.setenv("HF_OIDC_ID_TOKEN", "local-ci-identity")
+    monkeypatch.setenv("HF_OIDC_ID_TOKEN", ID_TOKEN)
     api = HfApi(hub.endpoint)
     token, may, other = check_rights(api, [repo, Remote("maintainer/new", "model")], True)
     assert token.ok and may.ok and not other.ok and "create it by hand" in other.text
     push_folder(api, repo, bundle, "Release")
     assert titles(hub, repo.repo) == ["Release"]
+
+
+def test_trusted_publishing_asks_for_a_token_of_each_repository_that_it_writes(
+    hub: LocalHub, api: HfApi, repo: Remote, bundle: Path, monkeypatch: pytest.MonkeyPatch
+):
+    ensure_repo(api, f"{repo.repo}-space", "space", space_sdk="gradio")
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setenv("HF_OIDC_RESOURCE", repo.repo)
+    monkeypatch.setenv("HF_OIDC_ID_TOKEN", ID_TOKEN)
+    ci = HfApi(hub.endpoint)
+    space = look(ci, f"{repo.repo}-space", "space")
+    assert all(check.ok for check in check_rights(ci, [repo, space], True))
+    (bundle / "README.md").write_text("---\nsdk: gradio\n---\n", encoding="utf-8")
+    push_folder(ci, space, bundle, "Serve")
+    push_folder(ci, repo, bundle, "Release")
+    set_tag(ci, repo.repo, "v1.0.0", look(ci, repo.repo).head, "Release")
+    assert titles(hub, space.repo, "spaces") == ["Serve"] and set(tags(hub, repo.repo)) == {"v1.0.0"}
+    monkeypatch.setenv("HF_OIDC_ID_TOKEN", "another job")
+    with pytest.raises(ValueError, match="invalid_grant"):
+        push_folder(HfApi(hub.endpoint), space, bundle, "Serve")
 
 
 def test_preflight_says_before_training_what_would_stop_a_release(hub: LocalHub, api: HfApi, capsys):
@@ -369,12 +431,34 @@ def test_a_refused_token_is_not_shown(hub: LocalHub, tmp_path: Path, small_out: 
         assert "a-secret" not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["x"], "x: give OWNER/NAME"),
+        (["o/x", "--space", "x"], "--space x: give OWNER/NAME"),
+        (["o/x", "--rollback"], "expected one argument"),
+        (["o/x", "--rollback", "v1.0.0", "--push"], "not allowed with"),
+        (["o/x", "--rollback", "v1.0.0"], "no repository o/x"),
+        (["o/x", "--private", "--space", "o/y"], "can't read a private adapter"),
+        (["o/x", "--base-repo", "o/x"], "a repository each"),
+        (["o/x", "--accept", " "], "give the reason"),
+        (["o/x", "--timeout", "0"], "give seconds above 0"),
+        (["o/x", "--run", "nowhere/runs/r16"], "run.json is missing"),
+        (["o/x", "--run", "nowhere"], "give a run's folder"),
+        (["o/x", "--preflight", "--run", "nowhere"], "must be a configuration"),
+    ],
+)
+def test_what_users_get_wrong_ends_in_one_line(hub: LocalHub, tmp_path: Path, words: list[str], said: str):
+    done = publish_here(hub, tmp_path, *words)
+    assert (done.returncode, done.stdout) == (1, "") and said in last_line(done)
+
+
 def test_a_plan_needs_no_network_and_refuses_a_local_base(tmp_path: Path, small_out: Path):
     run = releasable(small_out, tmp_path)
     done = command("scripts/publish.py", "maintainer/x", "--run", run)
     assert done.returncode == 1
     assert "--base-repo OWNER/NAME" in last_line(done) and "--accept REASON" in last_line(done)
-    for part in ("new      adapter_model.safetensors", "sha256", "ok      one run", "FAILED  answers end"):
+    for part in ("new      adapter_model.safetensors", "sha256", "ok      weights", "FAILED  answers end"):
         assert part in done.stdout, part
 
 
@@ -387,30 +471,30 @@ def story(hub: LocalHub, small_out: Path, tmp_path_factory: pytest.TempPathFacto
     words = [repo, "--run", run, "--base-repo", "maintainer/story-base", "--push", *ACCEPT]
     words += ["--space", space, "--space-folder", space_folder(folder / "space")]
     told = SimpleNamespace(folder=folder, run=run, repo=repo, space=space)
-    told.killed = killed_at_the_tag(hub, home, words)
+    told.killed = killed_at_the_download(hub, home, words)
     told.after_kill = (titles(hub, repo), tags(hub, repo))
     hub.set_space(space, ["BUILDING", "RUNTIME_ERROR"], error="no adapter")
     told.finished = publish(hub, home, *words)
     told.after_finish = (titles(hub, repo), tags(hub, repo), contents(hub, space, kind="spaces"))
     told.bundle = folder_contents(run / "bundle")
     with running_space(hub, space, folder / "spaces"):
-        told.again = publish(hub, home, *words)
+        told.again = publish_here(hub, home, *words)
     told.after_again = (titles(hub, repo), tags(hub, repo), pinned(hub, space))
     HfApi(hub.endpoint, token=WRITE_TOKEN).upload_file(path_or_fileobj=b"x", path_in_repo="run.json", repo_id=repo)
-    told.rolled_back = publish(hub, home, repo, "--rollback", "v1.0.0")
+    told.rolled_back = publish_here(hub, home, repo, "--rollback", "v1.0.0")
     return told
 
 
-def killed_at_the_tag(hub: LocalHub, home: Path, words: list[object]) -> str:
-    """Kill a push that waits for the answer to its tag; returns every command line that ran meanwhile."""
-    fault, waiting = Fault("hang", path="/tag/", method="POST"), time.monotonic() + 120
+def killed_at_the_download(hub: LocalHub, home: Path, words: list[object]) -> str:
+    """Kill a push whose commit has landed and is read back; returns every command line that ran meanwhile."""
+    fault, waiting = Fault("hang", path="/resolve/"), time.monotonic() + 120
     hub.inject(fault)
     process = start_publish(hub, home, *words)
     while not hub.faults[fault]:
         assert process.poll() is None and time.monotonic() < waiting, process.communicate()[0]
         time.sleep(0.05)
     lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if os.access(path, os.R_OK)]
-    process.kill()
+    os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     hub.disarm()
     return "\n".join(line.decode(errors="replace") for line in lines)
@@ -445,7 +529,8 @@ def test_a_rollback_brings_the_files_back_and_moves_no_tag(story, hub):
 
 
 def test_the_token_is_nowhere(story):
-    assert "publish.py" in story.killed and WRITE_TOKEN not in story.killed  # command lines of all processes
+    assert "publish.py" in story.killed and "release.verify" in story.killed  # command lines of all processes
+    assert WRITE_TOKEN not in story.killed
     for done in (story.finished, story.again, story.rolled_back):
         assert WRITE_TOKEN not in done.stdout + done.stderr
     files = [path for path in story.folder.rglob("*") if path.is_file()]

@@ -10,10 +10,19 @@ from training.outputs import write_json, write_text
 from training.release.base import Base
 from training.release.gates import Check
 from training.release.licence import LLAMA
-from training.release.plan import Wanted, look_at_hub
-from training.release.preflight import GIB, check_base, check_disk, check_licence, check_name
-from training.release.rights import check_card_on_hub, check_rights
+from training.release.plan import main_files
+from training.release.preflight import (
+    GIB,
+    check_base,
+    check_client,
+    check_disk,
+    check_licence,
+    check_name,
+    check_space_folder,
+)
+from training.release.rights import check_card_on_hub, check_our_space, check_rights, check_visibility
 from training.release.show import check_lines
+from training.release.wanted import Wanted, look_at_hub
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -28,13 +37,17 @@ def before_training(api: "HfApi", wanted: Wanted) -> None:
     config = CONFIGS[wanted.run.name]
     hub = look_at_hub(api, wanted, must=True)
     checks = [
-        check_name(wanted.repo, config.base_licence),
+        *(check_name(repo, config.base_licence) for repo in (wanted.repo, wanted.base_repo) if repo),
         check_licence(config, wanted.llama_licence),
         check_base(Base(wanted.base_repo or config.base_model, config.base_revision)),
         check_disk(10 * GIB if config.base_licence == LLAMA else GIB),  # base, checkpoints, bundle and its copies
         *check_rights(api, hub.all(), must=True),
+        check_visibility(hub.all(), wanted.private),
         check_placeholder_card(api, config, wanted.repo),
     ]
+    if wanted.space:
+        there = main_files(api, hub.space)
+        checks += [check_client(), check_space_folder(wanted.space_folder), check_our_space(wanted.space, there)]
     print(f"preflight: {wanted.repo}, configuration {config.name}")
     print("\n".join(check_lines(checks)), flush=True)
     refused = [f"{check.name}: {check.text}" for check in checks if check.ok is False]

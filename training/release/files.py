@@ -22,7 +22,8 @@ FROM_ADAPTER = (
     "chat_template.jinja",
     "contract.toml",
 )
-PICTURES = ("loss.svg", "scores.svg", "lengths.svg", "study.svg")
+PICTURES = ("loss.svg", "scores.svg", "lengths.svg")
+STUDY_FILES = ("study.json", "study.svg")
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy", ".npz")
 FORBIDDEN_TEXT = ("[More Information Needed]", f"{Path.home()}/", f"{Path.cwd()}/", f"{gettempdir()}/")
 TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}")
@@ -55,13 +56,22 @@ def fill_bundle(folder: Path, config: TrainConfig, llama_licence: Path | None, b
         folder / "evaluation" / "scores-test.json",
         f"python -m training.score {config.name}",
     )
-    optional = [config.run_dir / name for name in PICTURES] + [
-        Path(config.out) / "study.json",
-        Path(config.out) / "study.svg",
-    ]
+    optional = [config.run_dir / name for name in PICTURES]
+    if chosen_by_study(config):
+        optional += [Path(config.out) / name for name in STUDY_FILES]
     for source in optional:
         if source.exists():
             copy(source, folder / "evaluation" / source.name, "")
+
+
+def chosen_by_study(config: TrainConfig) -> bool:
+    """Whether the study beside a run chose exactly this run, by name and adapter."""
+    path = Path(config.out) / "study.json"
+    if not path.exists():
+        return False
+    study, trained = read_json(path, "training.study"), read_json(config.run_dir / "run.json", "training.train")
+    adapters = {row["name"]: row["adapter_sha256"] for row in study["rows"]}
+    return study["winner"] == config.name and adapters[config.name] == trained["adapter_sha256"]
 
 
 def copy(source: Path, target: Path, written_by: str) -> None:

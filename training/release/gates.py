@@ -22,7 +22,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Previous:
-    """The newest release on the Hub: its tag, its scores and the checksum of its test questions."""
+    """The release on the Hub: its tag, its scores and the checksum of its test questions."""
 
     tag: str
     scores: Scores

@@ -1,6 +1,7 @@
 """The Hub's client as a release uses it: a timeout everywhere, patience with what passes, errors of one line."""
 
 import json
+import logging
 import os
 import re
 import sys
@@ -42,9 +43,16 @@ def connect(timeout: float) -> "HfApi":
         return made
 
     set_client_factory(client)
+    logging.getLogger("huggingface_hub.utils._http").addFilter(told_shortly)
     if not sys.stderr.isatty():
         disable_progress_bars()
     return HfApi()
+
+
+def told_shortly(record: logging.LogRecord) -> bool:
+    """Let the client's own retries be told without the query of an address, which may be a signature."""
+    record.msg, record.args = "  " + redacted(re.sub(r"\?\S+", "", record.getMessage())), ()
+    return True
 
 
 def asked(what: str, call: Callable[[], Answer], waits: tuple[float, ...] | None = None) -> Answer:
@@ -62,6 +70,12 @@ def asked(what: str, call: Callable[[], Answer], waits: tuple[float, ...] | None
             print(f"  {redacted(str(error))}; trying again", flush=True)
             time.sleep(wait)
     raise AssertionError("the last try returns or raises")
+
+
+def write_to(repo: str, kind: str) -> None:
+    """Under trusted publishing a token writes to one repository alone: from here on ask for that of this one."""
+    if os.environ.get("HF_OIDC_RESOURCE"):
+        os.environ["HF_OIDC_RESOURCE"] = f"spaces/{repo}" if kind == "space" else repo
 
 
 @contextmanager
@@ -130,14 +144,15 @@ def refused(what: str, error: "Exception") -> Exception:
         return Unfinished(f"{what}: the Hub answered 412, something else changed it at the same time ({said})")
     if status in (401, 403):
         return PermissionError(f"{what}: the Hub answered {status} ({said}); log in with a token that may do it")
-    return ValueError(f"{what}: the Hub answered {status} ({said})")
+    hint = "; check the name, and that the token may see it" if status == 404 else ""
+    return ValueError(f"{what}: the Hub answered {status} ({said}){hint}")
 
 
 def redacted(text: str) -> str:
     """The text without any token that this process could know of."""
     for secret in known_secrets():
         text = text.replace(secret, "<token>")
-    return re.sub(r"(?<=Bearer )[^\s'\"]+|\bhf_\w{8,}", "<token>", text)
+    return re.sub(r"(?<=Bearer )[^\s'\"]+|\bhf_(?:jwt_)?[A-Za-z0-9]{20,}[\w.-]*", "<token>", text)
 
 
 def known_secrets() -> list[str]:

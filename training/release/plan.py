@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from training.release.base import Base, base_commit, base_of, stage_base
 from training.release.gates import Check, Previous, gates
-from training.release.hub import Unfinished
 from training.release.preflight import (
     check_base,
     check_belongs,
@@ -23,39 +22,21 @@ from training.release.preflight import (
     check_weights,
     needed_bytes,
 )
-from training.release.push import Remote, changes, look, tree
-from training.release.rights import check_base_on_hub, check_card_on_hub, check_only_ours, check_rights
+from training.release.push import Remote, changes, listing, tree
+from training.release.rights import (
+    check_base_on_hub,
+    check_card_on_hub,
+    check_only_ours,
+    check_our_space,
+    check_rights,
+    check_visibility,
+)
 from training.release.source import Notes, Run, build_bundle, read_run, write_card
 from training.release.versions import choose_version, files_of_newest, previous_release, released_as, version_of
+from training.release.wanted import OnHub, Wanted, look_at_hub
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What the publisher asked for on the command line."""
-
-    repo: str
-    run: Path
-    version: str | None = None
-    base_repo: str | None = None
-    space: str | None = None
-    space_folder: Path = Path("space")
-    accept: str | None = None
-    llama_licence: Path | None = None
-
-
-@dataclass(frozen=True)
-class OnHub:
-    """The repositories as they are on the Hub; None where one isn't asked for."""
-
-    adapter: Remote
-    base: Remote | None
-    space: Remote | None
-
-    def all(self) -> list[Remote]:
-        return [remote for remote in (self.adapter, self.base, self.space) if remote]
 
 
 @dataclass(frozen=True)
@@ -69,7 +50,7 @@ class Plan:
     bundle: Path
     version: str
     notes: Notes
-    states: dict[str, str]  # path -> new, changed, same, removed
+    files: dict[str, list[str]]  # repository -> a line for each file that a push concerns
     checks: list[Check]
     gates: list[Check]
     previous: Previous | None
@@ -78,20 +59,6 @@ class Plan:
     def released(self) -> str | None:
         """The commit under the release's tag, if it has been released already."""
         return self.hub.adapter.commit_of(self.version) if self.hub else None
-
-
-def look_at_hub(api: "HfApi", wanted: Wanted, must: bool) -> OnHub | None:
-    """All repositories of a release; where the Hub can't be reached None, or its error if it must be."""
-    waits = None if must else ()
-    try:
-        adapter = look(api, wanted.repo, waits=waits)
-        base = look(api, wanted.base_repo, waits=waits) if wanted.base_repo else None
-        return OnHub(adapter, base, look(api, wanted.space, "space", waits) if wanted.space else None)
-    except (Unfinished, ConnectionRefusedError) as error:
-        if must:
-            raise
-        print(f"plan: the Hub is not asked ({error})")
-        return None
 
 
 @contextmanager
@@ -110,29 +77,49 @@ def make_plan(api: "HfApi", wanted: Wanted, must_ask: bool) -> Plan:
     """
     run = read_run(wanted.run)
     hub = look_at_hub(api, wanted, must_ask)
-    base = find_base(api, run, hub, wanted)
+    base, base_files = find_base(api, run, hub, wanted)
     bundle = build_bundle(run, base, wanted.llama_licence)
     version, previous = place_among_releases(api, hub, bundle, wanted)
     gated = gates(run.scores, run.data["sha256"]["test"], previous)
     notes = Notes(wanted.space, accepted(wanted, gated))
     write_card(bundle, run, wanted.repo, version, notes)
-    states = changes(bundle, tree(api, hub.adapter, hub.adapter.head) if hub and hub.adapter.head else {})
+    states = changes(bundle, main_files(api, hub and hub.adapter))
+    files = {wanted.repo: listing(bundle, states)} | base_files
     checks = local_checks(run, base, bundle, wanted)
     if hub:
-        checks += hub_checks(api, hub, base, bundle, must_ask)
+        checks += check_rights(api, [r for r in hub.all() if r is not hub.base or base.commit is None], must_ask)
+        checks += hub_checks(api, hub, base, bundle, wanted)
         checks.append(check_only_ours(states, files_of_newest(api, hub.adapter)))
-    if hub and hub.space and (wanted.space_folder / "README.md").exists():
-        checks.append(check_card_on_hub(api, wanted.space_folder / "README.md", "space"))
-    return Plan(wanted, run, base, hub, bundle, version, notes, states, checks, gated, previous)
+    if wanted.space and wanted.space_folder.is_dir():
+        there = main_files(api, hub and hub.space)
+        files[wanted.space] = space_listing(wanted.space_folder, there)
+        checks.append(check_our_space(wanted.space, there))
+    return Plan(wanted, run, base, hub, bundle, version, notes, files, checks, gated, previous)
 
 
-def find_base(api: "HfApi", run: Run, hub: OnHub | None, wanted: Wanted) -> Base:
-    """The base that the bundle names, with its commit if the Hub holds it already."""
+def main_files(api: "HfApi", remote: Remote | None) -> dict[str, str]:
+    """The checksums of main's files; empty where there is no such repository, or the Hub was not asked."""
+    return tree(api, remote, remote.head) if remote and remote.head else {}
+
+
+def space_listing(folder: Path, there: dict[str, str]) -> list[str]:
+    """The Space's files, but for what the push itself writes into them."""
+    states = changes(folder, there)
+    states.pop("release.json", None)
+    state = "changed" if "release.json" in there else "new"
+    return [*listing(folder, states), f"  {state:8} {'release.json':36}  written at the push, as the README's preload"]
+
+
+def find_base(api: "HfApi", run: Run, hub: OnHub | None, wanted: Wanted) -> tuple[Base, dict[str, list[str]]]:
+    """The base that the bundle names, with its commit if the Hub holds it already, and a listing if it's pushed."""
     base = base_of(run.record, run.config, wanted.base_repo)
-    if not (hub and hub.base and base.folder):
-        return base
+    if not (wanted.base_repo and base.folder):
+        return base, {}
     with staged(run, base, wanted) as folder:
-        return replace(base, commit=base_commit(api, hub.base, folder))
+        if hub and hub.base:
+            base = replace(base, commit=base_commit(api, hub.base, folder))
+        there = main_files(api, hub and hub.base)
+        return base, {} if base.commit else {base.model: listing(folder, changes(folder, there))}
 
 
 def place_among_releases(api: "HfApi", hub: OnHub | None, bundle: Path, wanted: Wanted) -> tuple[str, Previous | None]:
@@ -160,11 +147,15 @@ def local_checks(run: Run, base: Base, bundle: Path, wanted: Wanted) -> list[Che
     return [*checks, check_client(), check_space_folder(wanted.space_folder)] if wanted.space else checks
 
 
-def hub_checks(api: "HfApi", hub: OnHub, base: Base, bundle: Path, must_ask: bool) -> list[Check]:
-    """What only the Hub can say."""
-    written = [remote for remote in hub.all() if remote is not hub.base or base.commit is None]
-    rights = check_rights(api, written, must_ask)
-    return [*rights, check_card_on_hub(api, bundle / "README.md", "model"), check_base_on_hub(api, base)]
+def hub_checks(api: "HfApi", hub: OnHub, base: Base, bundle: Path, wanted: Wanted) -> list[Check]:
+    """What only the Hub can say, but for the rights."""
+    checks = [
+        check_visibility(hub.all(), wanted.private),
+        check_card_on_hub(api, bundle / "README.md", "model"),
+        check_base_on_hub(api, base),
+    ]
+    readme = wanted.space_folder / "README.md"
+    return [*checks, check_card_on_hub(api, readme, "space")] if wanted.space and readme.exists() else checks
 
 
 def accepted(wanted: Wanted, gated: list[Check]) -> str | None:

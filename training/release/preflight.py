@@ -64,7 +64,10 @@ def check_base(base: Base) -> Check:
 
 
 def check_belongs(run: "Run") -> Check:
-    """Data, contract, adapter and scores are those of one run, by the checksums that each step recorded."""
+    """Data, contract, adapter and scores are those of one run, by the checksums that each step recorded.
+
+    Scores of an older version don't record their adapter's.
+    """
     record, folder = run.record, run.config.run_dir
     sums = {
         "data.json": (run.data["sha256"], record["data"]["sha256"]),
@@ -73,11 +76,14 @@ def check_belongs(run: "Run") -> Check:
             file_sha256(folder / "adapter" / "adapter_model.safetensors"),
             record["adapter_sha256"],
         ),
-        "scores-test.json": (run.scores.get("adapter_sha256", record["adapter_sha256"]), record["adapter_sha256"]),
     }
+    if "adapter_sha256" in run.scores:
+        sums["scores-test.json"] = (run.scores["adapter_sha256"], record["adapter_sha256"])
     wrong = [name for name, (found, recorded) in sums.items() if found != recorded]
     if wrong:
         return Check("one run", False, f"{', '.join(wrong)}: not what run.json records; run the steps after it again")
+    if "scores-test.json" not in sums:
+        return Check("one run", None, "data, contract and adapter belong together; the scores name no adapter")
     return Check("one run", True, "data, contract, adapter and scores belong together")
 
 
@@ -137,8 +143,9 @@ def check_client() -> Check:
 
 def check_space_folder(folder: Path) -> Check:
     """A Space can start from the folder, and nothing in it looks like a token."""
-    if not (folder / "app.py").is_file():
-        return Check("Space folder", False, f"{folder / 'app.py'} is missing: a Space starts from it")
+    for name in ("app.py", "README.md"):
+        if not (folder / name).is_file():
+            return Check("Space folder", False, f"{folder / name} is missing: a Space starts from it")
     files = local_files(folder)
     leaks = [name for name, path in files.items() if TOKEN.search(path.read_text(encoding="utf-8", errors="replace"))]
     if leaks:

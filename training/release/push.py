@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.outputs import file_sha256
-from training.release.hub import Unfinished, asked
+from training.release.hub import Unfinished, asked, write_to
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -87,6 +87,18 @@ def changes(folder: Path, listed: dict[str, str]) -> dict[str, str]:
     return states | {name: "removed" for name in listed if name not in files and name not in KEPT}
 
 
+def listing(folder: Path, states: dict[str, str]) -> list[str]:
+    """One line a file that a push would send or remove: state, path, size and sha256; a count of the others."""
+    files = local_files(folder)
+    lines = []
+    for name in sorted(name for name, state in states.items() if state != "same"):
+        path = files.get(name)
+        facts = f"{path.stat().st_size:>12,} B  sha256 {file_sha256(path)[:16]}…" if path else ""
+        lines.append(f"  {states[name]:8} {name:36}{facts}".rstrip())
+    same_ones = list(states.values()).count("same")
+    return [*lines, f"  {'same':8} {same_ones} files"] if same_ones else lines
+
+
 def ensure_repo(api: "HfApi", repo: str, kind: str = "model", private: bool = False, **space: Any) -> None:
     """Create the repository if it doesn't exist; space: the SDK and hardware of a new Space.
 
@@ -97,6 +109,7 @@ def ensure_repo(api: "HfApi", repo: str, kind: str = "model", private: bool = Fa
         if look(api, repo, kind, ()).head is None:
             api.create_repo(repo, repo_type=kind, private=private, **space)
 
+    write_to(repo, kind)
     asked(f"creating {repo}", call)
 
 
@@ -120,6 +133,7 @@ def push_folder(api: "HfApi", remote: Remote, folder: Path, message: str) -> str
             remote.repo, operations, commit_message=message, repo_type=remote.kind, parent_commit=head
         ).oid
 
+    write_to(remote.repo, remote.kind)
     commit = asked(f"pushing to {remote.repo}", call)
     if commit is None:
         raise Unfinished(f"main of {remote.repo} is no longer at {short(remote.head)}, others changed it: look there")
@@ -150,6 +164,7 @@ def set_tag(api: "HfApi", repo: str, tag: str, commit: str, message: str) -> Non
         elif there != commit:
             raise ValueError(f"{tag} of {repo} stands on {short(there)}, not on {short(commit)}: tags never move")
 
+    write_to(repo, "model")
     asked(f"setting the tag {tag} of {repo}", call)
 
 

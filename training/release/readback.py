@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from training.outputs import file_sha256
-from training.release.gates import ended_gate
 from training.release.hub import Unfinished
 from training.release.push import KEPT, local_files, short
 
@@ -29,8 +28,7 @@ def read_back(repo: str, commit: str, bundle: Path, timeout: float, lenient: boo
     wrong = sorted(name for name in expected | found if expected.get(name) != found.get(name))
     if wrong:
         raise Unfinished(f"{where}: {', '.join(wrong)} came back otherwise than pushed")
-    scores = json.loads((bundle / "evaluation" / "scores-test.json").read_text(encoding="utf-8"))
-    if not facts["ended"] and not lenient and ended_gate(scores).ok:
+    if not facts["ended"] and not lenient:
         raise ValueError(
             f"{where}: the answer to the first golden question does not end within {facts['tokens']} tokens; "
             "look at it, and accept it with --accept REASON or train again"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from training.configs import is_local
 from training.release.base import Base
 from training.release.gates import Check
-from training.release.hub import Unfinished, asked
-from training.release.push import Remote, short
+from training.release.hub import Unfinished, asked, write_to
+from training.release.push import KEPT, Remote, short
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -21,11 +21,14 @@ def check_rights(api: "HfApi", remotes: list[Remote], must: bool) -> list[Check]
     if not asked("reading the token", lambda: api.token or get_token()):
         text = "none: `hf auth login`, or HF_TOKEN, or trusted publishing in CI"
         return [Check("token", False if must else None, text)]
-    return [Check("token", True, "found"), *(check_right(api, remote) for remote in remotes)]
+    checks = [check_right(api, remote) for remote in remotes]
+    write_to(remotes[0].repo, remotes[0].kind)  # what follows reads the adapter, which may be private
+    return [Check("token", True, "found"), *checks]
 
 
 def check_right(api: "HfApi", remote: Remote) -> Check:
     name = f"write {remote.repo}"
+    write_to(remote.repo, remote.kind)
     try:
         if remote.head:
             asked("asking for the right", lambda: api.auth_check(remote.repo, repo_type=remote.kind, write=True))
@@ -86,6 +89,27 @@ def check_base_on_hub(api: "HfApi", base: Base) -> Check:
     except (OSError, ValueError) as error:
         return Check(name, False, f"{base.model} at {short(base.commit)}: {error}")
     return Check(name, True, f"{base.model} at {short(base.commit)}")
+
+
+def check_visibility(remotes: list[Remote], private: bool) -> Check:
+    """A release is public or private as its publisher means it; a Space can't read a private adapter."""
+    there = [remote for remote in remotes if remote.head]
+    if private and (public := [remote.repo for remote in there if not remote.private]):
+        return Check("visibility", False, f"{', '.join(public)}: public already, --private makes new ones private only")
+    hidden = [remote.repo for remote in there if remote.private and remote.kind == "model"]
+    if hidden and any(remote.kind == "space" for remote in remotes):
+        return Check("visibility", False, f"{', '.join(hidden)}: private, so the Space can't read it; make it public")
+    return Check("visibility", True, "private" if private or hidden else "public")
+
+
+def check_our_space(space: str, there: dict[str, str]) -> Check:
+    """main of the Space is as the Hub creates it, or a release put it there. there: its files."""
+    if foreign := set(there) - {"README.md", *KEPT}:
+        if "release.json" not in there:
+            text = f"{space} holds {', '.join(sorted(foreign)[:5])} and no release.json: it's not of this project"
+            return Check("Space is ours", False, f"{text}; take another name")
+        return Check("Space is ours", True, "it serves a release")
+    return Check("Space is ours", True, "it is new")
 
 
 def check_only_ours(states: dict[str, str], released: set[str]) -> Check:

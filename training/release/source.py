@@ -30,6 +30,8 @@ class Notes:
 def read_run(folder: Path) -> Run:
     """A run from its folder; raises FileNotFoundError naming the step that is missing."""
     folder = folder.resolve()
+    if folder.is_relative_to(Path.cwd()):
+        folder = folder.relative_to(Path.cwd())  # as people name it
     if folder.parent.name != "runs":
         raise ValueError(f"--run {folder}: give a run's folder, such as outputs/medquad/runs/r16")
     record = read_json(folder / "run.json", f"python -m training.train {folder.name}")

@@ -7,6 +7,7 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from training.outputs import write_json, write_text
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 HARDWARE = "zero-a10g"
 WAITING = ("NO_APP_FILE", "BUILDING", "RUNNING_BUILDING", "APP_STARTING", "RUNNING_APP_STARTING", "SLEEPING")
 PRELOADED = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json",
-             "chat_template.jinja", "contract.toml", "golden.json", "run.json")  # fmt: skip
+             "chat_template.jinja", "contract.toml", "golden.json", "run.json", "evaluation/scores-test.json",
+             "LICENSE", "NOTICE")  # fmt: skip
 BASE_PRELOADED = ("model.safetensors", "config.json", "generation_config.json")
+# What the app answers where the model did not (space/trouble.py): for good, or because of a crowd or a used up quota.
+TROUBLE, BROKEN = "No answer just now", ("could not be loaded", "Something failed")
 
 
 class SpaceFailed(ValueError):
@@ -75,7 +79,7 @@ def pinned_readme(text: str, pin: Pin) -> str:
 
     card = RepoCard(text or "# Chat\n")
     card.data.sdk = card.data.get("sdk") or "gradio"
-    card.data.models = [pin.adapter]
+    card.data.models = [pin.adapter, pin.base]
     card.data.preload_from_hub = [
         f"{pin.base} {','.join(BASE_PRELOADED)} {pin.base_revision}",
         f"{pin.adapter} {','.join(PRELOADED)} {pin.revision}",
@@ -98,7 +102,7 @@ def publish_space(api: "HfApi", space: str, source: Path, pin: Pin, contract: "C
     except SpaceFailed as error:
         put_back(api, space, commit, before)
         raise ValueError(f"{error}; the Space is back at the files of {short(before)}, the release stands") from error
-    print(f"space: it runs and answers: {' '.join(text.split())[:100]}…", flush=True)
+    print(f"space: it runs and answers: {shorten(text, 100, placeholder='…')}", flush=True)
     return commit
 
 
@@ -127,7 +131,7 @@ def wait_until_running(api: "HfApi", space: str, commit: str, patience: Patience
 
 
 def ask(api: "HfApi", space: str, contract: "Contract", patience: Patience) -> str:
-    """The Space's last words to the first golden question; raises SpaceFailed if they lack the disclaimer."""
+    """The Space's last words to the first golden question; raises SpaceFailed where they are no answer of the model."""
     info = asked(f"looking at {space}", lambda: api.space_info(space))
     question = contract.golden[0].messages[0]["content"]
     token = api.token if info.private else False  # a public Space needs no token, so it gets none
@@ -137,6 +141,11 @@ def ask(api: "HfApi", space: str, contract: "Contract", patience: Patience) -> s
         raise SpaceFailed(f"{error}: it does not answer") from error
     if contract.disclaimer not in given:
         raise SpaceFailed(f"{space} answers without the disclaimer: {given[:80]!r}")
+    if TROUBLE in given:
+        words = " ".join(given.partition(TROUBLE)[2].strip("*. ").split())[:120]
+        if any(mark in given for mark in BROKEN):
+            raise SpaceFailed(f"{space} runs, but does not answer: {words}")
+        raise Unfinished(f"{space} runs, but can't answer now: {words}")
     return given
 
 

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 Facts = dict[str, Any]  # what verification found
 
 
-def push_base(api: "HfApi", plan: Plan, private: bool) -> Plan:
+def push_base(api: "HfApi", plan: Plan) -> Plan:
     """A local base first, in its own repository and commit, which the bundle is then built again to name."""
     if not plan.base.folder or plan.base.commit:
         return plan
-    ensure_repo(api, plan.base.model, private=private)
+    ensure_repo(api, plan.base.model, private=plan.wanted.private)
     with staged(plan.run, plan.base, plan.wanted) as folder:
         commit = push_folder(api, look(api, plan.base.model), folder, f"Base of {plan.wanted.repo}")
     print(f"push: the base is {plan.base.model} at {short(commit)}", flush=True)
@@ -33,13 +33,13 @@ def push_base(api: "HfApi", plan: Plan, private: bool) -> Plan:
     return replace(plan, base=base)
 
 
-def push_adapter(api: "HfApi", plan: Plan, private: bool, timeout: float) -> tuple[str, Facts]:
+def push_adapter(api: "HfApi", plan: Plan) -> tuple[str, Facts]:
     """Push, verify, tag; returns the released commit and what verification found.
 
     Content that is released already is pushed again only if main holds something else, and never tagged twice.
     """
     repo, released = plan.wanted.repo, plan.released
-    ensure_repo(api, repo, private=private)
+    ensure_repo(api, repo, private=plan.wanted.private)
     remote = plan.hub.adapter if plan.hub.adapter.head else look(api, repo)
     title = f"Bring main to {plan.version}" if released else f"Release {plan.version}"
     commit = push_folder(api, remote, plan.bundle, title)
@@ -48,7 +48,7 @@ def push_adapter(api: "HfApi", plan: Plan, private: bool, timeout: float) -> tup
         print(f"push: {repo} {plan.version} is released and verified already, at {short(released)}; nothing to do")
         return released, earlier["verified"]
     print(f"push: {repo} is at {short(commit)}", flush=True)
-    facts = verify(repo, commit, plan.bundle, timeout, plan.wanted.accept is not None)
+    facts = verify(repo, commit, plan.bundle, plan.wanted.timeout, plan.wanted.accept is not None)
     if not released:
         set_tag(api, repo, plan.version, commit, plan.notes.accepted or f"Release {plan.version}")
     print(f"tag: {plan.version} is {short(released or commit)}", flush=True)
@@ -67,7 +67,7 @@ def verify(repo: str, commit: str, bundle: Path, timeout: float, lenient: bool) 
         raise
     except (ValueError, OSError) as error:
         raise ValueError(
-            f"verification failed: {error}; it is not tagged, but main holds it: push a better run, or --rollback TAG"
+            f"verification failed: {error}; no tag was set, but main holds it: push a better run, or --rollback TAG"
         ) from error
     told = "not recorded" if facts["deviation"] is None else f"{facts['deviation']:.4f} from those of training"
     ended = "ends by itself" if facts["ended"] else "does NOT end by itself"
@@ -89,7 +89,7 @@ def earlier_report(plan: Plan) -> dict[str, Any]:
     return read_json(path, "") if path.exists() else {}
 
 
-def write_report(plan: Plan, commit: str, facts: Facts, space_commit: str | None) -> None:
+def write_report(api: "HfApi", plan: Plan, commit: str, facts: Facts, space_commit: str | None) -> None:
     """What was released, as release.json in the run's folder."""
     space = plan.wanted.space
     record = {
@@ -98,6 +98,7 @@ def write_report(plan: Plan, commit: str, facts: Facts, space_commit: str | None
         "commit": commit,
         "base": {"model": plan.base.model, "commit": plan.base.commit},
         "space": {"repo": space, "commit": space_commit} if space_commit else None,
+        "links": links(api, plan),
         "accepted": plan.notes.accepted,
         "checks": [asdict(check) for check in (*plan.checks, *plan.gates)],
         "verified": facts,
@@ -105,11 +106,15 @@ def write_report(plan: Plan, commit: str, facts: Facts, space_commit: str | None
     write_json(plan.run.config.run_dir / "release.json", record)
 
 
+def links(api: "HfApi", plan: Plan) -> dict[str, str]:
+    """Where each part can be seen."""
+    paths = {"adapter": f"{plan.wanted.repo}/tree/{plan.version}", "base": plan.base.model}
+    if plan.wanted.space:
+        paths["space"] = f"spaces/{plan.wanted.space}"
+    return {part: f"{api.endpoint}/{path}" for part, path in paths.items()}
+
+
 def print_links(api: "HfApi", plan: Plan) -> None:
     """The last lines: what was done, and where it can be seen."""
-    repo = plan.wanted.repo
-    print(f"done: {repo} {plan.version} is released and verified, see {plan.run.config.run_dir / 'release.json'}")
-    print(f"  adapter  {api.endpoint}/{repo}/tree/{plan.version}")
-    print(f"  base     {api.endpoint}/{plan.base.model}")
-    if plan.wanted.space:
-        print(f"  space    {api.endpoint}/spaces/{plan.wanted.space}", flush=True)
+    print(f"done: {plan.wanted.repo} {plan.version} is released and verified, see {plan.wanted.run / 'release.json'}")
+    print("\n".join(f"  {part:8} {link}" for part, link in links(api, plan).items()), flush=True)

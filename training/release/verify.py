@@ -55,14 +55,15 @@ def inspect(repo: str, commit: str, cache: Path, timeout: float) -> dict[str, An
 
     cache: an empty folder.
     """
-    from peft import PeftModel
-
     from space.contract import load_contract
-    from training.model.load import load_base, load_tokenizer, pick_device
 
     api = connect(timeout)
     print("downloading the adapter", flush=True)
     folder = fetch(api, repo, commit, cache)
+    from peft import PeftModel  # seconds; a Hub that fails is seen first
+
+    from training.model.load import load_base, load_tokenizer, pick_device
+
     files = {path.relative_to(folder).as_posix(): file_sha256(path) for path in folder.rglob("*") if path.is_file()}
     adapter = read_json(folder / "adapter_config.json", "")
     contract = load_contract(folder / "contract.toml")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from training.outputs import read_json
 from training.release.gates import Previous
 from training.release.hub import asked
-from training.release.push import Remote, changes, tree
+from training.release.push import KEPT, Remote, changes, tree
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -39,7 +39,8 @@ def choose_version(wanted: str | None, released: str | None, latest: str | None,
     """The version to release as: what was released already keeps its own.
 
     A new one is v1.0.0 at first, then a new minor version, or a patch where the weights are the same. Raises
-    ValueError for a wanted version that is none, or that would release the same content under a second name.
+    ValueError for a wanted version that is none, that isn't above the newest one, or that would release the same
+    content under a second name.
     """
     if wanted and not VERSION.fullmatch(wanted):
         raise ValueError(f"--version {wanted}: expected the form v1.0.0")
@@ -47,6 +48,8 @@ def choose_version(wanted: str | None, released: str | None, latest: str | None,
         if wanted not in (None, released):
             raise ValueError(f"--version {wanted}: this content is released already, as {released}")
         return released
+    if wanted and latest and number(wanted) <= number(latest):
+        raise ValueError(f"--version {wanted}: {latest} is released, and tags never move; give a higher one")
     if wanted or latest is None:
         return wanted or "v1.0.0"
     major, minor, patch = number(latest)
@@ -54,15 +57,12 @@ def choose_version(wanted: str | None, released: str | None, latest: str | None,
 
 
 def version_of(api: "HfApi", remote: Remote, bundle: Path, wanted: str | None, released: str | None) -> str:
-    """`choose_version` from what the Hub holds; raises ValueError if the wanted tag stands on other content."""
+    """`choose_version` from what the Hub holds; raises as it does."""
     if not versions(remote):
         return choose_version(wanted, None, None, False)
     latest, commit = versions(remote)[0]
     same_weights = changes(bundle, tree(api, remote, commit)).get(WEIGHTS) == "same"
-    version = choose_version(wanted, released, latest, same_weights)
-    if released is None and remote.commit_of(version):
-        raise ValueError(f"--version {version}: that tag stands on other content, and tags never move; choose another")
-    return version
+    return choose_version(wanted, released, latest, same_weights)
 
 
 def files_of_newest(api: "HfApi", remote: Remote) -> set[str]:
@@ -70,15 +70,21 @@ def files_of_newest(api: "HfApi", remote: Remote) -> set[str]:
     return set(tree(api, remote, versions(remote)[0][1])) if versions(remote) else set()
 
 
+def ours(listed: dict[str, str]) -> dict[str, str]:
+    """A listing without the Hub's own files."""
+    return {path: checksum for path, checksum in listed.items() if path not in KEPT}
+
+
 def previous_release(api: "HfApi", remote: Remote, released: str | None, cache: Path) -> Previous | None:
-    """Scores of the newest release on the Hub other than this one.
+    """Scores of the release that main holds, or of the newest one where main holds none, or this one.
 
     cache: an empty folder, since a cache keeps a damaged file.
     """
     others = [pair for pair in versions(remote) if pair[0] != released]
     if not others:
         return None
-    tag, commit = others[0]
+    main = ours(tree(api, remote, remote.head))
+    tag, commit = next((pair for pair in others if ours(tree(api, remote, pair[1])) == main), others[0])
 
     def fetch(name: str) -> dict[str, Any]:
         path = api.hf_hub_download(remote.repo, f"evaluation/{name}", revision=commit, cache_dir=cache)
