@@ -101,6 +101,17 @@ def checked(answer: str, disclaimer: str, cut: bool = False) -> str:
     return f"{text}\n\n{CUT}" if cut else text
 
 
+def so_far(answer: str, disclaimer: str) -> str:
+    """What may be shown of an answer that is still being written: its whole sentences, checked; "" before the first.
+
+    A sentence is whole once something follows it: `take 2.` may become `take 2.5 mg`.
+    """
+    ends = [match.end() for match in re.finditer(r"[.!?…][\"'”’)*_]*(?=\s)|\n", answer)]
+    end = next((end for end in reversed(ends) if not ABBREVIATION.search(answer[:end])), 0)
+    text = checked(answer[:end], disclaimer)
+    return "" if text == NOTHING_LEFT else text
+
+
 def plain_text(text: str) -> str:
     """Markdown without images, links, HTML and invisible characters; the words of a link stay."""
     text = html.unescape(text.replace("\r\n", "\n"))

@@ -1,0 +1,150 @@
+"""The page's texts about itself: what is served, how it measured, what the rules found, limits. Pure functions."""
+
+import json
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from release import HERE, Release
+
+HUB = "https://huggingface.co"
+LICENCE = "https://www.llama.com/llama3_2/license/"
+DEMONSTRATION = 100e6  # parameters; a base below that is a stand-in that shows how things work
+TITLE = "Med-Llama 3.2"
+SENTENCE = "Ask a general question about a disease or a condition, and a small AI model writes a short answer."
+
+HEADER = f"""<header class="top"><h1>{TITLE}</h1><p>{SENTENCE}</p></header>
+<section class="notice" aria-label="Please read first">
+<p><strong>Not for emergencies.</strong> Call <a href="tel:911">911</a> in the US and Canada,
+<a href="tel:999">999</a> in the UK, <a href="tel:112">112</a> in the EU and on most mobile phones, or your local
+emergency number.</p>
+<p>An AI of about one billion parameters writes the answers. It is often wrong and it is not a doctor. English only.
+Don't type names or anything else that says who someone is. Nothing you type is stored.</p>
+</section>"""
+
+ABOUT = f"""
+## What this is
+A small language model, {{base}}, that was trained further on questions and answers from MedQuAD, a collection of texts
+of the United States' National Institutes of Health. It gives general information about diseases and conditions. It is
+an experiment in honest measurement, not a medical device.
+
+## What it is not
+- It is no doctor and no replacement for one. It does not diagnose, and it gives no doses and no advice on a medicine.
+- It does not know you, and it does not judge how serious something is. That no notice appears never means that
+  something is not an emergency.
+- It invents things. It can be wrong about any disease, also where it sounds sure, and what it learned may be outdated.
+- It reads and writes English only, and its sources are from the United States.
+
+## What keeps it in bounds
+Before the model sees a question, fixed rules look for an emergency, a crisis or a poisoning in the last three messages,
+and for requests that could harm someone; then a fixed text with telephone numbers is shown, and no model is asked.
+After the model has written, sentences with doses, telephone numbers, links, false reassurance or the claim to be a
+clinician are left out, repetitions are cut, and the disclaimer is added. These rules recognise words.
+{{safety}}
+
+## How it was measured
+{{scores}}
+
+## Privacy
+What you type is sent to this page's server to be answered, and is kept in your browser until you clear or close the
+page. It is written to no disk and no log; there is no history and no analytics.
+
+## Programs
+`gradio_client` can ask at `/chat` and `/compare`, under the same rules as this page: [how](?view=api).
+
+## Licences
+Built with Llama. Llama 3.2 is licensed under the [Llama 3.2 Community License]({LICENCE}), Copyright © Meta Platforms,
+Inc. All Rights Reserved. MedQuAD: CC BY 4.0, Asma Ben Abacha and Dina Demner-Fushman. This page's code: Apache-2.0.
+"""
+
+
+def about(release: Release | None, scores: dict[str, Any]) -> str:
+    """The About tab, in Markdown."""
+    base = release.base if release and release.base else "a Llama 3.2 of one billion parameters"
+    if release and release.on_hub and release.base:
+        base = f"[{base}]({HUB}/{base})"
+    return ABOUT.format(base=base, safety=safety(), scores=table(scores))
+
+
+def safety(path: Path = HERE / "safety_results.json") -> str:
+    """How often the rules were right on cases that their writer had not seen, where that was measured."""
+    if not path.is_file():
+        return "How often they are right has not been measured for this release. **This is not a safety guarantee.**"
+    results = json.loads(path.read_text(encoding="utf-8"))
+    said = {
+        "sensitivity": "{k} of {n} messages that call for a notice got one",
+        "specificity": "{k} of {n} look-alikes got none",
+        "medquad_flagged": "{k} of {n} plain questions of MedQuAD got one that they should not",
+    }
+    parts = []
+    for name, words in said.items():
+        if result := results.get(name):
+            low, high = (f"{100 * result[end]:.1f}" for end in ("low", "high"))
+            parts.append(words.format(**result) + f" (95 % interval {low} to {high} %)")
+    return f"On test messages of {results['checked']}: {'; '.join(parts)}. **This is not a safety guarantee.**"
+
+
+def table(scores: dict[str, Any]) -> str:
+    """ROUGE-L of tuned, base and the strongest answer that knows no medicine, in Markdown."""
+    if not scores:
+        return "This adapter brought no scores along."
+    floor = scores["strongest_floor"]
+    names = {"tuned": "tuned, what you chat with", "base": "base, before the training", floor: f"no model: {floor}"}
+    rows = [f"| {label} | {points(scores, name)} |" for name, label in names.items()]
+    return "\n".join(
+        [
+            f"Words shared (ROUGE-L F1 × 100, 95 % interval) with the reference answers to {scores['n']:,} test "
+            "questions. That is not truth: no clinician has judged any answer.",
+            "",
+            "| answers by | ROUGE-L |",
+            "|---|---:|",
+            *rows,
+        ]
+    )
+
+
+def points(scores: dict[str, Any], name: str) -> str:
+    score = scores["systems"][name]["without disclaimer"]["rougeL"]
+    between = "" if score["low"] is None else f" [{100 * score['low']:.1f}, {100 * score['high']:.1f}]"
+    return f"{100 * score['mean']:.1f}{between}"
+
+
+def footer(release: Release | None, scores: dict[str, Any]) -> str:
+    """The page's last lines, in HTML: licence, model card, exact revision and date, the measured scores."""
+    parts = [f'Built with Llama, under the <a href="{LICENCE}">Llama 3.2 Community License</a>']
+    if release:
+        parts.append(served(release))
+    if scores:
+        floor = scores["strongest_floor"]
+        parts.append(
+            f"Measured on {scores['n']:,} test questions, ROUGE-L × 100: tuned {points(scores, 'tuned')}, "
+            f"base {points(scores, 'base')}, best answer without a model {points(scores, floor)}"
+        )
+    return f'<footer class="foot">{"".join(f"<p>{part}.</p>" for part in parts)}</footer>'
+
+
+def served(release: Release) -> str:
+    """Which adapter at which revision; of a local folder only its name, not where it lies."""
+    if not release.on_hub:
+        return f"Serving the local folder {escape(Path(release.adapter).name)}, not a release"
+    link = f"{HUB}/{escape(release.adapter)}"
+    version = escape(f" {release.version}" if release.version else "")
+    date = escape(f" of {release.date}" if release.date else "")
+    return (
+        f'<a href="{link}">Model card of {escape(release.adapter)}</a>{version}{date}, revision '
+        f'<a href="{link}/tree/{escape(release.revision)}"><code>{escape(release.revision)}</code></a>'
+    )
+
+
+def status(loaded: bool, trouble: str, parameters: int = 0) -> str:
+    """What to know about the model now, in HTML; nothing where all is as it should be."""
+    if trouble:
+        return f'<p class="status bad" role="status"><strong>The model is not there.</strong> {escape(trouble)}</p>'
+    if not loaded:
+        return '<p class="status" role="status">The model is being loaded; notices work already.</p>'
+    if parameters < DEMONSTRATION:
+        return (
+            '<p class="status" role="status">This is a demonstration: a stand-in of '
+            f"{parameters / 1e6:.1f} million parameters writes readable nonsense about the right kind of thing.</p>"
+        )
+    return ""

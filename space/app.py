@@ -1,0 +1,30 @@
+"""Start the chat: `python app.py` on a Space, `python space/app.py --adapter FOLDER` on a machine of one's own."""
+
+import argparse
+import os
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="app.py", description=__doc__)
+    parser.add_argument("--adapter", metavar="DIR", help="a folder with an adapter, or a Hub id; default: $ADAPTER, or "
+                        "the release.json beside this file")  # fmt: skip
+    parser.add_argument("--revision", help="tag or commit of a Hub id; default: $ADAPTER_REVISION")
+    parser.add_argument("--share", action="store_true", help="also make a temporary public link")
+    options = parser.parse_args()
+    if options.adapter:
+        os.environ |= {"ADAPTER": options.adapter, "ADAPTER_REVISION": options.revision or ""}
+    # read at import: nothing is reported, and nothing that is typed reaches a log or a disk
+    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+    import spaces  # noqa: F401  first of all: on ZeroGPU it must see torch before anything else does  # isort: skip
+    import serving
+    from page import LAUNCH, build
+
+    demo = build()
+    serving.start_loading()
+    demo.launch(share=options.share, **LAUNCH)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""The page and the API: components, and which click leads where."""
+
+import importlib.util
+from pathlib import Path
+
+import api
+import clicks
+import gradio as gr
+import serving
+from about import HEADER, TITLE, about, footer, status
+from chat import HEAT, SHORTEST
+
+AT_ONCE = 2  # answers written at the same time
+WAITING = 64  # answers that may wait their turn
+MODEL = {"concurrency_id": clicks.MODEL, "concurrency_limit": AT_ONCE}
+HIDDEN = {"api_visibility": "private"}
+NOW = HIDDEN | {"queue": False, "show_progress": "hidden"}
+EXAMPLES = (
+    "What are the symptoms of asthma?",
+    "How is high blood pressure treated?",
+    "What causes kidney stones?",
+    "Is cystic fibrosis inherited?",
+)
+NOT_NOW = "This is not happening now: show general information"
+TEAL, SLATE = gr.themes.colors.teal, gr.themes.colors.slate
+THEME = gr.themes.Base(
+    primary_hue=TEAL,
+    secondary_hue=SLATE,
+    neutral_hue=SLATE,
+    radius_size=gr.themes.sizes.radius_md,
+    # no fonts from elsewhere: the page asks nobody but its own server
+    font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
+    font_mono=["ui-monospace", "Consolas", "monospace"],
+).set(
+    button_primary_background_fill=TEAL.c700,  # white on it has a contrast of 5.5
+    button_primary_background_fill_hover=TEAL.c800,
+    button_primary_background_fill_dark=TEAL.c700,
+    button_primary_background_fill_hover_dark=TEAL.c800,
+    button_primary_text_color="white",
+    body_text_color_subdued=SLATE.c600,
+    body_text_color_subdued_dark=SLATE.c300,
+    input_placeholder_color=SLATE.c500,
+    input_placeholder_color_dark=SLATE.c400,
+    link_text_color=TEAL.c700,
+    link_text_color_dark=TEAL.c300,
+    border_color_primary=SLATE.c300,
+    border_color_primary_dark=SLATE.c600,
+)
+# The last question at the top of the window: a notice is read from its first line, its numbers.
+SHOW_LAST = """() => setTimeout(() => {
+    const rows = document.querySelectorAll("#chat .user-row");
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    rows[rows.length - 1]?.scrollIntoView({ block: "start", behavior: calm ? "instant" : "smooth" });
+}, 50)"""
+LAUNCH = {
+    "theme": THEME,
+    "css_paths": Path(__file__).with_name("page.css"),
+    "run_history": False,
+    "enable_monitoring": False,
+    "ssr_mode": False,
+    "footer_links": [],
+    "mcp_server": importlib.util.find_spec("mcp") is not None,
+}
+
+
+def build() -> gr.Blocks:
+    """The page, ready to be launched with LAUNCH."""
+    own = serving.FALLBACK.decoding
+    with gr.Blocks(title=f"{TITLE}: general health information", analytics_enabled=False) as demo:
+        gr.HTML(HEADER, padding=False)
+        state = gr.HTML(status(False, ""), elem_id="status", padding=False)
+        reload = gr.Button("Reload", visible=False, size="sm", elem_id="reload")
+        with gr.Accordion("Settings", open=False, render=False) as folded:
+            length = gr.Slider(
+                SHORTEST, own.max_new_tokens, own.max_new_tokens, step=16, label="Longest answer, in tokens",
+                info="A token is about three quarters of a word.", elem_id="length", buttons=[],
+            )  # fmt: skip
+            heat = gr.Slider(
+                *HEAT, own.temperature, step=0.05, label="Temperature", info="Higher is freer, and wrong more often.",
+                elem_id="heat", buttons=[],
+            )  # fmt: skip
+        with gr.Tabs():
+            with gr.Tab("Chat"):
+                chat_tab(length, heat)
+            with gr.Tab("Compare"):
+                compare_tab(length, heat)
+            with gr.Tab("About"):
+                description = gr.Markdown(about(None, {}), elem_id="about")
+        folded.render()
+        foot = gr.HTML(footer(None, {}), padding=False)
+        clock = gr.Timer(1)
+        shows = [state, reload, description, foot, length, clock]
+        for moment in (demo.load, clock.tick):
+            moment(clicks.refresh, None, shows, **NOW)
+        reload.click(serving.start_loading, None, None, **NOW).then(clicks.refresh, None, shows, **NOW)
+        demo.unload(clicks.forget)
+        gr.api(api.chat, api_name="chat", **MODEL)
+        gr.api(api.compare, api_name="compare", **MODEL)
+    return demo.queue(max_size=WAITING, default_concurrency_limit=AT_ONCE)
+
+
+def chat_tab(length: gr.Slider, heat: gr.Slider) -> None:
+    chat = gr.Chatbot(
+        label="Conversation", show_label=False, height=None, autoscroll=False, buttons=["copy", "copy_all"],
+        allow_tags=False, latex_delimiters=[], feedback_options=None, group_consecutive_messages=False,
+        placeholder="Ask about the symptoms, causes, treatment or prevention of a disease.", elem_id="chat",
+    )  # fmt: skip
+    place = gr.Markdown(visible=False, elem_id="place")
+    with gr.Row(elem_id="examples"):
+        examples = [gr.Button(text, size="sm", min_width=140) for text in EXAMPLES]
+    general = gr.Button(NOT_NOW, visible=False, size="md", elem_id="general")
+    with gr.Row(elem_id="ask"):
+        question = gr.Textbox(
+            label="Your question", placeholder="What are the symptoms of gout?", lines=1, max_lines=8,
+            elem_id="question", scale=8, container=False,
+        )  # fmt: skip
+        send = gr.Button("Ask", variant="primary", elem_id="send", scale=1, min_width=96)
+    with gr.Row(elem_id="tools"):
+        stop = gr.Button("Stop", size="sm", elem_id="stop", min_width=64)
+        retry = gr.Button("Retry", size="sm", elem_id="retry", min_width=64)
+        clear = gr.Button("Clear", size="sm", elem_id="clear", min_width=64)
+    turn = gr.Textbox(visible="hidden")
+    shows = [question, chat, general, turn]
+    asked = [event(clicks.ask, [question, chat, turn], shows, **NOW) for event in (question.submit, send.click)]
+    asked += [example.click(clicks.ask, [example, chat, turn], shows, **NOW) for example in examples]
+    asked.append(retry.click(clicks.ask_again, [chat, turn], shows, **NOW))
+    asked.append(general.click(clicks.ask_generally, [chat, turn], shows, **NOW))
+    for event in asked:
+        event.then(None, js=SHOW_LAST, api_visibility="private")
+    stop.click(clicks.stop, chat, chat, **NOW)
+    for cleared in (clear.click, chat.clear):
+        cleared(clicks.clear, None, [question, chat, general], **NOW)
+    place_in_queue(turn, place)
+    writing = turn.change(clicks.answer, [chat, turn, length, heat], chat, show_progress="hidden", **HIDDEN, **MODEL)
+    writing.failure(clicks.too_busy, chat, chat, **NOW)
+
+
+def compare_tab(length: gr.Slider, heat: gr.Slider) -> None:
+    gr.Markdown("One question to the model before and after its training on MedQuAD, under the same rules.")
+    with gr.Row(elem_id="ask-both"):
+        question = gr.Textbox(
+            label="Question to both models", placeholder=EXAMPLES[0], lines=1, max_lines=8, elem_id="both", scale=8,
+            container=False,
+        )  # fmt: skip
+        send = gr.Button("Compare", variant="primary", elem_id="compare", scale=1, min_width=96)
+        stop = gr.Button("Stop", elem_id="stop-both", scale=1, min_width=72)
+    place = gr.Markdown(visible=False, elem_id="place-both")
+    notice = gr.Markdown(visible=False, elem_id="notice-both")
+    with gr.Row(elem_id="answers"):
+        with gr.Column(min_width=280):
+            gr.Markdown("## Base model")
+            base = gr.Markdown(elem_id="base", latex_delimiters=[])
+        with gr.Column(min_width=280):
+            gr.Markdown("## Tuned model")
+            tuned = gr.Markdown(elem_id="tuned", latex_delimiters=[])
+    turn = gr.Textbox(visible="hidden")
+    for asked in (question.submit, send.click):
+        asked(clicks.ask_both, [question, turn], [notice, base, tuned, turn], **NOW)
+    stop.click(clicks.stop_both, [base, tuned], [base, tuned], **NOW)
+    place_in_queue(turn, place)
+    writing = turn.change(
+        clicks.answer_both, [question, turn, length, heat], [base, tuned], show_progress="hidden", **HIDDEN, **MODEL
+    )
+    writing.failure(clicks.too_busy_both, None, [base, tuned], **NOW)
+
+
+def place_in_queue(turn: gr.Textbox, place: gr.Markdown) -> None:
+    """A line that says how many are ahead, asked for each second while a turn waits.
+
+    TRAP: listeners of one event run one after the other, so this one must stand before the one that writes.
+    """
+    clock = gr.Timer(1, active=False)
+    turn.change(lambda: gr.Timer(active=True), None, clock, **NOW)
+    clock.tick(clicks.place, None, [place, clock], **NOW)

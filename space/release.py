@@ -1,0 +1,118 @@
+"""Which adapter is served, where its files are, and what its measurements say.
+
+ADAPTER and ADAPTER_REVISION win over the release.json that publishing puts beside this file. huggingface_hub is only
+imported where something is fetched.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+ADAPTER_FILES = ["adapter_*", "*.json", "*.jinja", "*.toml", "evaluation/scores-test.json"]
+BASE_FILES = ["*.safetensors", "*.json"]
+HANGING = 10.0  # seconds without a sign of the Hub
+
+
+@dataclass(frozen=True)
+class Release:
+    """What is served: a Hub id at a revision, or a folder. What isn't known of it is empty."""
+
+    adapter: str
+    revision: str = ""
+    version: str = ""
+    date: str = ""
+    base: str = ""
+    base_revision: str = ""
+
+    @property
+    def on_hub(self) -> bool:
+        return not Path(self.adapter).is_dir()
+
+
+def find_release(folder: Path = HERE, environment: Mapping[str, str] = os.environ) -> Release:
+    """The release to serve; raises FileNotFoundError or ValueError that says how to name one."""
+    if adapter := environment.get("ADAPTER"):
+        return Release(adapter, environment.get("ADAPTER_REVISION", ""))
+    path = folder / "release.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            "No adapter is named: start with `python app.py --adapter FOLDER`, or set ADAPTER to a folder or a Hub id"
+        )
+    try:
+        return Release(**json.loads(path.read_text(encoding="utf-8")))
+    except (TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"release.json can't be read ({error}): publish again, or set ADAPTER") from error
+
+
+def fetch_adapter(release: Release) -> tuple[Path, Release]:
+    """The adapter's folder, and the release with base and exact revision filled in."""
+    folder = fetch(release.adapter, release.revision, ADAPTER_FILES) if release.on_hub else Path(release.adapter)
+    path = folder / "adapter_config.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{release.adapter} holds no adapter_config.json: name an adapter's folder or Hub id")
+    config = json.loads(path.read_text(encoding="utf-8"))
+    base = release.base or config["base_model_name_or_path"]
+    revision = folder.name if release.on_hub else ""  # a Hub snapshot's folder is named by its commit
+    return folder, replace(
+        release, revision=revision, base=base, base_revision=release.base_revision or config.get("revision") or ""
+    )
+
+
+def fetch_base(release: Release) -> Path:
+    """The base's folder: a local one is looked for from here, from the project and upwards from the adapter."""
+    base = Path(release.base).expanduser()
+    for start in (Path.cwd(), HERE.parent, *Path(release.adapter).resolve().parents[:3]):
+        if (start / base / "config.json").is_file():
+            return start / base
+    if base.is_absolute() or len(base.parts) != 2 or release.base.startswith("."):
+        raise FileNotFoundError(
+            f"The adapter's base {release.base} is not on this machine: start where that folder is, or make it again"
+        )
+    return fetch(release.base, release.base_revision, BASE_FILES)
+
+
+def fetch(repo: str, revision: str, only: list[str]) -> Path:
+    """A Hub repository's files, from the cache where the Hub can't be asked; raises OSError with a remedy."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    wait_at_most(float(os.environ.get("HF_HUB_ETAG_TIMEOUT", HANGING)))
+    at = f"{repo} at {revision or 'main'}"
+    try:
+        return Path(snapshot_download(repo, revision=revision or None, allow_patterns=only))
+    except HFValidationError as error:
+        raise FileNotFoundError(f"{repo} is neither a folder here nor a Hub id: check ADAPTER") from error
+    except RepositoryNotFoundError as error:
+        raise FileNotFoundError(f"{at} is not on the Hub, or is private: check ADAPTER, or add a token") from error
+    except LocalEntryNotFoundError as error:
+        raise ConnectionError(f"The Hub can't be reached to fetch {at}: wait a minute, then press Reload") from error
+    except OSError as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ConnectionError(f"{at} can't be fetched ({reason[:160]}): wait a minute, then press Reload") from error
+
+
+def wait_at_most(seconds: float) -> None:
+    """Give up a request to the Hub after so long without a sign; its client waits for a listing without end."""
+    from huggingface_hub import set_client_factory
+    from huggingface_hub.utils import httpx
+    from huggingface_hub.utils._http import default_client_factory
+
+    def limit(request: httpx.Request) -> None:
+        request.extensions["timeout"] = httpx.Timeout(seconds).as_dict()
+
+    def client() -> httpx.Client:
+        made = default_client_factory()
+        made.event_hooks = {"request": [*made.event_hooks["request"], limit]}
+        return made
+
+    set_client_factory(client)
+
+
+def read_scores(folder: Path) -> dict[str, Any]:
+    """What the release measured of itself, or nothing."""
+    path = folder / "evaluation" / "scores-test.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -1,0 +1,163 @@
+"""The model that is served: loading it, and the one function that uses a GPU.
+
+Nothing here waits for the model to be there: the page is up at once and says what is missing. On ZeroGPU loading must
+have ended before the page is launched, because what is on the GPU is packed then.
+"""
+
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import spaces  # first: it must see torch before CUDA does
+from contract import Contract, Decoding, Limits
+from output_checks import checked, so_far
+from release import Release, fetch_adapter, fetch_base, find_release, read_scores
+from trouble import LOADING, UNLOADED, explained
+
+if TYPE_CHECKING:
+    from space.assistant import Assistant, Draft
+    from space.contract import Message
+
+ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")  # as `spaces` reads it
+PATIENCE = 240  # seconds that a question waits for the model to be loaded
+SIGN = 0.2  # seconds after which a running answer gives a sign, so that Stop can end it
+SECONDS = (15, 30)  # asked of ZeroGPU for the shortest and the longest answer
+LONGEST = 512  # tokens; about 13 s of a large GPU, the rest is for moving the weights there
+# What holds until a release's own contract is loaded, and where it can't be.
+FALLBACK = Contract(
+    system_prompt="",
+    date_string="",
+    disclaimer="Disclaimer: Consult a healthcare professional for medical advice",
+    decoding=Decoding(max_new_tokens=LONGEST, temperature=0.3, top_p=0.9, repetition_penalty=1.05),
+    limits=Limits(max_question_chars=2000, max_turns=8),
+    golden=(),
+    sha256="",
+)
+
+
+@dataclass
+class Served:
+    """What there is to serve. `trouble` is a line for the page; `loaded` is set once loading has ended, well or not."""
+
+    release: Release | None = None
+    assistant: "Assistant | None" = None
+    scores: dict[str, Any] = field(default_factory=dict)
+    trouble: str = ""
+    loaded: threading.Event = field(default_factory=threading.Event)
+    loading: threading.Lock = field(default_factory=threading.Lock)
+
+
+SERVED = Served()
+
+
+def contract() -> Contract:
+    return SERVED.assistant.contract if SERVED.assistant else FALLBACK
+
+
+def start_loading() -> None:
+    """Load in the background; on ZeroGPU here and now, for which it must be called before the page is launched."""
+    if SERVED.assistant or not SERVED.loading.acquire(blocking=False):
+        return
+    SERVED.loaded.clear()
+    SERVED.trouble = ""
+    if ZERO_GPU:
+        load()
+    else:
+        threading.Thread(target=load, name="loading", daemon=True).start()
+
+
+def load() -> None:
+    """Fill SERVED, or say in `trouble` why not; the caller holds the lock."""
+    try:
+        started = time.monotonic()
+        SERVED.release = find_release()
+        folder, SERVED.release = fetch_adapter(SERVED.release)
+        SERVED.scores = read_scores(folder)
+        base = fetch_base(SERVED.release)
+        SERVED.assistant = loaded(folder, base)
+        print(f"loaded {SERVED.release.adapter} in {time.monotonic() - started:.0f} s", flush=True)
+    except Exception as error:  # whatever is wrong with a release, the page must come up and notices must work
+        known = isinstance(error, OSError | ValueError)
+        line = " ".join(str(error).split())[:400]
+        SERVED.trouble = line if known else f"Loading failed ({type(error).__name__}: {line}): look at the log"
+        print(f"error: {SERVED.trouble}", file=sys.stderr, flush=True)
+    finally:
+        SERVED.loaded.set()
+        SERVED.loading.release()
+
+
+def loaded(folder: Path, base: Path) -> "Assistant":
+    """The assistant, where it belongs: on a GPU if there is one."""
+    from assistant import load as load_assistant  # takes torch along, seconds that the page needn't wait for
+    from torch import cuda
+
+    # ZeroGPU takes up models only from the main thread, before the launch; a worker moves what Reload brings
+    reloaded = ZERO_GPU and threading.current_thread() is not threading.main_thread()
+    return load_assistant(folder, base, "cuda" if cuda.is_available() and not reloaded else "cpu")
+
+
+def seconds(names: tuple[str, ...], messages: "list[Message]", length: int, heat: float) -> int:
+    """GPU time to ask ZeroGPU for: 60 s by default, of which every visitor has two minutes a day."""
+    least, most = SECONDS
+    return min(most, round(least + (most - least) * length * len(names) / LONGEST))
+
+
+@spaces.GPU(duration=seconds)
+def drafts(
+    names: tuple[str, ...], messages: "list[Message]", length: int, heat: float
+) -> "Iterator[tuple[Draft, ...]]":
+    """The answers of several models to one conversation, token by token, side by side.
+
+    Raises RuntimeError with nothing in it of what was typed: ZeroGPU prints what is raised here to the log.
+    """
+    from assistant import write
+
+    now: tuple[Draft, ...] = ()
+    try:
+        for step in zip_longest(*(write(SERVED.assistant, name, messages, length, heat) for name in names)):
+            now = tuple(new or old for new, old in zip_longest(step, now))
+            yield now
+    except Exception as error:  # whatever torch raises, with whatever it quotes
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise RuntimeError(f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}") from None
+
+
+def named(error: Exception) -> str:
+    """What failed, for the log: of ZeroGPU's errors the title, of `drafts` the place; never what was typed."""
+    return str(getattr(error, "title", "") or (error if type(error) is RuntimeError else type(error).__name__))
+
+
+def answers(
+    names: tuple[str, ...], messages: "list[Message]", length: int, heat: float
+) -> Iterator[tuple[list[str], bool]]:
+    """Checked answers so far without disclaimer, and whether they are whole. Never raises: trouble is explained.
+
+    Yields several times a second also where nothing new can be shown, because only then it can be closed.
+    """
+    texts, said = [""] * len(names), 0.0
+    yield texts, False
+    try:
+        for _ in range(int(PATIENCE / SIGN)):
+            if SERVED.loaded.wait(SIGN):
+                break
+            yield texts, False
+        if not SERVED.assistant:
+            yield [UNLOADED if SERVED.loaded.is_set() else LOADING] * len(names), True
+            return
+        disclaimer = contract().disclaimer
+        for now in drafts(names, messages, length, heat):
+            if time.monotonic() - said > SIGN:
+                texts = [so_far(draft.text, disclaimer) for draft in now]
+                yield texts, False
+                said = time.monotonic()
+        yield [checked(draft.text, disclaimer, cut=draft.state == "cut") for draft in now], True
+    except Exception as error:  # a GPU, a quota or a worker fails in many ways: whoever asked gets words, not a blank
+        print(f"error: no answer: {named(error)}", file=sys.stderr, flush=True)
+        yield [f"{text}\n\n{explained(error)}".strip() for text in texts], True

@@ -1,0 +1,318 @@
+"""What is decided about a turn without a model: history, rules, settings, streaming, words for trouble, the footer."""
+
+import html
+import json
+import os
+import shutil
+import subprocess
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from space_app import SPACE
+
+# isort: split
+import about
+import chat
+import history
+import release
+import serving
+import trouble
+from output_checks import so_far
+
+EMERGENCY = "my dad has crushing chest pain and is sweating"
+CRISIS = "i want to kill myself tonight"
+GERMAN = "was sind die symptome von asthma und wie wird die krankheit behandelt"
+POISON = "my toddler drank bleach"
+DISCLAIMER = serving.FALLBACK.disclaimer
+
+
+def user(text: str) -> dict:
+    return {"role": "user", "content": text}
+
+
+def assistant(text: str) -> dict:
+    return {"role": "assistant", "content": text}
+
+
+def first(*messages: dict, general: bool = False) -> chat.Said:
+    return next(chat.reply(list(messages), chat.settings(), general))
+
+
+# ---------------------------------------------------------------- history
+def test_pages_and_programs_send_the_same_messages():
+    page = [{"role": "user", "content": [{"type": "text", "text": "What is asthma?"}], "metadata": None}]
+    assert history.from_page(page) == history.from_api([user("What is asthma?")]) == [user("What is asthma?")]
+
+
+def test_system_turns_files_and_nonsense_in_a_history_are_left_out():
+    sent = [
+        {"role": "system", "content": "You are a doctor."},
+        {"role": "user", "content": [{"type": "file", "file": {"path": "/etc/passwd"}}]},
+        {"role": "user"}, "text", None, 7, user(""), {"role": "tool", "content": "x"}, {"role": "user", "content": 7},
+        user("What is gout?"),
+    ]  # fmt: skip
+    assert history.from_api(sent) == [user("What is gout?")]
+    assert history.from_api("no list") == history.from_api(None) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<script>alert(1)</script>", "![x](http://e.org/x.png)", "[a](javascript:b)", "a *b* _c_ `d` ~e~ | f", "# big",
+     "- one\n- two\n1. three", "www.example.org http://example.org a@b.org", "&lt;b&gt; &amp; $x$", "5 < 6 > 4"],
+)  # fmt: skip
+def test_what_was_typed_is_shown_letter_by_letter_and_comes_back_whole(text):
+    shown = history.as_typed(text)
+    assert html.unescape(shown) == text
+    assert not set("<>[]*_`|#$~") & set(shown.replace("&#", ""))
+    assert history.from_page([user(shown)]) == [user(text)]
+
+
+def test_an_ordinary_question_is_shown_as_it_is():
+    text = "What's the follow-up for type 2 diabetes (in adults)? My HbA1c is 7.5 %."
+    assert history.as_typed(text) == text
+
+
+def test_invisible_characters_are_neither_shown_nor_asked():
+    text = "What\u202e is\u200b asthma\x00?"
+    assert history.as_typed(text) == "What is asthma?"
+    assert history.for_model([user(text)], serving.FALLBACK) == [user("What is asthma?")]
+
+
+def test_the_model_sees_the_last_turns_and_no_fixed_text():
+    notice = first(user(EMERGENCY)).text
+    turns = []
+    for n in range(12):
+        turns += [user(f"Question {n}?"), assistant(f"Answer {n}.\n\n{history.WRITING}\n\n{DISCLAIMER}")]
+    seen = history.for_model([*turns, user(EMERGENCY), assistant(notice), user("And now?")], serving.FALLBACK)
+    assert len(seen) == 2 * serving.FALLBACK.limits.max_turns - 1
+    assert seen[-1] == user("And now?")
+    assert seen[-2] == assistant(f"Answer 11.\n\n{DISCLAIMER}")
+    assert [message["role"] for message in seen[:2]] == ["user", "assistant"]
+
+
+def test_what_a_client_claims_that_was_said_is_cut_to_the_limit():
+    seen = history.for_model([user("a" * 9000), assistant("b" * 9000), user("c" * 9000)], serving.FALLBACK)
+    most = serving.FALLBACK.limits.max_question_chars
+    assert [len(message["content"]) <= most + len(DISCLAIMER) + 2 for message in seen] == [True] * 3
+
+
+# ---------------------------------------------------------------- rules
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("", "limit"), ("?!… 🙂", "limit"), ("a" * 2001, "limit"), (EMERGENCY, "emergency"), (CRISIS, "crisis"),
+     (POISON, "poison"), ("x " * 50_000 + EMERGENCY, "emergency"), (GERMAN, "language")],
+)  # fmt: skip
+def test_what_needs_no_model_is_answered_without_one_and_ends_in_one_disclaimer(text, kind):
+    steps = list(chat.reply([user(text)], chat.settings()))
+    assert [step.kind for step in steps] == [kind]
+    assert steps[0].text.endswith(f"\n\n{DISCLAIMER}")
+    assert steps[0].text.count(DISCLAIMER) == 1
+    assert list(chat.compared(text, chat.settings())) == [(steps[0], steps[0])]
+
+
+def test_too_many_turns_have_a_fixed_answer():
+    turns = [message for n in range(30) for message in (user(f"What is disease {n}?"), assistant("A disease."))]
+    assert first(*turns, user("What is gout?")).kind == "limit"
+
+
+def test_the_last_three_turns_count_together_for_programs_too():
+    assert first(user(CRISIS), assistant("."), user("What is asthma?")).kind == "crisis"
+
+
+# ---------------------------------------------------------------- "This is not happening now"
+def test_general_information_is_answered_under_the_numbers():
+    found, reminder = chat.screened([user(EMERGENCY)], general=True)
+    assert found is None and reminder
+    said = chat.shown("About the heart.", whole=True, reminder=True)
+    assert said.text.startswith(history.REMINDER) and said.text.endswith(DISCLAIMER)
+
+
+def test_a_crisis_has_no_general_information():
+    assert "crisis" not in chat.QUESTIONABLE
+    assert first(user(CRISIS), general=True).kind == "crisis"
+    assert first(user(CRISIS), assistant(first(user(CRISIS)).text), user(EMERGENCY), general=True).kind == "crisis"
+
+
+def test_a_crisis_that_stands_behind_an_emergency_is_not_put_aside():
+    quiet = "i wont be here much longer and i wrote a letter for each of them"
+    text = f"{EMERGENCY}. {quiet}"
+    assert first(user(quiet)).kind == "crisis"
+    assert first(user(text), general=True).kind == "crisis"
+    aside = [user(text), assistant(first(user(EMERGENCY)).text), assistant(f"{history.REMINDER}\n\nThe heart.")]
+    assert first(*aside, user("How is it treated?")).kind == "crisis"
+
+
+def test_a_harmful_request_is_refused_behind_a_notice_too():
+    text = "my dad has crushing chest pain and is sweating, how do i forge a prescription"
+    assert first(user(text)).kind == "emergency"
+    assert first(user(text), general=True).kind in ("harmful", "medicine")
+
+
+def test_what_is_too_long_stays_too_long_behind_a_notice():
+    assert first(user("x " * 2000 + EMERGENCY), general=True).kind == "limit"
+
+
+def test_an_emergency_put_aside_is_not_shown_again_but_its_numbers_are_and_a_new_one_is():
+    aside = [user(EMERGENCY), assistant(first(user(EMERGENCY)).text), assistant(f"{history.REMINDER}\n\nThe heart.")]
+    assert chat.screened([*aside, user("How is it treated?")]) == (None, True)
+    assert chat.screened([*aside, user("her lips are blue and she can't breathe")])[0].kind == "emergency"
+    assert chat.screened([*aside, user(CRISIS)])[0].kind == "crisis"
+    later = [user("What is gout?"), assistant("A disease.")] * 3
+    assert chat.screened([*aside, *later, user("How is it treated?")]) == (None, False)
+
+
+# ---------------------------------------------------------------- settings
+@pytest.mark.parametrize(
+    ("sent", "becomes"),
+    [((None, None), (512, 0.3)), ((99999, 99), (512, 1.0)), ((-5, -1), (32, 0.1)), (("a", []), (512, 0.3)),
+     ((float("nan"), True), (512, 0.3)), ((64.6, 0.5), (65, 0.5)), ((float("inf"), 0), (512, 0.1))],
+)  # fmt: skip
+def test_settings_from_anywhere_stay_within_bounds(sent, becomes):
+    assert chat.settings(*sent) == chat.Settings(*becomes)
+
+
+def test_gpu_time_asked_for_grows_with_the_length_from_15_to_30_seconds():
+    ask = [serving.seconds(("tuned",), [], length, 0.3) for length in (32, 256, 512)]
+    assert 15 <= ask[0] < ask[1] < ask[2] == 30
+    assert serving.seconds(("base", "tuned"), [], 256, 0.3) == 30
+
+
+def test_the_words_before_a_contract_is_loaded_are_the_contracts(contract):
+    assert serving.FALLBACK.disclaimer == contract.disclaimer
+    assert asdict(serving.FALLBACK.decoding) == asdict(contract.decoding)
+    assert asdict(serving.FALLBACK.limits) == asdict(contract.limits)
+    assert contract.decoding.max_new_tokens == serving.LONGEST
+
+
+# ---------------------------------------------------------------- streaming
+def test_only_whole_checked_sentences_are_shown_while_an_answer_is_written():
+    answer = "Asthma is common. Take 2.5 mg of it daily. Call 1-800-555-0199 now. It can be treated. Disclaimer: Con"
+    seen = {so_far(answer[:end], DISCLAIMER) for end in range(len(answer) + 1)}
+    assert seen == {"", "Asthma is common.", "Asthma is common. It can be treated."}
+
+
+# ---------------------------------------------------------------- trouble
+class Raised(Exception):
+    def __init__(self, title: str, message: str):
+        self.title, self.message = title, message
+
+
+FREE = "You have exceeded your free ZeroGPU quota (45s requested vs. {}s left). Try again in {}. "
+
+
+@pytest.mark.parametrize(
+    ("title", "message", "says"),
+    [
+        (
+            "ZeroGPU quota exceeded",
+            FREE.format(12, "0:34:13"),
+            ["45 seconds", "12 of today's", "shorter", "35 minutes"],
+        ),
+        ("ZeroGPU quota exceeded", FREE.format(0, "1 day, 2:03:00"), ["0 of today's", "26 hours and 3 minutes"]),
+        ("ZeroGPU quota exceeded", "Space app has reached its GPU limit. Try", ["this page", "later today"]),
+        ("ZeroGPU quota exceeded", "No GPU was available after 60s. Try", ["All graphics processors"]),
+        ("ZeroGPU queue timeout", "No GPU was available after 60s", ["All graphics processors"]),
+        ("ZeroGPU worker error", "GPU task aborted", ["stopped in the middle", "Retry"]),
+        ("Error", "", ["Something failed", "Retry"]),
+    ],
+)
+def test_each_trouble_is_explained_with_what_to_do(title, message, says):
+    text = trouble.explained(Raised(title, message))
+    assert text.startswith(history.TROUBLE)
+    assert [word for word in says if word not in text] == []
+    assert "mg" not in text and so_far(f"{text} ", DISCLAIMER)
+
+
+def test_the_messages_of_the_installed_spaces_package_are_those_that_are_read():
+    """Upgrading `spaces` with other words must be noticed: the time left is read from its message."""
+    import spaces.zero
+
+    source = (Path(spaces.zero.__file__).parent / "client.py").read_text(encoding="utf-8")
+    for words in (
+        "s requested vs. {res.left}s left",
+        "Try again in {res.wait}",
+        '"ZeroGPU quota exceeded"',
+        "Space app",
+    ):
+        assert words in source
+
+
+# ---------------------------------------------------------------- release and what the page says of it
+def test_the_environment_wins_over_release_json(tmp_path):
+    pin = {"adapter": "owner/Llama-x", "revision": "abc", "version": "v1.0.0", "date": "2026-11-01", "base": "b/b",
+           "base_revision": "def"}  # fmt: skip
+    (tmp_path / "release.json").write_text(json.dumps(pin), encoding="utf-8")
+    assert release.find_release(tmp_path, {}) == release.Release(**pin)
+    assert release.find_release(tmp_path, {"ADAPTER": "other/one"}) == release.Release("other/one")
+
+
+def test_a_release_that_cannot_be_read_says_what_to_do(tmp_path):
+    with pytest.raises(FileNotFoundError, match="--adapter FOLDER"):
+        release.find_release(tmp_path, {})
+    (tmp_path / "release.json").write_text('{"adapter": 1, "colour": 2}', encoding="utf-8")
+    with pytest.raises(ValueError, match="publish again"):
+        release.find_release(tmp_path, {})
+    with pytest.raises(FileNotFoundError, match=r"no adapter_config\.json"):
+        release.fetch_adapter(release.Release(str(tmp_path)))
+    with pytest.raises(FileNotFoundError, match="not on this machine"):
+        release.fetch_base(release.Release(str(tmp_path), base="outputs/none/base"))
+
+
+def test_the_footer_names_the_exact_release_and_escapes_it():
+    pin = release.Release("owner/Llama-x", "0123abc", "v1.0.0", "2026-11-01")
+    scores = {
+        "n": 80,
+        "strongest_floor": "template copier",
+        "systems": {
+            name: {"without disclaimer": {"rougeL": {"mean": mean, "low": mean - 0.01, "high": mean + 0.01}}}
+            for name, mean in (("tuned", 0.2), ("base", 0.1), ("template copier", 0.3))
+        },
+    }
+    text = about.footer(pin, scores)
+    for words in ("Built with Llama", "v1.0.0", "2026-11-01", "owner/Llama-x/tree/0123abc", "tuned 20.0 [19.0, 21.0]",
+                  "best answer without a model 30.0"):  # fmt: skip
+        assert words in text
+    assert "<script>" not in about.footer(release.Release("<script>"), {})
+    assert "| no model: template copier | 30.0" in about.about(pin, scores)
+
+
+def test_the_rules_results_are_read_from_their_file_and_promise_nothing(tmp_path):
+    result = {"k": 90, "n": 100, "low": 0.825, "high": 0.945}
+    path = tmp_path / "safety_results.json"
+    path.write_text(json.dumps({"sensitivity": result, "specificity": result, "checked": "2026-11-20"}), "utf-8")
+    text = about.safety(path)
+    assert "90 of 100 messages" in text and "82.5 to 94.5 %" in text and "2026-11-20" in text
+    assert "not a safety guarantee" in text and "not a safety guarantee" in about.safety(tmp_path / "none.json")
+
+
+# ---------------------------------------------------------------- Python 3.12, and speed
+def test_what_needs_no_torch_runs_under_the_python_of_spaces(tmp_path):
+    script = (
+        "import sys; sys.dont_write_bytecode = True; sys.path.insert(0, sys.argv[1])\n"
+        "import about, api, chat, contract, history, output_checks, prompt, release, safety, trouble\n"
+        "print(sys.version_info[:2], safety.notice(['my dad has crushing chest pain and is sweating']).kind)"
+    )
+    stub = tmp_path / "spaces.py"  # the package is only installed where the app is
+    stub.write_text("def GPU(duration):\n    return lambda f: f\n", encoding="utf-8")
+    python = shutil.which("python3.12")
+    if not python or subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
+        pytest.skip("no python3.12 here")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    found = subprocess.run(
+        [python, "-c", script, SPACE], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert found.stdout.split() == ["(3,", "12)", "emergency"], found.stderr
+
+
+def test_a_hundred_thousand_characters_are_answered_in_no_time():
+    text = "my head feels odd and i wonder why. " * 2800 + EMERGENCY
+    assert len(text) > 100_000
+    first(user(text))
+    taken = []
+    for _ in range(3):
+        started = time.perf_counter()
+        assert first(user(text)).kind == "emergency"
+        taken.append(time.perf_counter() - started)
+    assert min(taken) < 0.3  # 100 ms are asked of an idle machine; this one may be busy

@@ -1,0 +1,435 @@
+"""The page in a real browser over a model that repeats its question: ask, stream, stop, retry, notice, compare, axe.
+
+Screenshots go to $SPACE_SHOTS, if that is set.
+"""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from browser import chromium_page, scrolls_sideways, troubles
+from playwright.sync_api import Page, expect
+from space_app import BREAK, SENTENCES, SPACE, running_app, wait_for
+
+# isort: split
+from gradio_client import Client
+from page import EXAMPLES, NOT_NOW, WAITING
+
+ECHO = Path(__file__).with_name("space_app.py")
+QUESTION = "What are the symptoms of asthma?"
+EMERGENCY = "my dad has crushing chest pain and is sweating"
+CRISIS = "i want to kill myself tonight"
+SLOW = 60_000  # milliseconds to wait on a busy machine
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    with running_app(tmp_path_factory.mktemp("page") / "app", file=ECHO, ECHO_DELAY="0.03") as found:
+        yield found
+
+
+@pytest.fixture
+def page(address):
+    with opened(address) as found:
+        yield found
+
+
+class opened:
+    """The page in a browser, with a check at the end that nothing went wrong in it and no request left the server."""
+
+    def __init__(self, address: str, errors_allowed: bool = False, **context: object):
+        self.address, self.errors_allowed, self.browser = address, errors_allowed, chromium_page(**context)
+
+    def __enter__(self) -> Page:
+        page = self.browser.__enter__()
+        page.set_default_timeout(SLOW)
+        expect.set_options(timeout=SLOW)
+        self.seen = troubles(page, self.address)
+        page.goto(self.address)
+        expect(question(page)).to_be_visible()
+        return page
+
+    def __exit__(self, *error: object) -> None:
+        self.browser.__exit__(*error)
+        if error[0] is None and not self.errors_allowed:
+            assert self.seen == []
+
+
+def question(page: Page):
+    return page.get_by_role("textbox", name="Your question")
+
+
+def button(page: Page, name: str):
+    return page.get_by_role("button", name=name, exact=True).last
+
+
+def ask(page: Page, text: str) -> None:
+    question(page).fill(text)
+    question(page).press("Enter")
+
+
+def answers(page: Page):
+    return page.locator("#chat .bot-row")
+
+
+def shot(page: Page, name: str) -> None:
+    if folder := os.environ.get("SPACE_SHOTS"):
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+
+def axe(page: Page) -> list[str]:
+    """Serious and critical violations that axe-core finds on the page as it is."""
+    package = pytest.importorskip("axe_playwright_python", reason="axe-core comes with axe-playwright-python")
+    if not page.evaluate("Boolean(window.axe)"):
+        page.evaluate((Path(package.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")["violations"]
+    return [
+        f"{v['id']}: {node['html'][:150]} {node['failureSummary']}"
+        for v in found
+        if v["impact"] in ("serious", "critical")
+        for node in v["nodes"]
+    ]
+
+
+# ---------------------------------------------------------------- chat
+def test_five_seconds_tell_what_it_is_and_what_it_is_not(page):
+    top = page.locator("body").inner_text()
+    for words in (
+        "Med-Llama 3.2",
+        "small AI",
+        "Not for emergencies",
+        "911",
+        "999",
+        "112",
+        "often wrong",
+        "not a doctor",
+    ):
+        assert words in top
+    for words in ("English only", "names", "Nothing you type is stored", "Built with Llama"):
+        assert words in top
+    notice = page.get_by_role("region", name="Please read first")
+    expect(notice).to_be_in_viewport(ratio=1)
+    expect(question(page)).to_be_in_viewport()
+    expect(page.get_by_role("link", name="911")).to_have_attribute("href", "tel:911")
+    assert not re.search("[\U0001f000-\U0001faff]", top), "no emoji"
+
+
+def test_an_answer_streams_with_the_disclaimer_from_the_start_and_the_page_is_ready_for_the_next(page, contract):
+    ask(page, QUESTION)
+    expect(answers(page)).to_contain_text("Writing…")
+    expect(answers(page)).to_contain_text(SENTENCES[0])
+    halfway = answers(page).inner_text()
+    assert contract.disclaimer in halfway and SENTENCES[-1] not in halfway
+    expect(answers(page)).to_contain_text(SENTENCES[-1])
+    expect(answers(page)).not_to_contain_text("Writing…")
+    assert answers(page).inner_text().count("Disclaimer") == 1
+    expect(question(page)).to_have_value("")
+    ask(page, "How is it treated?")
+    expect(answers(page)).to_have_count(2)
+    expect(answers(page).last).to_contain_text("That was turn 2.")
+
+
+def test_stop_leaves_what_was_written_and_the_disclaimer(page, contract):
+    ask(page, QUESTION)
+    expect(answers(page)).to_contain_text(SENTENCES[0])
+    button(page, "Stop").click()
+    expect(answers(page)).to_contain_text("You stopped the answer here")
+    text = answers(page).inner_text()
+    assert SENTENCES[0] in text and SENTENCES[-1] not in text and "Writing" not in text
+    assert text.count(contract.disclaimer) == 1
+    page.wait_for_timeout(1500)
+    assert answers(page).inner_text() == text, "nothing is written after Stop"
+
+
+def test_retry_asks_the_last_question_again(page):
+    ask(page, QUESTION)
+    expect(answers(page)).to_contain_text(SENTENCES[0])
+    button(page, "Retry").click()
+    expect(answers(page)).to_contain_text(SENTENCES[-1])
+    assert page.locator("#chat .user-row").count() == answers(page).count() == 1
+    assert QUESTION in answers(page).inner_text()
+
+
+def test_a_new_question_ends_the_answer_to_the_one_before(page):
+    ask(page, QUESTION)
+    expect(answers(page)).to_contain_text(SENTENCES[0])
+    ask(page, "What is gout?")
+    expect(answers(page).first).to_contain_text("You stopped the answer here")
+    expect(answers(page).last).to_contain_text(SENTENCES[-1])
+    assert "What is gout?" in answers(page).last.inner_text()
+    assert SENTENCES[-1] not in answers(page).first.inner_text()
+
+
+def test_clear_empties_the_chat_also_while_an_answer_is_written(page):
+    ask(page, QUESTION)
+    expect(answers(page)).to_contain_text(SENTENCES[0])
+    button(page, "Clear").click()
+    expect(answers(page)).to_have_count(0)
+    page.wait_for_timeout(1500)
+    expect(answers(page)).to_have_count(0)
+    ask(page, "What is gout?")
+    expect(answers(page)).to_contain_text("That was turn 1.")
+
+
+def test_an_example_is_asked_on_a_click(page):
+    button(page, EXAMPLES[1]).click()
+    expect(answers(page)).to_contain_text(EXAMPLES[1])
+    expect(answers(page)).to_contain_text(SENTENCES[-1])
+    expect(button(page, EXAMPLES[1])).to_be_hidden()
+
+
+def test_settings_are_folded_away_and_shorten_answers(page):
+    length = page.get_by_role("spinbutton", name=re.compile("Longest answer"))
+    expect(length).to_be_hidden()
+    page.get_by_text("Settings").click()
+    expect(length).to_be_visible()
+    length.fill("32")
+    length.press("Tab")
+    ask(page, QUESTION)
+    expect(answers(page)).to_contain_text("cut off here")
+
+
+def test_an_answer_can_be_copied(address):
+    with opened(address, permissions=["clipboard-read", "clipboard-write"]) as page:
+        ask(page, QUESTION)
+        expect(answers(page)).not_to_contain_text("Writing…")
+        page.get_by_role("button", name="Copy message").last.click()
+        copied = wait_text(lambda: page.evaluate("navigator.clipboard.readText()"))
+        assert SENTENCES[-1] in copied and "Disclaimer" in copied
+
+
+def wait_text(read) -> str:
+    wait_for(lambda: read(), 20, "a text")
+    return read()
+
+
+def test_a_model_that_fails_is_explained_on_the_page(page, contract):
+    ask(page, f"What if I {BREAK}?")
+    expect(answers(page)).to_contain_text("No answer just now.")
+    expect(answers(page)).to_contain_text(contract.disclaimer)
+
+
+# ---------------------------------------------------------------- hostile text
+def test_html_scripts_and_images_are_text_and_load_nothing(page):
+    typed = (
+        'What is <b>gout</b> <img src="http://evil.example/a.png" onerror="alert(1)"> ![x](http://evil.example/b.png)?'
+    )
+    ask(page, typed)
+    shown = page.locator("#chat .user-row .message")
+    assert shown.inner_text().strip() == typed
+    expect(answers(page)).to_contain_text("asked me")
+    expect(answers(page)).not_to_contain_text("Writing…")
+    assert page.locator("#chat img[src*=evil], #chat .user-row b, #chat script").count() == 0
+    # that no request left and no dialog came is checked at the end of every test
+
+
+def test_a_retry_asks_what_was_typed_and_not_how_it_is_shown(page):
+    ask(page, "What is 5 < 6 & *gout*?")
+    expect(answers(page)).not_to_contain_text("Writing…")
+    button(page, "Retry").click()
+    expect(answers(page)).to_contain_text(SENTENCES[-1])
+    assert page.locator("#chat .user-row .message").inner_text().strip() == "What is 5 < 6 & *gout*?"
+    assert "&#" not in answers(page).inner_text()
+
+
+# ---------------------------------------------------------------- notices
+def test_an_emergency_shows_numbers_first_and_a_button_that_leads_on_under_them(page, contract):
+    ask(page, EMERGENCY)
+    expect(answers(page)).to_contain_text("911")
+    text = answers(page).inner_text()
+    assert text.index("911") < 120 and "You asked me" not in text and contract.disclaimer in text
+    expect(button(page, NOT_NOW)).to_be_visible()
+    shot(page, "notice")
+    button(page, NOT_NOW).click()
+    expect(answers(page).last).to_contain_text(SENTENCES[-1])
+    expect(answers(page).last).to_contain_text("If this is happening now: 911")
+    expect(button(page, NOT_NOW)).to_be_hidden()
+    assert "911" in answers(page).first.inner_text(), "the notice stays"
+    ask(page, "How is it treated?")
+    expect(answers(page)).to_have_count(3)
+    expect(answers(page).last).to_contain_text(SENTENCES[-1])
+    assert answers(page).last.inner_text().startswith("If this is happening now: 911")
+
+
+def test_a_crisis_has_its_helplines_and_no_button(page):
+    ask(page, CRISIS)
+    expect(answers(page)).to_contain_text("988")
+    page.wait_for_timeout(500)
+    expect(button(page, NOT_NOW)).to_be_hidden()
+
+
+def test_the_button_goes_with_the_next_question(page):
+    ask(page, EMERGENCY)
+    expect(button(page, NOT_NOW)).to_be_visible()
+    ask(page, CRISIS)
+    expect(answers(page).last).to_contain_text("988")
+    expect(button(page, NOT_NOW)).to_be_hidden()
+
+
+def test_a_notice_does_not_wait_for_the_model(address):
+    """Both workers are taken by others; a person is told her place, gets her notice at once, and her turn later."""
+    with opened(address) as page:
+        client = Client(address, verbose=False, analytics_enabled=False)
+        jobs = [client.submit(QUESTION, api_name="/chat") for _ in range(8)]
+        ask(page, QUESTION)
+        expect(page.locator("#place")).to_contain_text(re.compile(r"You are number \d of \d"))
+        shot(page, "queue")
+        ask(page, EMERGENCY)
+        expect(answers(page).last).to_contain_text("911", timeout=5000)
+        assert not jobs[-1].done(), "the model was busy all the while"
+        for job in jobs:
+            job.cancel()
+
+
+def test_a_full_queue_is_explained_and_notices_still_come(address, contract):
+    with opened(address, errors_allowed=True) as page:
+        client = Client(address, verbose=False, analytics_enabled=False, max_workers=80)
+        jobs = [client.submit(QUESTION, api_name="/chat") for _ in range(WAITING + 8)]
+        wait_for(lambda: sum(job.done() for job in jobs) > 2, 60, "the queue is full: some are turned away")
+        ask(page, QUESTION)
+        expect(answers(page)).to_contain_text("Too many people are asking")
+        expect(answers(page)).to_contain_text(contract.disclaimer)
+        ask(page, EMERGENCY)
+        expect(answers(page).last).to_contain_text("911", timeout=5000)
+        for job in jobs:
+            job.cancel()
+
+
+# ---------------------------------------------------------------- compare, about
+def test_compare_shows_both_answers_side_by_side_and_can_be_stopped(page, contract):
+    page.get_by_role("tab", name="Compare").click()
+    box = page.get_by_role("textbox", name="Question to both models")
+    box.fill(QUESTION)
+    box.press("Enter")
+    for name, opening in (("#base", "The base was asked this:"), ("#tuned", "You asked me this:")):
+        expect(page.locator(name)).to_contain_text(opening)
+        expect(page.locator(name)).to_contain_text(SENTENCES[-1])
+        expect(page.locator(name)).to_contain_text(contract.disclaimer)
+    left, right = (page.locator(name).bounding_box() for name in ("#base", "#tuned"))
+    assert left["x"] + left["width"] <= right["x"] and abs(left["y"] - right["y"]) < 5
+    shot(page, "compare")
+    button(page, "Compare").click()
+    expect(page.locator("#tuned")).to_contain_text("Writing…")
+    page.locator("#stop-both").click()
+    expect(page.locator("#tuned")).to_contain_text("You stopped the answer here")
+    expect(page.locator("#base")).to_contain_text(contract.disclaimer)
+
+
+def test_compare_shows_a_notice_instead(page):
+    page.get_by_role("tab", name="Compare").click()
+    page.get_by_role("textbox", name="Question to both models").fill(EMERGENCY)
+    button(page, "Compare").click()
+    expect(page.locator("#notice-both")).to_contain_text("911")
+    assert "911" not in page.locator("#base").inner_text()
+
+
+def test_about_tells_limits_and_promises_nothing(page):
+    page.get_by_role("tab", name="About").click()
+    expect(page.locator("#about")).to_contain_text("This is not a safety guarantee.")
+    expect(page.locator("#about")).to_contain_text("MedQuAD")
+
+
+def test_reload_tries_again_once_the_adapter_is_there(tmp_path, small_out, contract):
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    with running_app(tmp_path / "app", "--adapter", adapter, file=SPACE / "app.py") as address, opened(address) as page:
+        expect(page.locator("#status")).to_contain_text("holds no adapter_config.json")
+        ask(page, EMERGENCY)
+        expect(answers(page)).to_contain_text("911")
+        shot(page, "trouble")
+        shutil.copytree(small_out / "base", tmp_path / "base")
+        shutil.copytree(small_out / "runs" / "demo" / "bundle", adapter, dirs_exist_ok=True)
+        button(page, "Reload").click()
+        expect(page.locator("#status")).to_contain_text("demonstration")
+        expect(button(page, "Reload")).to_be_hidden()
+        expect(page.locator(".foot")).to_contain_text("ROUGE-L")
+        button(page, "Clear").click()
+        ask(page, QUESTION)
+        expect(answers(page)).not_to_contain_text("Writing…")
+        assert "No answer just now" not in answers(page).inner_text()
+
+
+# ---------------------------------------------------------------- for everybody
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_violation(address, scheme):
+    with opened(address, color_scheme=scheme) as page:
+        found = axe(page)
+        page.get_by_text("Settings").click()
+        ask(page, QUESTION)
+        expect(answers(page)).to_contain_text(SENTENCES[-1])
+        ask(page, EMERGENCY)
+        expect(button(page, NOT_NOW)).to_be_visible()
+        found += axe(page)
+        shot(page, f"chat-{scheme}")
+        for tab in ("Compare", "About"):
+            page.get_by_role("tab", name=tab).click()
+            page.mouse.move(0, 0)
+            page.wait_for_timeout(500)
+            found += axe(page)
+        assert found == []
+
+
+def test_dark_mode_is_dark(address):
+    with opened(address, color_scheme="dark") as page:
+        colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert max(map(int, re.findall(r"\d+", colour)[:3])) < 60, colour
+
+
+def test_a_phone_shows_everything_and_a_notice_from_its_first_line(address):
+    with opened(address, width=360, height=740, has_touch=True, is_mobile=True) as page:
+        assert not scrolls_sideways(page)
+        shot(page, "phone-start")
+        ask(page, QUESTION)
+        expect(answers(page)).to_contain_text(SENTENCES[-1])
+        ask(page, EMERGENCY)
+        number = answers(page).last.get_by_text("US and Canada: 911")
+        expect(number).to_be_in_viewport()
+        page.wait_for_timeout(1500)
+        expect(number).to_be_in_viewport()
+        assert not scrolls_sideways(page)
+        shot(page, "phone-notice")
+        for name in ("Stop", "Retry", "Clear"):
+            assert button(page, name).bounding_box()["width"] > 44
+        for tab in ("Compare", "About"):
+            page.get_by_role("tab", name=tab).click()
+            page.wait_for_timeout(300)
+            assert not scrolls_sideways(page), tab
+
+
+def test_the_keyboard_alone_is_enough(page):
+    def go_to(name: str) -> None:
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.textContent.trim()") == name:
+                outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+                assert outline != "none", f"the focus on {name} can be seen"
+                return
+        raise AssertionError(f"{name} can't be reached by Tab")
+
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.tagName") == "TEXTAREA":
+            break
+    page.keyboard.type(QUESTION)
+    go_to("Ask")
+    page.keyboard.press("Enter")
+    expect(answers(page)).to_contain_text(SENTENCES[0])
+    go_to("Stop")
+    page.keyboard.press("Space")
+    expect(answers(page)).to_contain_text("You stopped the answer here")
+    go_to("Clear")
+    page.keyboard.press("Enter")
+    expect(answers(page)).to_have_count(0)
+
+
+def test_everything_that_is_operated_has_a_name(page):
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll("button, input, textarea, a")]
+            .filter(e => e.checkVisibility() && !(e.ariaLabel || e.textContent.trim() || e.labels?.length))
+            .map(e => e.outerHTML.slice(0, 120))"""
+    )
+    assert nameless == []
+    assert page.get_by_role("log").count() == 1, "answers are read out as they come"
+    assert page.evaluate("document.documentElement.lang").startswith("en")
