@@ -1,7 +1,8 @@
-"""Keep the README's table of results what runs wrote: `python -m model_card.results [SCORES.json …]`.
+"""Keep the README's figures what runs wrote: `python -m model_card.results [SCORES.json …]`.
 
 Each scores-test.json that is named is copied to model_card/results/<config>.json, with the run and data it belongs to
-and the picture beside it; then the README's part between its two markers is rendered from all of these files.
+and the picture beside it; then the README's parts between markers are rendered: results from all of these files, speed
+from what `model_card.speed` kept, safety from the Space's safety_results.json.
 """
 
 import argparse
@@ -12,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from model_card.build import alt_text
+from model_card.speed import kept_reports, speed_part
 from training.command import run
 from training.outputs import read_json, write_json, write_text
 from training.scoring.table import markdown_rates, markdown_table, markdown_types, novel_sentence, verdict
 
 RESULTS = Path(__file__).with_name("results")
 README = Path(__file__).parents[1] / "README.md"
-MARKERS = ("<!-- results: written by `python -m model_card.results` -->", "<!-- end of results -->")
+SAFETY = Path(__file__).parents[1] / "space" / "safety_results.json"
 
 
 def main() -> None:
@@ -28,7 +30,7 @@ def main() -> None:
     arguments.add_argument("scores", nargs="*", type=Path, metavar="SCORES.json", help="of a finished run, to be shown")
     for path in arguments.parse_args().scores:
         keep(path)
-    write_text(README, with_results(README.read_text(encoding="utf-8"), kept()))
+    write_text(README, rendered(README.read_text(encoding="utf-8")))
 
 
 def keep(scores: Path) -> None:
@@ -48,13 +50,35 @@ def kept() -> list[dict[str, Any]]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
 
 
-def with_results(readme: str, results: list[dict[str, Any]]) -> str:
-    """The README with its part between the markers rendered anew; raises ValueError if it has no markers."""
-    pattern = re.compile(f"{re.escape(MARKERS[0])}.*?{re.escape(MARKERS[1])}", re.DOTALL)
+def rendered(readme: str) -> str:
+    """The README with its measured parts rendered anew."""
+    readme = with_part(readme, "results", "\n\n".join(section(result) for result in kept()))
+    readme = with_part(readme, "speed", speed_part(kept_reports()))
+    return with_part(readme, "safety", safety_table(read_json(SAFETY, "python tests/held_out.py MEDQUAD.csv")))
+
+
+def with_part(readme: str, name: str, text: str) -> str:
+    """The README with the text between its two markers of this name; raises ValueError if it has none."""
+    begin, end = f"<!-- {name}: written by `python -m model_card.results` -->", f"<!-- end of {name} -->"
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     if not pattern.search(readme):
-        raise ValueError(f"{README.name} has no line {MARKERS[0]!r} before a line {MARKERS[1]!r}")
-    part = "\n\n".join([MARKERS[0], *(section(result) for result in results), MARKERS[1]])
-    return pattern.sub(lambda _: part, readme)
+        raise ValueError(f"{README.name} has no line {begin!r} before a line {end!r}")
+    return pattern.sub(lambda _: f"{begin}\n\n{text}\n\n{end}", readme)
+
+
+def safety_table(results: dict[str, Any]) -> str:
+    """The notice rules on cases that their writer had not seen, and on MedQuAD."""
+    labels = {
+        "sensitivity": "calls for help that get a notice",
+        "specificity": "look-alikes that get none",
+        "medquad_flagged": "MedQuAD questions that get one, and should not",
+    }
+    rows = ["| measured " + results["checked"] + " | | 95 % interval |", "|---|---:|---:|"]
+    for name, label in labels.items():
+        rate = results[name]
+        between = f"{100 * rate['low']:.2f} % to {100 * rate['high']:.2f} %"
+        rows.append(f"| {label} | {rate['k']:,} of {rate['n']:,} | {between} |")
+    return "\n".join(rows)
 
 
 def section(result: dict[str, Any]) -> str:

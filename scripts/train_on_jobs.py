@@ -1,130 +1,147 @@
 # /// script
 # requires-python = ">=3.11,<3.13"
-# dependencies = [  # the project's own pins
-#     "torch==2.13.0",
-#     "transformers==5.23.0",
-#     "tokenizers==0.23.3",
-#     "trl==1.16.0",
-#     "peft==0.21.2",
-#     "accelerate==1.15.0",
-#     "datasets==5.2.0",
-#     "evaluate==0.4.6",
-#     "rouge_score==0.1.2",
-#     "nltk==3.10.4",
-#     "huggingface_hub==2.4.0",
-#     "safetensors==0.8.0",
-#     "numpy==2.4.6",
-#     "pandas==3.1.1",
-#     "networkx==3.6.1",
-#     "jinja2==3.1.6",
-#     "matplotlib==3.11.2",
-#     "bm25s==0.3.16",
-#     "textstat==0.7.8",
-#     "gradio==6.31.0",
-# ]
+# dependencies = []  # the steps get theirs from --code
 #
 # [tool.hf-jobs]
-# flavor = "a10g-small"  # 24 GB; the default would be a CPU
-# timeout = "4h"  # the default is 30 minutes
-# secrets = ["HF_TOKEN"]  # by name: its value never stands in a command or a file
+# flavor = "a10g-small"
+# timeout = "8h"  # the client's own is 30 minutes
+# secrets = ["HF_TOKEN"]
+# name = "med-llama"
 # ///
-"""Prepare, train, score and publish on rented hardware, by one command:
+"""Run prepare, train, score and publish with one command, on hardware that Hugging Face rents out:
 
-  git clone --quiet . /tmp/project && mkdir -p outputs
-  hf jobs uv run --volume /tmp/project:/project --volume ./outputs:/outputs:rw \\
-      scripts/train_on_jobs.py r16 --repo OWNER/Llama-3.2-1B-MedQuAD-LoRA
+  hf jobs uv run scripts/train_on_jobs.py r16 --code https://github.com/OWNER/CODE@COMMIT \\
+      --repo OWNER/Llama-3.2-1B-MedQuAD-LoRA --push
 
-What a release needs is checked before anything is trained. After each step its files are copied to /outputs, where the
-next job goes on. `--study` stops after the scores on validation: give each configuration a job of its own, fetch
-outputs/, and `python -m training.study r16 --assemble` makes the table. Without --repo nothing is published.
+Only this file travels: the project comes from --code. Without --push the plan is shown, nothing pushed.
+A job for each configuration of a study, all kept in one bucket that is mounted; then they are compared here:
+
+  for CONFIG in r16 r8 r32; do
+    hf jobs uv run -d -v hf://buckets/OWNER/RUNS:/runs scripts/train_on_jobs.py $CONFIG --code … --study --keep /runs
+  done
+  hf buckets sync hf://buckets/OWNER/RUNS outputs/medquad && python -m training.study r16 --assemble
+
+Hardware, time limit and secrets are in the header above; `--flavor`, `--timeout` and `--dry-run` go before the script.
 """
 
 import argparse
+import importlib.util
 import os
 import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 
 def main() -> None:
     options = parse()
-    with tempfile.TemporaryDirectory() as folder:
-        project = Path(folder) / "project"
-        shutil.copytree(options.project, project, ignore=shutil.ignore_patterns("outputs", ".venv"))
-        copy(options.outputs, project / "outputs")
-        for words in commands(options, project):
-            print(f"\n$ {shlex.join(['python', *words])}", flush=True)
-            done = subprocess.run([sys.executable, *words], cwd=project, env=environment(project), check=False)
-            copy(project / "outputs", options.outputs)  # also what a failed step leaves: its checkpoints
-            if done.returncode:
-                sys.exit(f"error: the step above returned {done.returncode}; a new job goes on from there")
+    code = options.code if options.show else str(fetch(options.code).resolve())
+    python = "python" if options.show else interpreter(Path(code))
+    for name, words in commands(options).items():
+        print(f"\n== {name}: {shlex.join(words)}", flush=True)
+        if options.show:
+            continue
+        call([python, *words], Path(code))
+        keep(options)
+
+
+def call(words: list[str], folder: Path | None = None) -> None:
+    """Run a command; end as it ends if that is not well. It has said itself what is wrong."""
+    code = subprocess.run(words, cwd=folder, check=False).returncode
+    if code:
+        sys.exit(code if code > 0 else 128 - code)
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", metavar="CONFIG", help="r16, r8, r32, as-reported, …")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a field of it")
-    parser.add_argument("--limit", metavar="N", help="score a seeded part of N questions")
-    parser.add_argument("--tiny-base", action="store_true", help="make the base too, for a configuration without one")
-    parser.add_argument("--project", type=Path, default=Path("/project"), metavar="DIR", help="default: %(default)s")
-    parser.add_argument("--outputs", type=Path, default=Path("/outputs"), metavar="DIR", help="default: %(default)s")
-    end = parser.add_mutually_exclusive_group()
-    end.add_argument("--repo", metavar="OWNER/NAME", help="then publish it there, verified")
-    end.add_argument("--study", action="store_true", help="score on validation only, and publish nothing")
-    parser.add_argument("--publish", nargs=argparse.REMAINDER, default=[], help="what follows goes to publish.py")
+    parser = argparse.ArgumentParser(
+        prog="train_on_jobs.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", metavar="CONFIG", help="a configuration's name, as the steps take it")
+    parser.add_argument("--code", default=".", metavar="URL@COMMIT", help="the project, or its folder (%(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("outputs/job"), metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one field; repeatable")
+    parser.add_argument("--tiny-base", action="store_true", help="make a stand-in base first (demo, medquad-tiny)")
+    parser.add_argument(
+        "--processes", type=int, default=1, metavar="N", help="GPUs to train and score on (%(default)s)"
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="score a part of N questions")
+    parser.add_argument("--study", action="store_true", help="score validation, for a comparison; publish nothing")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="copy data and run there after each step")
+    parser.add_argument("--repo", metavar="OWNER/NAME", help="the adapter's; without it nothing is published")
+    parser.add_argument("--publish", action="append", default=[], metavar="WORDS", help="more for publish.py")
+    parser.add_argument("--push", action="store_true", help="push, verify and tag; without it the plan is shown")
+    parser.add_argument("--show", action="store_true", help="only print the steps' commands")
     options = parser.parse_args()
-    if not (options.project / "training").is_dir():
-        parser.error(f"--project {options.project} is not this project: mount a clone of it with --volume")
-    if options.publish and not options.repo:
-        parser.error("--publish needs --repo OWNER/NAME")
+    if options.push and not options.repo:
+        parser.error("--push needs --repo")
+    if options.study and options.repo:
+        parser.error("--study publishes nothing: leave --repo out, and publish what the study chooses")
     return options
 
 
-def commands(options: argparse.Namespace, project: Path) -> list[list[str]]:
-    """The steps as words after `python`, in order."""
-    changed = [options.config, *(word for setting in options.set for word in ("--set", setting))]
-    limit = ["--limit", options.limit] if options.limit else []
-    release = []
-    if options.repo:
-        release = ["scripts/publish.py", options.repo, "--run", run_folder(project, changed), *options.publish]
-    steps = [[*release, "--preflight"]] if release else []
-    steps.append(["-m", "training.prepare", *changed])
-    if options.tiny_base:
-        steps.append(["-m", "training.tiny_base", *changed])
-    steps.append([*launcher(), "-m", "training.train", *changed])
-    steps.append([*launcher(), "-m", "training.score", *changed, *limit, *(["--split", "validation"] * options.study)])
-    return [*steps, [*release, "--push"]] if release else steps
+def commands(options: argparse.Namespace) -> dict[str, list[str]]:
+    """What runs, in this order: words for Python, by the step's name. A push is checked before anything is paid for."""
+    out = options.out.resolve()
+    changes = [f"out={out}", *([f"base_model={out / 'base'}"] if options.tiny_base else []), *options.set]
+    given = [options.config, *(word for change in changes for word in ("--set", change))]
+    several = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(options.processes)]
+    launcher = several if options.processes > 1 else []
+    asked = ["--split", "validation"] if options.study else []
+    asked += ["--limit", str(options.limit)] if options.limit else []
+    more = [word for words in options.publish for word in shlex.split(words)]
+    publish = ["scripts/publish.py", options.repo, "--run", str(run_folder(options)), *more]
+    steps = {
+        "preflight": [*publish, "--preflight"] if options.push else None,
+        "prepare": ["-m", "training.prepare", *given],
+        "tiny base": ["-m", "training.tiny_base", *given] if options.tiny_base else None,
+        "train": [*launcher, "-m", "training.train", *given],
+        "score": [*launcher, "-m", "training.score", *given, *asked],
+        "publish": [*publish, *(["--push"] if options.push else [])] if options.repo else None,
+    }
+    return {name: words for name, words in steps.items() if words}
 
 
-def launcher() -> list[str]:
-    """torchrun, where there are several GPUs."""
-    import torch
-
-    gpus = torch.cuda.device_count()
-    return ["-m", "torch.distributed.run", "--nproc_per_node", str(gpus)] if gpus > 1 else []
+def run_folder(options: argparse.Namespace) -> Path:
+    names = [setting.removeprefix("name=") for setting in options.set if setting.startswith("name=")]
+    return options.out.resolve() / "runs" / (names[-1] if names else options.config)
 
 
-def run_folder(project: Path, changed: list[str]) -> str:
-    """Where the configuration's run lies, as the project itself says."""
-    sys.path.insert(0, str(project))
-    from training.configs import CONFIGS, override
+def fetch(code: str) -> Path:
+    """The project's folder: the one that is named, or a fresh checkout of URL@COMMIT."""
+    if Path(code).is_dir():
+        return Path(code)
+    url, sign, commit = code.rpartition("@")
+    if not sign or not commit or "/" in commit:
+        sys.exit(f"error: --code {code}: give URL@COMMIT, so that the same code runs next time, or a folder")
+    target = Path("code").resolve()
+    shutil.rmtree(target, ignore_errors=True)
+    call(["git", "clone", "--quiet", url, str(target)])
+    call(["git", "-C", str(target), "checkout", "--quiet", commit])
+    return target
 
-    name, *settings = changed
-    return str(override(CONFIGS[name], settings[1::2]).run_dir)
+
+def interpreter(code: Path) -> str:
+    """A Python that has the project's pinned stack: this one, or a new environment made by uv."""
+    if importlib.util.find_spec("trl") and importlib.util.find_spec("peft"):
+        return sys.executable
+    environment = Path("environment").resolve()
+    call(["uv", "venv", "--quiet", "--python", sys.executable, str(environment)])
+    python = str(environment / "bin" / "python")
+    call(["uv", "pip", "install", "--quiet", "--python", python, str(code)])
+    return python
 
 
-def environment(project: Path) -> dict[str, str]:
-    """The project importable, and nothing on the way that waits for a person."""
-    return os.environ | {"PYTHONPATH": str(project), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-
-
-def copy(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target, dirs_exist_ok=True)
+def keep(options: argparse.Namespace) -> None:
+    """Copy what a study is assembled from: the prepared data and the run, without its checkpoints."""
+    if not options.keep:
+        return
+    for folder in (options.out.resolve() / "data", run_folder(options)):
+        if folder.is_dir():
+            target = options.keep / folder.relative_to(options.out.resolve())
+            shutil.copytree(folder, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("checkpoints", ".*"))
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     main()

@@ -1,13 +1,17 @@
 """Fixed notices and redirects, decided by the rules in `triage.toml` before any model is asked.
 
-`notice` looks for an emergency, a crisis or a poisoning in the last three user turns; `screen` is the one call that a
-turn of the chat needs: it adds limits, languages, harmful and off-topic requests. The rules recognise words. They are
-not a diagnosis and not a safety guarantee; that nothing fires never means that nothing is wrong.
+`notice` looks for an emergency, a crisis or a poisoning in the last three user turns, by rules and by a sum of
+word weights (`words.json`); `screen` is the one call that a turn of the chat needs: it adds limits, languages, harmful
+and off-topic requests. Both recognise words. They are not a diagnosis and not a safety guarantee; that nothing fires
+never means that nothing is wrong.
 
-Reading order: notice, screen, clean · the rule book and how a pattern is compiled · sentences · matching · what
-switches a rule off · languages. Standard library only; imports nothing of ours; takes time linear in the text.
+Reading order: notice, the second reading, screen, clean · the rule book and how a pattern is compiled · sentences ·
+matching · what switches a rule off · languages. Standard library only; imports nothing of ours; takes time linear in
+the text.
 """
 
+import json
+import math
 import re
 import tomllib
 import unicodedata
@@ -18,6 +22,11 @@ from itertools import pairwise
 from pathlib import Path
 
 RULES = Path(__file__).with_name("triage.toml")
+WORDS = Path(__file__).with_name("words.json")  # written by tests/fit_words.py from the labelled cases
+KINDS = ("crisis", "emergency", "poison")  # of its columns
+SURE = 1.5  # log-odds from which words alone show a notice
+SURER = 6.0  # … where a rule found its words, and was switched off: negated, past, asked in general, a story
+TAIL = 1_200  # characters of the last turns that words are taken from
 NOTICES = ("crisis", "emergency", "poison")  # in this order: the first kind that fires is shown
 REDIRECTS = ("harmful", "medicine", "off_topic")
 TURNS = 3  # user turns that count together
@@ -59,8 +68,46 @@ class Reply:
 def notice(turns: list[str]) -> Notice | None:
     """The notice that the user's turns, oldest first, call for; the last three count together."""
     book = rulebook()
-    rule = _first_rule(book, turns[-TURNS:], NOTICES)
-    return Notice(rule["kind"], book.data["notices"][rule["kind"]], rule["id"]) if rule else None
+    rule, switched_off = _look(book, turns[-TURNS:], NOTICES)
+    if rule:
+        return Notice(rule["kind"], book.data["notices"][rule["kind"]], rule["id"])
+    kind, odds = weighed(turns)
+    if odds > (SURER if switched_off else SURE) and language(turns[-1]) == "en":
+        return Notice(kind, book.data["notices"][kind], "words")
+    return None
+
+
+def weighed(turns: list[str]) -> tuple[str, float]:
+    """The kind of notice that the words of the last turns speak for together, and its log-odds, from words.json.
+
+    A second reading, for tellings that no rule foresaw. It never overrules a rule: to it, `my mother has a heart
+    attack` sounds like the questions that people ask of a book.
+    """
+    table = _word_table()
+    known = [weights for feature in features(tail(turns)) if (weights := table["weights"].get(feature))]
+    scale = 3 / math.sqrt(max(len(known), 8))  # a long message holds more words of every kind
+    each = [bias + scale * sum(column) for bias, *column in zip(table["bias"], *known, strict=True)]
+    return KINDS[each.index(max(each))], math.log(sum(map(math.exp, each)))
+
+
+def tail(turns: list[str]) -> str:
+    """The end of the last turns, in lower case without apostrophes."""
+    text = " . ".join(turn[-TAIL:] for turn in turns[-TURNS:])
+    return unicodedata.normalize("NFKC", text).lower().replace("’", "").replace("'", "")[-TAIL:]
+
+
+def features(text: str) -> set[str]:
+    """Words, pairs with and without one between, and fives of letters, which misspellings share."""
+    words = re.findall(r"[a-z]+|\d+", text)
+    pairs = {f"{a} {b}" for a, b in pairwise(["^", *words])}
+    apart = {f"{a} _ {b}" for a, b in zip(words, words[2:], strict=False)}
+    parts = {f"~{word[i : i + 5]}" for word in words if len(word) > 4 for i in range(len(word) - 4)}
+    return {*words} | pairs | apart | parts
+
+
+@cache
+def _word_table() -> dict:
+    return json.loads(WORDS.read_text(encoding="utf-8"))
 
 
 def screen(turns: list[str], max_chars: int = 2_000, max_turns: int = 20) -> Reply | None:
@@ -179,7 +226,7 @@ class _Compiler:
 def _numbers(word: str) -> set[str]:
     """The word in singular and plural: a list that holds `needles` means `needle` too."""
     singular = {word[:-1]} if len(word) > 4 and word.endswith("s") and not word.endswith(("ss", "us", "is")) else set()
-    return singular | {word} | ({word + "s"} if len(word) > 3 and word.isalpha() and not word.endswith("s") else set())
+    return singular | {word} | ({word + "s"} if len(word) > 2 and word.isalpha() and not word.endswith("s") else set())
 
 
 @cache
@@ -290,16 +337,18 @@ def _mend(book: Rulebook, word: str, close: bool) -> list[str]:
         return book.words[word]
     if not 4 < len(word) < 16:
         return [word]
-    if ending := next((w for w in _endings(word) if w in book.vocabulary), None):
-        return [ending]
     if word in book.data["fuzzy"]["except"].split():
         return [word]
+    if ending := next((w for w in _endings(word) if w in book.vocabulary), None):
+        return [ending]
     near = [word] + [word[:i] + word[i + 1 :] for i in range(1, len(word))]
     return [next((book.mend[n] for n in near if n in book.mend), word)]
 
 
 def _endings(word: str) -> list[str]:
-    """The same word with another ending: spurted, spurts, spurting, spurtin."""
+    """The same word with another ending: spurted, spurts, spurting, spurtin; unbearably, unbearable."""
+    if word.endswith("ly"):
+        return [word[:-1] + "e", word[:-2]]
     if word.endswith("s"):
         return [word[:-1], word[:-2]] if word.endswith(("shes", "ches", "xes", "sses")) else [word[:-1]]
     if word.endswith("ed"):
@@ -315,20 +364,28 @@ def _endings(word: str) -> list[str]:
 # ---------------------------------------------------------------- matching
 def _first_rule(book: Rulebook, turns: list[str], kinds: tuple[str, ...]) -> dict | None:
     """The rule that fires for the earliest of `kinds`, or None."""
+    return _look(book, turns, kinds)[0]
+
+
+def _look(book: Rulebook, turns: list[str], kinds: tuple[str, ...]) -> tuple[dict | None, bool]:
+    """The rule that fires for the earliest of `kinds`, or None; and whether one was switched off."""
     different = _ends(list(_candidates(book, turns)), SENTENCES)
     read, candidates = _read(book, different, kinds)
     candidates += _read(book, different[: read - 1 : -1] if read else different[::-1], kinds)[1]
     wholes = [_whole(book, text) if len(text) <= TOLD else None for text in turns]
-    fired = []
+    fired, switched_off = [], False
     groups: dict[str, set[int]] = {}
     for sentence, patterns in candidates:
-        for pattern in _hits(book, sentence, patterns, wholes[sentence.turn] or sentence):
+        hits, met = _hits(book, sentence, patterns, wholes[sentence.turn] or sentence)
+        switched_off |= met > len(hits)
+        for pattern in hits:
             seen = groups.setdefault(pattern.rule["id"], set())
             if pattern.part == "together":
                 seen.add(pattern.group)
             if pattern.part == "any" or _complete(pattern.rule, seen):
                 fired.append(pattern.rule)
-    return min(fired, key=lambda rule: ("points" in rule, kinds.index(rule["kind"])), default=None)
+    first = min(fired, key=lambda rule: ("points" in rule, kinds.index(rule["kind"])), default=None)
+    return first, switched_off
 
 
 def _complete(rule: dict, seen: set[int]) -> bool:
@@ -435,21 +492,23 @@ def _chain(chain: tuple[int, ...], sentence: Sentence) -> list[tuple[tuple[int, 
     return runs
 
 
-def _hits(book: Rulebook, sentence: Sentence, patterns: list[Pattern], whole: Sentence) -> list[Pattern]:
-    """Those patterns of rules that stand in the sentence and that nothing switches off."""
+def _hits(book: Rulebook, sentence: Sentence, patterns: list[Pattern], whole: Sentence) -> tuple[list[Pattern], int]:
+    """Those patterns of rules that stand in the sentence and that nothing switches off; and how many stand there."""
     found = [(pattern, list(_match(pattern, sentence))) for pattern in patterns]
     covered = [place for pattern, runs in found if pattern.part == "idiom" for run in runs for place in run]
     off = {pattern.rule["id"] for pattern, runs in found if pattern.part == "unless" and runs}
-    return [
+    there = [(pattern, runs) for pattern, runs in found if pattern.part in ("any", "together") and runs]
+    hits = [
         pattern
-        for pattern, runs in found
-        if pattern.part in ("any", "together") and pattern.rule["id"] not in off
+        for pattern, runs in there
+        if pattern.rule["id"] not in off
         if any(
             not any(s < b and a < e for s, e in places for a, b in covered)
             and not _off(book, Hit(pattern, sentence, places), whole)
             for places in runs
         )
     ]
+    return hits, len(there)
 
 
 # ---------------------------------------------------------------- what switches a rule off
@@ -507,7 +566,7 @@ def _negated(book: Rulebook, hit: Hit, start: int) -> bool:
     own = {i for s, e in hit.places for i in range(s, e)}
     for back in range(start - 1, max(start - 7, -1), -1):
         if tokens[back] in words["negators"]:
-            return back not in own
+            return back not in own and back + 1 not in hit.sentence.breaks  # `no, he is not`
         if tokens[back] not in words["glue"]:
             break
     for back in range(start - 1, max(start - 13, -1), -1):

@@ -1,88 +1,90 @@
-"""Training on rented hardware: what the client would submit, and the same script run here as a job runs it."""
+"""Training on rented hardware: the client accepts the script, and it runs the steps in their order."""
 
 import os
-import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SMALL
+from conftest import ROOT, command, settings
 
-SCRIPT = ROOT / "scripts" / "train_on_jobs.py"
+from training.configs import STUDY
+from training.outputs import read_json
 
-
-def header() -> dict:
-    """The script's PEP 723 header."""
-    lines = re.search(r"^# /// script\n(.*?)^# ///$", SCRIPT.read_text(encoding="utf-8"), re.M | re.S)[1]
-    return tomllib.loads("".join(f"{line[2:]}\n" for line in lines.splitlines()))
+SCRIPT = "scripts/train_on_jobs.py"
+CODE = "https://github.com/owner/code@0123abc"
 
 
-def job(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, SCRIPT, *map(str, words)],
-        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+def shown(*words: str) -> dict[str, str]:
+    """The steps' commands by their names, without running them."""
+    result = command(SCRIPT, *words, "--show")
+    assert result.returncode == 0, result.stderr
+    lines = [line.removeprefix("== ").split(": ", 1) for line in result.stdout.splitlines() if line]
+    return dict(lines)
+
+
+@pytest.mark.parametrize("config", [config.name for config in STUDY])
+def test_the_client_accepts_a_job_for_each_configuration_of_the_study(config):
+    words = ["--dry-run", "-v", "hf://buckets/owner/runs:/runs", SCRIPT, config, "--code", CODE, "--study"]
+    result = subprocess.run(
+        [Path(sys.executable).with_name("hf"), "jobs", "uv", "run", *words, "--keep", "/runs"],
+        cwd=ROOT,
+        env={key: value for key, value in os.environ.items() if key != "HF_TOKEN"} | {"HF_HUB_OFFLINE": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
         check=False,
     )
+    assert result.returncode == 0, result.stderr
+    told = " ".join(result.stdout.split())
+    assert f"args {config} --code {CODE} --study --keep /runs" in told
+    assert "timeout 8h (from script)" in told, "the client's own 30 minutes would end it in the middle"
+    assert "flavor a10g-small (from script)" in told
+    assert "HF_TOKEN=" in told, "the secret travels by its name"
+    assert "Job not submitted" in told
 
 
-def test_the_client_takes_the_script_with_its_hardware_time_and_secret(tmp_path):
-    done = subprocess.run(
-        [Path(sys.executable).with_name("hf"), "jobs", "uv", "run", "--dry-run", "--volume", f"{ROOT}:/project",
-         "--volume", f"{tmp_path}:/outputs:rw", SCRIPT, "r16", "--repo", "owner/Llama-x"],
-        env=os.environ | {"HF_HUB_OFFLINE": "1", "HF_TOKEN": "hf_" + 34 * "x", "HF_HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    for expected in ("a10g-small (from script)", "4h (from script)", "HF_TOKEN=***", "Job not submitted"):
-        assert expected in done.stdout
-    assert "xxxx" not in done.stdout + done.stderr
+def test_a_push_is_checked_before_anything_is_paid_for():
+    steps = shown("r16", "--code", CODE, "--repo", "owner/Llama-x", "--push", "--publish", "--space owner/s --private")
+    assert list(steps) == ["preflight", "prepare", "train", "score", "publish"]
+    assert steps["preflight"].endswith("--space owner/s --private --preflight")
+    assert steps["publish"].endswith("--space owner/s --private --push")
+    assert "outputs/job/runs/r16" in steps["publish"]
+    plan = shown("r16", "--code", CODE, "--repo", "owner/Llama-x", "--set", "name=other")
+    assert "--push" not in " ".join(plan.values())
+    assert plan["publish"].endswith("outputs/job/runs/other")
 
 
-def test_the_job_installs_the_projects_pins():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    gradio = [pin for pin in project["optional-dependencies"]["space"] if pin.startswith("gradio==")]
-    assert header()["dependencies"] == [*project["dependencies"], *gradio]
-    assert header()["requires-python"] == project["requires-python"]
+def test_several_gpus_train_and_score_together_and_a_study_meets_validation_alone():
+    steps = shown("r8", "--code", CODE, "--study", "--processes", "4", "--limit", "300")
+    assert list(steps) == ["prepare", "train", "score"]
+    assert "--nproc_per_node 4 -m training.train r8" in steps["train"]
+    assert "--nproc_per_node 4 -m training.score r8" in steps["score"]
+    assert steps["score"].endswith("--split validation --limit 300")
 
 
-def test_a_folder_that_is_not_the_project_is_an_error_that_names_it(tmp_path):
-    done = job("r16", "--project", tmp_path)
-    assert done.returncode == 2
-    assert f"--project {tmp_path} is not this project: mount a clone of it with --volume" in done.stderr
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["r16", "--push"], "--push needs --repo"),
+        (["r16", "--study", "--repo", "o/n"], "--study publishes nothing"),
+        (["r16", "--code", "https://github.com/owner/code"], "give URL@COMMIT"),
+    ],
+)
+def test_what_can_not_work_is_said_in_one_line(words, says):
+    result = command(SCRIPT, *words)
+    assert result.returncode
+    assert says in result.stderr
+    assert "Traceback" not in result.stderr
 
 
-@pytest.mark.slow
-def test_jobs_of_a_study_run_apart_and_are_assembled_afterwards(tmp_path):
-    """The second job goes on in what the first one left in outputs, and the study reads the folders of both."""
-    values = SMALL | {"out": "outputs/study", "base_model": "outputs/study/base"}
-    values |= {"dataset": "training/data/sample.csv", "dataset_licence": "apache-2.0"}
-    small = [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
-    outputs = tmp_path / "outputs"
-    outputs.mkdir()
-    words = ("--tiny-base", "--study", "--limit", "6", "--project", ROOT, "--outputs", outputs)
-    first = job("demo", *small, *words)
-    assert first.returncode == 0, first.stderr
-    assert "$ python -m training.score demo" in first.stdout
-    second = job("medquad-tiny", *small, *words)
-    assert second.returncode == 0, second.stderr
-    assert "outputs/study/base is up to date" in second.stdout
-    assert not list(outputs.rglob("scores-test.json"))
-    table = subprocess.run(
-        [sys.executable, "-m", "training.study", "demo", "medquad-tiny", *small, "--limit", "6", "--assemble"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert table.returncode == 0, table.stderr
-    assert (outputs / "study" / "study.json").exists()
+def test_one_command_runs_every_step_up_to_the_plan_and_keeps_the_run(tmp_path):
+    out, kept = tmp_path / "out", tmp_path / "kept"
+    words = ["demo", "--out", out, "--tiny-base", "--limit", "8", "--keep", kept, *settings(out, epochs=0.1)]
+    result = command(SCRIPT, *words, "--repo", "owner/Llama-tiny", "--publish", "--base-repo owner/Llama-base")
+    names = [line.split(":")[0] for line in result.stdout.splitlines() if line.startswith("== ")]
+    assert names == ["== prepare", "== tiny base", "== train", "== score", "== publish"], result.stderr
+    assert read_json(kept / "runs" / "demo" / "run.json", "")["steps"] > 0
+    assert read_json(kept / "runs" / "demo" / "scores-test.json", "")["n"] == 8
+    assert (kept / "data" / "data.json").exists()
+    assert not list(kept.rglob("checkpoints"))
+    assert "Llama-tiny" in result.stdout + result.stderr

@@ -5,20 +5,20 @@ import re
 import pytest
 from conftest import ROOT
 
-from model_card.results import README, kept, with_results
+from model_card.results import README, kept, rendered
 from training.configs import CONFIGS
 
 TEXT = README.read_text(encoding="utf-8")
 
 
-def test_the_results_are_rendered_from_the_runs_that_are_kept():
-    assert with_results(TEXT, kept()) == TEXT, "run `python -m model_card.results`"
+def test_every_measured_figure_is_rendered_from_what_a_run_wrote():
+    assert rendered(TEXT) == TEXT, "run `python -m model_card.results`"
     assert {result["scores"]["config"] for result in kept()} >= {"demo"}
 
 
 def test_a_readme_without_markers_is_an_error_that_names_them():
     with pytest.raises(ValueError, match="has no line '<!-- results"):
-        with_results("# A README\n", kept())
+        rendered("# A README\n")
 
 
 def test_every_step_and_configuration_that_is_named_exists():

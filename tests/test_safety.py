@@ -5,6 +5,7 @@ not how good the rules are on messages that nobody has seen.
 """
 
 import csv
+import hashlib
 import json
 import math
 import random
@@ -115,6 +116,12 @@ def test_every_rule_names_a_public_source_with_the_day_it_was_checked():
         source = data["sources"][rule["source"]]
         assert source["name"] and source["checked"].year >= 2026
         assert rule["kind"] not in NUMBERS or source["url"].startswith("https://"), rule["id"]
+
+
+def test_every_group_of_a_rule_has_its_points():
+    for rule in safety.rulebook().data["rule"]:
+        if "points" in rule:
+            assert len(rule["points"]) == len(rule["together"]), rule["id"]
 
 
 def test_every_notice_rule_is_reached_by_a_case():
@@ -532,3 +539,24 @@ def test_it_runs_as_a_plain_module_without_anything_of_ours(module):
     code = f"import sys, {module}; print([name for name in sys.modules if name.split('.')[0] in {heavy}])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "space", capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# ---------------------------------------------------------------- the second reading
+def test_the_word_weights_were_fitted_to_the_cases_as_they_are():
+    words = json.loads(safety.WORDS.read_text(encoding="utf-8"))
+    assert words["cases_sha256"] == hashlib.sha256(CASES.read_bytes()).hexdigest(), "run `python tests/fit_words.py`"
+    assert tuple(words["kinds"]) == safety.KINDS
+
+
+def test_words_find_what_no_rule_foresaw_and_never_overrule_a_rule():
+    told = "grandad slid off his chair, cant get a word out of him and his skin has gone all clammy and grey"
+    assert safety.weighed([told])[1] > safety.SURE
+    doubted = "my mother has a heart attack"
+    assert safety.weighed([doubted])[1] < 0
+    assert safety.notice([doubted]).kind == "emergency"
+
+
+def test_words_are_silent_where_a_rule_was_switched_off_and_in_other_languages():
+    assert safety.weighed(["I don't want to kill myself"])[1] > safety.SURE
+    assert safety.notice(["I don't want to kill myself"]) is None
+    assert safety.notice(["meu pai não está respirando"]) is None  # `screen` answers it in its language

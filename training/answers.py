@@ -1,7 +1,12 @@
-"""Answers of base and tuned to a split's questions: generated in batches, kept as they come, resumed after a stop."""
+"""Answers of base and tuned to a split's questions: generated in batches, kept as they come, resumed after a stop.
+
+Several processes share each round of questions, and tell each other their answers; the first of them writes.
+"""
 
 import json
+import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -12,6 +17,8 @@ from training.configs import TrainConfig
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedTokenizerBase
+
+    from training.model.generate import Generated
 
 SIDES = ("base", "tuned")
 Row = dict[str, Any]
@@ -38,10 +45,14 @@ def answer_split(config: TrainConfig, records: list[Row], contract: Contract, pa
 
     partial: the file that holds the answers so far; its first line is the key of what they belong to.
     """
-    kept = read_partial(partial, key)
+    from accelerate import PartialState
+    from accelerate.utils import broadcast_object_list
+
+    writes = PartialState().is_main_process
+    [kept] = broadcast_object_list([read_partial(partial, key) if writes else None])
     missing = {side: [record for record in records if (side, record["id"]) not in kept] for side in SIDES}
     if any(missing.values()):
-        with open_partial(partial, key, kept) as file:
+        with open_partial(partial if writes else Path(os.devnull), key, kept) as file:
             for row in generate_missing(config, missing, contract):
                 kept[row["side"], row["id"]] = row
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -78,7 +89,7 @@ def open_partial(path: Path, key: str, kept: dict[tuple[str, str], Row]) -> Text
     return file
 
 
-def generate_missing(config: TrainConfig, missing: dict[str, list[Row]], contract: Contract):
+def generate_missing(config: TrainConfig, missing: dict[str, list[Row]], contract: Contract) -> Iterator[Row]:
     """Yield {"side", "id", "text", "tokens", "ended"} for every answer that is missing; base first, adapter off."""
     from training.model.load import load_adapter, load_base, load_tokenizer, pick_device, pick_precision
 
@@ -101,24 +112,32 @@ def answer_side(
     records: list[Row],
     batch_size: int,
     contract: Contract,
-):
-    """Yield one side's answers batch by batch, with a line of progress at least every two seconds or batch."""
+) -> Iterator[Row]:
+    """Yield one side's answers round by round, each a batch for every process, with a line of progress."""
+    from accelerate import PartialState
+    from accelerate.utils import gather_object
+
     from training.model.generate import generate_answers, greedy
 
-    if not records:
-        return
-    prompts = [encode_prompt(tokenizer, [{"role": "user", "content": r["question"]}], contract) for r in records]
+    questions = {
+        r["id"]: encode_prompt(tokenizer, [{"role": "user", "content": r["question"]}], contract) for r in records
+    }
+    by_length = sorted(questions, key=lambda key: len(questions[key]))
     decoding = greedy(model, tokenizer, contract.decoding.max_new_tokens)
-    started, done = time.monotonic(), 0
-    for answers in generate_answers(model, tokenizer, prompts, decoding, batch_size):
-        done += len(answers)
+    processes = PartialState()
+    per_round = batch_size * processes.num_processes
+    started = time.monotonic()
+    for start in range(0, len(by_length), per_round):
+        with processes.split_between_processes(by_length[start : start + per_round]) as mine:
+            batches = generate_answers(model, tokenizer, [questions[key] for key in mine], decoding, batch_size)
+            answers = [as_row(side, mine[answer.index], answer) for batch in batches for answer in batch]
+        answers = gather_object(answers)
+        done = start + len(answers)
         left = (time.monotonic() - started) / done * (len(records) - done)
         print(f"  {side:5} answered {done:5,}/{len(records):,}  ({left:.0f} s left)", flush=True)
-        for answer in answers:
-            yield {
-                "side": side,
-                "id": records[answer.index]["id"],
-                "text": answer.text,
-                "tokens": answer.tokens,
-                "ended": answer.ended,
-            }
+        yield from answers
+
+
+def as_row(side: str, key: str, answer: "Generated") -> Row:
+    """A line of the partial file."""
+    return {"side": side, "id": key, "text": answer.text, "tokens": answer.tokens, "ended": answer.ended}

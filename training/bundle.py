@@ -90,7 +90,8 @@ def print_end(config: TrainConfig, scores: dict, folder: Path) -> None:
     print()
     print(scores_table(scores))
     print(f"\nmodel card  {folder / 'README.md'}")
-    print(f"chat        .venv/bin/python scripts/ask.py {folder}")
+    print(f"chat        .venv/bin/python space/app.py --adapter {folder}")
+    print(f"terminal    .venv/bin/python scripts/ask.py {folder}")
 
 
 if __name__ == "__main__":

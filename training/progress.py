@@ -1,10 +1,12 @@
 """What a training run shows and how it ends early: a line at each log, a stop on NaN, a checkpoint on a signal."""
 
+import logging
 import math
 import signal
 import time
 from types import FrameType
 
+from accelerate.utils import gather_object
 from transformers import (
     PrinterCallback,
     Trainer,
@@ -14,6 +16,9 @@ from transformers import (
     TrainingArguments,
 )
 from transformers.trainer_callback import ProgressCallback
+
+# What transformers warns of where two checkpoints are less than a second apart; it then orders them by their step.
+logging.getLogger("transformers.trainer_utils").addFilter(lambda record: "mtime may not" not in record.getMessage())
 
 
 def without_default_output(trainer: Trainer) -> Trainer:
@@ -55,7 +60,10 @@ class ProgressLines(TrainerCallback):
 
 
 class StopOnSignal(TrainerCallback):
-    """On SIGTERM or Ctrl-C finish the step, save a checkpoint and end; `received` tells which signal it was."""
+    """On SIGTERM or Ctrl-C finish the step, save a checkpoint and end; `received` tells which signal it was.
+
+    Several processes get it at different steps, so they ask each other after every one.
+    """
 
     def __init__(self) -> None:
         self.received: int | None = None
@@ -66,6 +74,7 @@ class StopOnSignal(TrainerCallback):
             self.before[number] = signal.signal(number, self._note)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
+        self.received = max(gather_object([self.received or 0])) or None
         if self.received:
             control.should_save = control.should_training_stop = True
 

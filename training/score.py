@@ -20,6 +20,7 @@ from training.outputs import (
     write_jsonl,
     write_text,
 )
+from training.processes import join, let_first_speak
 
 FORMAT = 2
 
@@ -37,7 +38,10 @@ def main() -> None:
     config, options = parse(arguments)
     if options.limit is not None and options.limit < 1:
         raise ValueError(f"--limit {options.limit}: give at least one question")
+    let_first_speak()
     report = score(config, options.split, options.limit, options.force)
+    if report is None:
+        return
     if not options.no_table:
         print_scores(report)
     if options.compare:
@@ -46,8 +50,10 @@ def main() -> None:
         print("\n" + compare(config, CONFIGS[options.compare]))
 
 
-def score(config: TrainConfig, split: str = "test", limit: int | None = None, force: bool = False) -> dict[str, Any]:
-    """Write the split's answers and scores, print and return them."""
+def score(
+    config: TrainConfig, split: str = "test", limit: int | None = None, force: bool = False
+) -> dict[str, Any] | None:
+    """Write the split's answers and scores, and return them; None in all but the first of several processes."""
     contract = load_contract(CONTRACT)
     trained = read_json(config.run_dir / "run.json", f"python -m training.train {config.name}")
     answers_key, key = score_keys(trained, split, limit, contract)
@@ -55,19 +61,23 @@ def score(config: TrainConfig, split: str = "test", limit: int | None = None, fo
     if not force and up_to_date(target, key):
         print(f"score: {target} is up to date")
         return read_json(target, "")
+    processes = join("score")
     records = read_split(config, split)
     chosen = select(records, limit, config.seed)
     print(f"score: {len(chosen):,} of {len(records):,} {split} questions, base and tuned, greedy")
     partial = config.run_dir / f"answers-{split}.partial.jsonl"
-    if force:
+    if force and processes.is_main_process:
         partial.unlink(missing_ok=True)
     answers = None if force else kept_answers(config, split, answers_key)
     answers = answers or answer_split(config, chosen, contract, partial, answers_key)
+    if not processes.is_main_process:
+        return None
     started = time.monotonic()
     report, page = report_of(config, answers, contract)
     report = {
         "fingerprint": key,
         "answers_fingerprint": answers_key,
+        "adapter_sha256": trained["adapter_sha256"],
         "config": config.name,
         "split": split,
         "n": len(chosen),
@@ -89,7 +99,9 @@ def score(config: TrainConfig, split: str = "test", limit: int | None = None, fo
 
 def score_keys(trained: dict[str, Any], split: str, limit: int | None, contract: Contract) -> tuple[str, str]:
     """What marks a run's answers to a split, and their scores; trained: the content of run.json."""
-    answers = fingerprint(trained["fingerprint"], trained["data"]["sha256"], split, limit, contract.sha256)
+    answers = fingerprint(
+        trained["fingerprint"], trained["adapter_sha256"], trained["data"]["sha256"], split, limit, contract.sha256
+    )
     return answers, fingerprint(FORMAT, answers)
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from training.outputs import (
     write_json,
     write_text,
 )
+from training.processes import join, let_first_speak
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -58,6 +60,7 @@ class Examples:
 
 def main() -> None:
     config, options = parse(parser("train", __doc__))
+    let_first_speak()
     train(config, options.force)
 
 
@@ -76,13 +79,15 @@ def train(config: TrainConfig, force: bool = False) -> None:
     from training.release.golden import golden_logits
     from training.run_record import base_facts, machine_facts, training_facts
 
+    processes = join("train")
     device = pick_device()
     precision = pick_precision(config.precision, device)
     tokenizer = load_tokenizer(config.base_model, config.base_revision)
     examples = encode_splits(tokenizer, config, contract)
     model = lora_model(config, precision, device)
     print_start(config, examples, model, f"{precision} on {device}")
-    checkpoint = resumable(config.run_dir / "checkpoints", key, force)
+    with processes.main_process_first():  # it clears the folder that the others then look into
+        checkpoint = resumable(config.run_dir / "checkpoints", key, force and processes.is_main_process)
     trainer, stop = make_trainer(config, model, tokenizer, examples, precision)
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=checkpoint)
@@ -174,28 +179,33 @@ def make_trainer(
     precision: str,
 ) -> tuple["SFTTrainer", "StopOnSignal"]:
     """trl's trainer for the encoded examples, and the callback that knows whether a signal ended it."""
-    from trl import SFTTrainer
+    import numpy as np
+    from accelerate import PartialState
 
+    from training.model.trainer import CompletionTrainer
     from training.progress import ProgressLines, StopOnSignal, without_default_output
 
     stop = StopOnSignal()
-    trainer = SFTTrainer(
+    longest_first = np.argsort(examples.validation["length"], kind="stable")[::-1]  # batches of like length
+    trainer = CompletionTrainer(
         model,
-        sft_config(config, precision, len(examples.train)),
+        sft_config(config, precision, len(examples.train), PartialState().num_processes),
         train_dataset=examples.train,
-        eval_dataset=examples.validation,
+        eval_dataset=examples.validation.select(longest_first),
         processing_class=tokenizer,
         callbacks=[ProgressLines(), stop],
     )
     return without_default_output(trainer), stop
 
 
-def sft_config(config: TrainConfig, precision: str, examples: int) -> Any:
+def sft_config(config: TrainConfig, precision: str, examples: int, processes: int = 1) -> Any:
     """trl's arguments. Batches hold examples of like length, so that little of them is padding."""
     import torch
     from trl import SFTConfig
 
-    per_step = config.batch_size * config.accumulation
+    from training.model.trainer import SAME_SHAPES
+
+    per_step = config.batch_size * config.accumulation * processes
     steps = max(round(examples / per_step * config.epochs), 1)
     every = max(steps // config.evaluations, 1)
     return SFTConfig(
@@ -206,6 +216,7 @@ def sft_config(config: TrainConfig, precision: str, examples: int) -> Any:
         gradient_accumulation_steps=config.accumulation,
         train_sampling_strategy="group_by_length",
         length_column_name="length",
+        pad_to_multiple_of=SAME_SHAPES,
         max_length=None,  # the examples are cut already, with their ends kept
         learning_rate=config.learning_rate,
         lr_scheduler_type="cosine",
@@ -215,6 +226,7 @@ def sft_config(config: TrainConfig, precision: str, examples: int) -> Any:
         fp16=precision == "fp16",
         use_cpu=not torch.cuda.is_available(),
         activation_checkpointing=False,
+        ddp_find_unused_parameters=False,
         logging_steps=max(steps // 20, 1),
         logging_nan_inf_filter=False,
         eval_strategy="steps",
@@ -222,10 +234,19 @@ def sft_config(config: TrainConfig, precision: str, examples: int) -> Any:
         save_steps=every,
         save_total_limit=2,
         seed=config.seed,
-        report_to=config.report_to,
+        report_to=tracker(config.report_to),
+        trackio_static_space_id=False,
+        hub_private_repo=True,  # should trackio's own settings name a Space, it is a private one
         disable_tqdm=True,
         dataloader_pin_memory=torch.cuda.is_available(),
     )
+
+
+def tracker(name: str) -> str:
+    """What follows the run, as transformers names it. Raises ValueError where it isn't installed."""
+    if name != "none" and find_spec(name) is None:
+        raise ValueError(f"report_to={name}: it is not installed, `pip install {name}` or leave it out")
+    return name
 
 
 def resumable(folder: Path, key: str, force: bool) -> str | None:

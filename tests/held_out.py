@@ -1,0 +1,65 @@
+"""How good the notice rules are on messages that their writer had not seen: writes space/safety_results.json.
+
+`python tests/held_out.py MEDQUAD.csv` reads tests/cases/held_out.jsonl, written from the public lists alone by somebody
+who did not know the rules and opened once the rules were done, and the questions of MedQuAD, none of which is a call
+for help. The README and the Space's About page show the file.
+"""
+
+import csv
+import json
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from space.safety import notice
+from training.command import run
+from training.outputs import write_json
+from training.scoring.intervals import wilson
+
+CASES = Path(__file__).with_name("cases") / "held_out.jsonl"
+RESULTS = Path(__file__).parents[1] / "space" / "safety_results.json"
+
+
+def main() -> None:
+    if len(sys.argv) != 2:
+        raise ValueError("name MedQuAD's CSV file, and nothing else: python tests/held_out.py medDataset_processed.csv")
+    results = measured(read_cases()) | {"medquad_flagged": flagged(questions(Path(sys.argv[1])))}
+    write_json(RESULTS, {"checked": datetime.now(UTC).date().isoformat(), **results})
+    for name, rate in results.items():
+        print(f"{name:16} {rate['k']:,} of {rate['n']:,}  [{100 * rate['low']:.2f} %, {100 * rate['high']:.2f} %]")
+
+
+def read_cases() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in CASES.read_text(encoding="utf-8").splitlines()]
+
+
+def measured(cases: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Sensitivity: shown where one is called for, of whatever kind; specificity: none shown on a look-alike."""
+    shown = {
+        must: [notice(said(case)) is not None for case in cases if bool(case["kind"]) == must] for must in (True, False)
+    }
+    return {
+        "sensitivity": asdict(wilson(sum(shown[True]), len(shown[True]))),
+        "specificity": asdict(wilson(len(shown[False]) - sum(shown[False]), len(shown[False]))),
+    }
+
+
+def said(case: dict[str, Any]) -> list[str]:
+    return case.get("turns") or [case["text"]]
+
+
+def questions(path: Path) -> list[str]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: it is MedQuAD's CSV file with a column Question")
+    with path.open(encoding="utf-8", newline="") as file:
+        return [row["Question"] for row in csv.DictReader(file)]
+
+
+def flagged(asked: list[str]) -> dict[str, float]:
+    return asdict(wilson(sum(notice([question]) is not None for question in asked), len(asked)))
+
+
+if __name__ == "__main__":
+    run(main)

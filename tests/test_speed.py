@@ -1,0 +1,179 @@
+"""What makes training and scoring fast changes nothing of what they compute, and holds no more than it needs."""
+
+from dataclasses import replace
+from importlib.util import find_spec
+
+import pytest
+import torch
+from conftest import ROOT, settings, step
+from torch.nn import functional
+
+from training.configs import BASE, CONFIGS, DEMO, TrainConfig, override
+from training.outputs import read_jsonl
+from training.speed.commands import STEPS, prepare_scaling, start_up
+from training.speed.memory import in_fresh_process, training_peak, watched
+from training.speed.work import Work
+
+
+@pytest.fixture(scope="module")
+def config(small_out) -> TrainConfig:
+    return override(replace(DEMO, out=str(small_out)), ["lora_rank=4", f"base_model={small_out / 'base'}"])
+
+
+@pytest.fixture(scope="module")
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids and labels [3, 12], the second and third row padded on the right, prompts without labels."""
+    ids = torch.randint(6, 500, (3, 12), generator=torch.Generator().manual_seed(0))
+    labels = ids.clone()
+    labels[:, :4] = -100
+    for row, length in ((1, 9), (2, 6)):
+        ids[row, length:], labels[row, length:] = 2, -100
+    return ids, labels
+
+
+def test_the_head_in_tiles_has_the_loss_and_gradient_of_cross_entropy(monkeypatch):
+    from training.model import trainer
+
+    monkeypatch.setattr(trainer, "TILE", 3 * 50)  # three tokens a tile, the last one shorter
+    hidden, head, labels = torch.randn(10, 8), torch.randn(50, 8), torch.randint(50, (10,))
+    once, again = hidden.clone().requires_grad_(), hidden.clone().requires_grad_()
+    expected = functional.cross_entropy(once @ head.T, labels, reduction="sum") / 7
+    found = trainer.HeadLoss.apply(again, head, labels) / 7
+    expected.backward()
+    found.backward()
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(again.grad, once.grad)
+    assert not trainer.HeadLoss.apply(hidden, head, labels).requires_grad
+
+
+def test_without_a_mask_and_without_prompt_logits_loss_and_gradients_are_those_of_the_plain_model(config, batch):
+    from trl.trainer.utils import add_fused_lm_head
+
+    from training.model.trainer import fused_loss, tiled_loss
+    from training.train import lora_model
+
+    ids, labels = batch
+    mask = (ids != 2).long()
+    model = lora_model(replace(config, lora_dropout=0.0), "fp32", "cpu")
+    with torch.no_grad():  # a fresh adapter has no gradient in its first half
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.02, generator=torch.Generator().manual_seed(1))
+    add_fused_lm_head(model.get_base_model(), outputs=("log_probs", "entropy", "is_top1"))
+
+    def with_gradients(loss: torch.Tensor) -> list[torch.Tensor]:
+        model.zero_grad()
+        loss.backward()
+        return [loss.detach(), *(weight.grad.clone() for weight in model.parameters() if weight.requires_grad)]
+
+    logits = model(input_ids=ids, attention_mask=mask).logits[:, :-1]
+    plain = with_gradients(functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), reduction="sum"))
+    assert max(float(gradient.abs().max()) for gradient in plain[1:]) > 1e-3
+    head = model.get_output_embeddings().weight
+    for other in (tiled_loss(model, head, ids, labels), fused_loss(model, ids, labels)):
+        for found, expected in zip(with_gradients(other), plain, strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_order_of_examples_depends_on_seed_and_epoch_alone():
+    from training.model.trainer import GroupedByLength
+
+    lengths = torch.randint(10, 900, (300,), generator=torch.Generator().manual_seed(0)).tolist()
+    epoch = 0
+    sampler = GroupedByLength(16, lengths, lambda: 42 + epoch)
+    first = list(sampler)
+    torch.rand(5)  # whatever else was drawn
+    assert list(GroupedByLength(16, lengths, lambda: 42)) == first, "after a resume, and in every process"
+    epoch = 1
+    second = list(sampler)
+    assert second != first
+    assert sorted(first) == sorted(second) == list(range(300))
+
+
+def test_rows_that_leave_a_batch_get_the_answers_that_generate_gives(small_out, small_run):
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from training.model.generate import greedy, new_tokens
+    from training.model.load import load_tokenizer
+
+    torch.manual_seed(0)
+    tokenizer = load_tokenizer(str(small_out / "base"), "main")
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=512,
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            initializer_range=0.5,
+        )
+    ).eval()  # such large random weights never say one thing twice
+    prompts = [torch.randint(6, 512, (length,)).tolist() for length in (7, 9, 9, 12, 12, 15)]
+    decoding = greedy(model, tokenizer, 40)
+    decoding.eos_token_id = list(range(0, 512, 12))  # so that answers end, here after some ten tokens
+    expected = []
+    for prompt in prompts:
+        ids = torch.tensor([prompt])
+        output = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=decoding)
+        expected.append(output[0, len(prompt) :].tolist())
+    assert len({len(answer) for answer in expected}) > 3
+    assert new_tokens(model, tokenizer, prompts, decoding) == expected
+
+
+def test_every_command_explains_itself_within_half_a_second():
+    seconds = start_up(best_of=5)
+    assert {f"training.{name}" for name in STEPS} <= set(seconds)
+    assert {f"scripts/{path.name}" for path in (ROOT / "scripts").glob("*.py")} <= set(seconds)
+    assert {name: taken for name, taken in seconds.items() if taken >= 0.5} == {}
+
+
+def test_preparing_is_linear_in_the_rows(tmp_path):
+    small, middle, large = prepare_scaling(None, tmp_path)
+    assert (middle["rows"], large["rows"]) == (4 * small["rows"], 16 * small["rows"])
+    # four times the step from 1 to 4 parts leads to 16; a second and 100 MiB of tolerance for a busy machine
+    assert large["seconds"] < small["seconds"] + 2 * 5 * max(middle["seconds"] - small["seconds"], 0.2) + 1
+    assert large["peak_mib"] < small["peak_mib"] + 2 * 5 * max(middle["peak_mib"] - small["peak_mib"], 10) + 100
+
+
+def work_of(config: TrainConfig, rows: int, questions: int) -> Work:
+    records = read_jsonl(config.data_dir / "train.jsonl", "")
+    asked = [row["question"] for row in read_jsonl(config.data_dir / "test.jsonl", "")[:questions]]
+    config = replace(BASE, base_model=config.base_model, out=config.out, lora_rank=4)
+    return Work(config, "cpu", None, records[:rows], asked, new_tokens=12)
+
+
+def answering_peak(work: Work) -> float:
+    """For `in_fresh_process`: MiB that answering adds, eight questions at once."""
+    from training.speed.asking import together, tuned
+
+    model = tuned(work, "fp32")
+    together(model, work, work.prompts()[:8], 8)
+    with watched() as seen:
+        together(model, work, work.prompts(), 8)
+    return seen.peak - seen.before
+
+
+def test_more_rows_or_questions_need_no_more_memory_at_once(config, tmp_path):
+    few, many = (training_memory(config, rows, str(tmp_path / str(rows))) for rows in (96, 480))
+    assert few > 0
+    assert many < few + 80, f"{few} MiB for 96 rows, {many} for 480"
+    few, many = (in_fresh_process(answering_peak, work_of(config, 1, questions)) for questions in (16, 80))
+    assert many < few + 40, f"{few} MiB for 16 questions, {many} for 80"
+
+
+def training_memory(config: TrainConfig, rows: int, folder: str) -> float:
+    return in_fresh_process(training_peak, "ours", work_of(config, rows, 1), folder)["growth_mib"]
+
+
+def test_tracking_is_off_by_default_and_never_public(small_out, small_run):
+    from training.train import sft_config
+
+    assert {config.report_to for config in CONFIGS.values()} == {"none"}
+    arguments = sft_config(DEMO, "fp32", 100)
+    assert (arguments.report_to, arguments.hub_private_repo) == ([], True)
+    assert (arguments.trackio_space_id, arguments.trackio_static_space_id) == (None, False)
+    if find_spec("trackio"):
+        return
+    result = step("train", "demo", *settings(small_out, name="tracked", report_to="trackio"))
+    assert result.returncode == 1
+    assert result.stderr == "error: report_to=trackio: it is not installed, `pip install trackio` or leave it out\n"

@@ -1,0 +1,1 @@
+"""What `scripts/benchmark.py` measures: recipes (training), asking (scoring), commands, memory, operations; table."""
