@@ -1,8 +1,9 @@
-"""How good the notice rules are on messages that their writer had not seen: writes space/safety_results.json.
+"""How good the notice rules were on messages that their writer had not seen: writes space/safety_results.json, once.
 
 `python tests/held_out.py MEDQUAD.csv` reads tests/cases/held_out.jsonl, written from the public lists alone by somebody
-who did not know the rules and opened once the rules were done, and the questions of MedQuAD, none of which is a call
-for help. The README and the Space's About page show the file.
+who did not know the rules, and the questions of MedQuAD, none of which is a call for help. What it wrote when the cases
+were opened stays: the rules have learned from them since, so that only new messages could say more. The README and the
+Space's About page show the file.
 """
 
 import csv
@@ -25,6 +26,8 @@ RESULTS = Path(__file__).parents[1] / "space" / "safety_results.json"
 def main() -> None:
     if len(sys.argv) != 2:
         raise ValueError("name MedQuAD's CSV file, and nothing else: python tests/held_out.py medDataset_processed.csv")
+    if RESULTS.exists():
+        raise ValueError(f"{RESULTS} is of the cases' first opening: write new cases and remove it to measure again")
     results = measured(read_cases()) | {"medquad_flagged": flagged(questions(Path(sys.argv[1])))}
     write_json(RESULTS, {"checked": datetime.now(UTC).date().isoformat(), **results})
     for name, rate in results.items():
