@@ -131,7 +131,7 @@ def training(work: "Work", rounds: int, folder: Path) -> list[dict[str, Any]]:
         speed = tokens * rounds / sum(times)
         ratio = sum(seconds["first recipe"]) / sum(times)
         figures = {"tokens_per_second": round(speed), "ratio": round(ratio, 2), "last_loss": round(losses[name], 4)}
-        rows.append({"name": name, **figures, "seconds": [round(s, 2) for s in times], **peak})
+        rows.append({"name": name, **figures, "seconds": [round(s, 4) for s in times], **peak})
     return rows
 
 

@@ -202,6 +202,7 @@ def test_an_adapter_that_the_hub_does_not_have_is_named(tmp_path):
 
 def test_a_release_on_the_hub_is_served_at_its_exact_revision(tmp_path, small_out, contract, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # the suite runs with it
     with LocalHub(tmp_path / "hub") as hub:
         api = HfApi(endpoint=hub.endpoint, token=hub.token)
         for repo, folder in (("maintainer/tiny", small_out / "base"), ("maintainer/Llama-x", bundle_of(small_out))):
