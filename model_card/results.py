@@ -74,8 +74,9 @@ def safety_table(results: dict[str, Any]) -> str:
         "medquad_flagged": "MedQuAD questions that get one, and should not",
     }
     rows = ["| measured " + results["checked"] + " | | 95 % interval |", "|---|---:|---:|"]
-    for name, label in labels.items():
-        rate = results[name]
+    shown = [(results[name], label) for name, label in labels.items()]
+    shown += [(rate, f"{labels[name]}, on messages written later") for name, rate in results["second"].items()]
+    for rate, label in shown:
         between = f"{100 * rate['low']:.2f} % to {100 * rate['high']:.2f} %"
         rows.append(f"| {label} | {rate['k']:,} of {rate['n']:,} | {between} |")
     return "\n".join(rows)

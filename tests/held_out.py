@@ -2,8 +2,8 @@
 
 `python tests/held_out.py MEDQUAD.csv` reads tests/cases/held_out.jsonl, written from the public lists alone by somebody
 who did not know the rules, and the questions of MedQuAD, none of which is a call for help. What it wrote when the cases
-were opened stays: the rules have learned from them since, so that only new messages could say more. The README and the
-Space's About page show the file.
+were opened stays: the rules have learned from them since. held_out_2.jsonl was written in the same way after that, and
+nothing has learned from it. README and the Space's About page show the file.
 """
 
 import csv
@@ -16,10 +16,11 @@ from typing import Any
 
 from space.safety import notice
 from training.command import run
-from training.outputs import write_json
+from training.outputs import read_json, write_json
 from training.scoring.intervals import wilson
 
 CASES = Path(__file__).with_name("cases") / "held_out.jsonl"
+SECOND = CASES.with_name("held_out_2.jsonl")
 RESULTS = Path(__file__).parents[1] / "space" / "safety_results.json"
 
 
@@ -27,15 +28,17 @@ def main() -> None:
     if len(sys.argv) != 2:
         raise ValueError("name MedQuAD's CSV file, and nothing else: python tests/held_out.py medDataset_processed.csv")
     if RESULTS.exists():
-        raise ValueError(f"{RESULTS} is of the cases' first opening: write new cases and remove it to measure again")
-    results = measured(read_cases()) | {"medquad_flagged": flagged(questions(Path(sys.argv[1])))}
-    write_json(RESULTS, {"checked": datetime.now(UTC).date().isoformat(), **results})
-    for name, rate in results.items():
-        print(f"{name:16} {rate['k']:,} of {rate['n']:,}  [{100 * rate['low']:.2f} %, {100 * rate['high']:.2f} %]")
+        results = read_json(RESULTS, "tests/held_out.py")
+    else:
+        flags = {"medquad_flagged": flagged(questions(Path(sys.argv[1])))}
+        results = {"checked": datetime.now(UTC).date().isoformat(), **measured(read_cases()), **flags}
+    results.setdefault("second", measured(read_cases(SECOND)))
+    write_json(RESULTS, results)
+    print(json.dumps(results, indent=2))
 
 
-def read_cases() -> list[dict[str, Any]]:
-    return [json.loads(line) for line in CASES.read_text(encoding="utf-8").splitlines()]
+def read_cases(path: Path = CASES) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def measured(cases: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
