@@ -10,6 +10,7 @@ from typing import Any
 
 from training.command import run
 from training.outputs import read_json, write_json
+from training.speed.table import machine_text
 
 SPEED = Path(__file__).with_name("results") / "speed"
 Report = dict[str, Any]  # the content of the benchmark's JSON file
@@ -52,7 +53,7 @@ def speed_part(reports: list[Report]) -> str:
 
 def speed_section(report: Report) -> str:
     """One benchmark: where it ran, the tables, and what follows from counting."""
-    machine, scoring, done, t4 = (report[key] for key in ("machine", "scoring", "operations", "t4_estimate"))
+    scoring, done, t4 = (report[key] for key in ("scoring", "operations", "t4_estimate"))
     prepare, slowest = report["prepare"], max(report["start_up_seconds"].values())
     scaling = ", ".join(f"{row['rows']:,} rows {row['seconds']:.1f} s and {row['peak_mib']:,} MiB" for row in prepare)
     fits = "fits" if t4["fits"] else "does not fit"
@@ -67,7 +68,7 @@ def speed_section(report: Report) -> str:
     ]
     return "\n\n".join(
         [
-            f"{machine['name']}, {machine['threads']} threads, torch {machine['torch']}: shape `{report['shape']}`, "
+            f"{machine_text(report)}: shape `{report['shape']}`, "
             f"{report['vocabulary']:,} tokens in the vocabulary, {report['rows']:,} rows of `{report['data']}` of "
             f"up to {report['max_tokens']:,} tokens, each recipe in turn in one run.",
             training_table(report["training"]),

@@ -76,7 +76,7 @@ def screened(messages: "list[Message]", general: bool = False) -> tuple[Reply | 
 
 def looked_for(turns: list[str], kinds: tuple[str, ...]) -> Reply | None:
     """The notice or redirect of some kinds alone."""
-    rule = safety._first_rule(safety.rulebook(), turns, kinds)
+    rule = safety.first_rule(safety.rulebook(), turns, kinds)
     texts = safety.rulebook().data["notices"] | safety.rulebook().data["replies"]
     return Reply(rule["kind"], texts[rule["kind"]], rule["id"]) if rule else None
 

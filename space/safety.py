@@ -125,7 +125,7 @@ def screen(turns: list[str], max_chars: int = 2_000, max_turns: int = 20) -> Rep
         return Reply("limit", replies["too_many_turns"], "too-many-turns")
     if (code := language(last)) != "en":
         return Reply("language", book.data["languages"].get(code, {}).get("text", replies["language"]), code)
-    if rule := _first_rule(book, [last], REDIRECTS):
+    if rule := first_rule(book, [last], REDIRECTS):
         return Reply("harmful" if rule["kind"] == "medicine" else rule["kind"], replies[rule["kind"]], rule["id"])
     return None
 
@@ -362,7 +362,7 @@ def _endings(word: str) -> list[str]:
 
 
 # ---------------------------------------------------------------- matching
-def _first_rule(book: Rulebook, turns: list[str], kinds: tuple[str, ...]) -> dict | None:
+def first_rule(book: Rulebook, turns: list[str], kinds: tuple[str, ...]) -> dict | None:
     """The rule that fires for the earliest of `kinds`, or None."""
     return _look(book, turns, kinds)[0]
 

@@ -7,7 +7,6 @@ not how good the rules are on messages that nobody has seen.
 import csv
 import hashlib
 import json
-import math
 import random
 import string
 import subprocess
@@ -19,6 +18,7 @@ import pytest
 from conftest import ROOT
 
 from space import output_checks, safety
+from training.scoring.intervals import wilson
 
 CASES = Path(__file__).with_name("cases") / "safety.jsonl"
 NUMBERS = {
@@ -42,16 +42,10 @@ def kind(*said: str) -> str | None:
     return found and found.kind
 
 
-def wilson(k: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    centre = (k + z * z / 2) / (n + z * z)
-    half = z / (n + z * z) * math.sqrt(k * (n - k) / n + z * z / 4)
-    return max(centre - half, 0.0), min(centre + half, 1.0)
-
-
 def show(capsys, what: str, k: int, n: int) -> None:
-    low, high = wilson(k, n)
+    rate = wilson(k, n)
     with capsys.disabled():
-        print(f"\n{what}: {k}/{n} = {k / n:.3f} (95 % Wilson interval {low:.3f} to {high:.3f})")
+        print(f"\n{what}: {k}/{n} = {k / n:.3f} (95 % Wilson interval {rate.low:.3f} to {rate.high:.3f})")
 
 
 # ---------------------------------------------------------------- labelled cases
