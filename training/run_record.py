@@ -67,7 +67,7 @@ def machine_facts(device: str, precision: str) -> dict[str, Any]:
         "processes": int(torch.distributed.get_world_size()) if torch.distributed.is_initialized() else 1,
         "precision": precision,
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in STACK},
+        "versions": {name: version(name) for name in STACK} | {"torch": torch.__version__},  # which names its CUDA
         "git": git_state(),
     }
 
