@@ -1,9 +1,9 @@
 """Fixed notices and redirects, decided by the rules in `triage.toml` before any model is asked.
 
-`notice` looks for an emergency, a crisis or a poisoning in the last three user turns, by rules and by a sum of
-word weights (`words.json`); `screen` is the one call that a turn of the chat needs: it adds limits, languages, harmful
-and off-topic requests. Both recognise words. They are not a diagnosis and not a safety guarantee; that nothing fires
-never means that nothing is wrong.
+`notice` looks for an emergency, a crisis or a poisoning in the last three user turns: by rules, and by the weights of
+their words (`words.json`), and adds up what both say. `screen` is the one call that a turn of the chat needs: it adds
+limits, languages, harmful and off-topic requests. Both recognise words. They are not a diagnosis and not a safety
+guarantee; that nothing fires never means that nothing is wrong.
 
 Reading order: notice, the second reading, screen, clean · the rule book and how a pattern is compiled · sentences ·
 matching · what switches a rule off · languages. Standard library only; imports nothing of ours; takes time linear in
@@ -24,8 +24,9 @@ from pathlib import Path
 RULES = Path(__file__).with_name("triage.toml")
 WORDS = Path(__file__).with_name("words.json")  # written by tests/fit_words.py from the labelled cases
 KINDS = ("crisis", "emergency", "poison")  # of its columns
-SURE = 1.5  # log-odds from which words alone show a notice
-SURER = 6.0  # … where a rule found its words, and was switched off: negated, past, asked in general, a story
+SURE = 0.3  # log-odds from which a notice is shown
+RULE = 2.0  # log-odds that a rule adds to those of the words; one that is `always` on needs no more
+REACH = 3  # words after `not` that it turns round
 TAIL = 1_200  # characters of the last turns that words are taken from
 NOTICES = ("crisis", "emergency", "poison")  # in this order: the first kind that fires is shown
 REDIRECTS = ("harmful", "medicine", "off_topic")
@@ -68,45 +69,74 @@ class Reply:
 def notice(turns: list[str]) -> Notice | None:
     """The notice that the user's turns, oldest first, call for; the last three count together."""
     book = rulebook()
-    rule, switched_off = _look(book, turns[-TURNS:], NOTICES)
-    if rule:
+    turns = turns[-TURNS:]
+    rule = first_rule(book, turns, NOTICES)
+    if rule and (rule.get("always") or not _doubted(turns)):
         return Notice(rule["kind"], book.data["notices"][rule["kind"]], rule["id"])
     kind, odds = weighed(turns)
-    if odds > (SURER if switched_off else SURE) and language(turns[-1]) == "en":
+    if odds > SURE and language(turns[-1]) == "en":
         return Notice(kind, book.data["notices"][kind], "words")
     return None
+
+
+def _doubted(turns: list[str]) -> bool:
+    """Whether the words of every turn, and of all together, speak strongly against what a rule found.
+
+    Only where all of it was weighed: what stands before the tail of a long text is the rules' alone.
+    """
+    if sum(map(len, turns)) > TAIL:
+        return False
+    return all(weighed(said)[1] < SURE - RULE for said in [turns, *([turn] for turn in turns)])
 
 
 def weighed(turns: list[str]) -> tuple[str, float]:
     """The kind of notice that the words of the last turns speak for together, and its log-odds, from words.json.
 
-    A second reading, for tellings that no rule foresaw. It never overrules a rule: to it, `my mother has a heart
-    attack` sounds like the questions that people ask of a book.
+    A second reading: it finds tellings that no rule foresaw, and doubts a rule that met its words in an idiom, an old
+    story or a question about the world.
     """
-    table = _word_table()
+    table = word_table()
     known = [weights for feature in features(tail(turns)) if (weights := table["weights"].get(feature))]
-    scale = 3 / math.sqrt(max(len(known), 8))  # a long message holds more words of every kind
-    each = [bias + scale * sum(column) for bias, *column in zip(table["bias"], *known, strict=True)]
+    each = [bias + scale(len(known)) * sum(column) for bias, *column in zip(table["bias"], *known, strict=True)]
     return KINDS[each.index(max(each))], math.log(sum(map(math.exp, each)))
 
 
+def scale(known: int) -> float:
+    """What the sum of so many words' weights is multiplied by: a long message holds more words of every kind."""
+    return 3 / math.sqrt(max(known, 8))
+
+
 def tail(turns: list[str]) -> str:
-    """The end of the last turns, in lower case without apostrophes."""
-    text = " . ".join(turn[-TAIL:] for turn in turns[-TURNS:])
-    return unicodedata.normalize("NFKC", text).lower().replace("’", "").replace("'", "")[-TAIL:]
+    """The end of the last turns, cleaned, in lower case without apostrophes."""
+    text = " . ".join(clean(turn[-TAIL:]) for turn in turns[-TURNS:])
+    return text.lower().replace("’", "").replace("'", "")[-TAIL:]
 
 
 def features(text: str) -> set[str]:
-    """Words, pairs with and without one between, and fives of letters, which misspellings share."""
-    words = re.findall(r"[a-z]+|\d+", text)
+    """Words, pairs of neighbours, first letters of words, whether something is asked, and the length.
+
+    Spelling is mended, and a word that `no`, `not` … reaches is another word: `!chest`.
+    """
+    book = rulebook()
+    words: list[str] = []
+    reached = 0
+    for raw in re.findall(r"[a-z]+|\d+|[.,;!?]", text):
+        if raw in ".,;!?":
+            reached = 0
+            continue
+        for word in _mend(book, raw, close=True):
+            reached = 0 if word in CLAUSES else reached
+            words.append(f"!{word}" if reached else word)
+            reached = REACH if word in book.negation["negators"] else max(reached - 1, 0)
     pairs = {f"{a} {b}" for a, b in pairwise(["^", *words])}
-    apart = {f"{a} _ {b}" for a, b in zip(words, words[2:], strict=False)}
-    parts = {f"~{word[i : i + 5]}" for word in words if len(word) > 4 for i in range(len(word) - 4)}
-    return {*words} | pairs | apart | parts
+    stems = {f"{word[:4]}~" for word in words if len(word) > 4}
+    asked = {"?"} if "?" in text else set()
+    return {*words} | pairs | stems | asked | {f"#{min(len(text.split()) // 8, 6)}"}
 
 
 @cache
-def _word_table() -> dict:
+def word_table() -> dict:
+    """words.json, read once."""
     return json.loads(WORDS.read_text(encoding="utf-8"))
 
 
@@ -117,7 +147,9 @@ def screen(turns: list[str], max_chars: int = 2_000, max_turns: int = 20) -> Rep
     last = turns[-1] if turns else ""
     if not any(c.isalnum() for c in last):
         return Reply("limit", replies["empty"], "empty")
-    if found := notice(turns):
+    found = notice(turns)
+    redirect = first_rule(book, [last], REDIRECTS)
+    if found and not (found.rule == "words" and redirect):
         return Reply(found.kind, found.text, found.rule)
     if len(last) > max_chars:
         return Reply("limit", replies["too_long"], "too-long")
@@ -125,8 +157,9 @@ def screen(turns: list[str], max_chars: int = 2_000, max_turns: int = 20) -> Rep
         return Reply("limit", replies["too_many_turns"], "too-many-turns")
     if (code := language(last)) != "en":
         return Reply("language", book.data["languages"].get(code, {}).get("text", replies["language"]), code)
-    if rule := first_rule(book, [last], REDIRECTS):
-        return Reply("harmful" if rule["kind"] == "medicine" else rule["kind"], replies[rule["kind"]], rule["id"])
+    if redirect:
+        kind = redirect["kind"]
+        return Reply("harmful" if kind == "medicine" else kind, replies[kind], redirect["id"])
     return None
 
 
@@ -148,18 +181,18 @@ class Rulebook:
     data: dict  # the file as read
     words: dict[str, list[str]]  # spelling -> words
     vocabulary: frozenset[str]  # words that rules know: never respelled
+    never_mended: frozenset[str]
     mend: dict[str, str]  # key word with one letter missing -> key word
     single: dict[str, frozenset[int]]  # word -> concepts
     longer: dict[tuple[str, str], list[tuple[tuple, frozenset[int]]]]  # two words -> (words after them, concepts)
     anchored: dict[int, list["Pattern"]]  # rarest concept -> patterns
-    compounds: int  # concept of [idioms].compounds
     context: dict[str, re.Pattern]
     negation: dict[str, frozenset[str]]
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """Chains of concepts; `part` of its rule: any, unless, together (then `group` counts), or idiom (no rule)."""
+    """Chains of concepts; `part` of its rule: any, unless, or together (then `group` counts)."""
 
     rule: dict
     part: str
@@ -233,9 +266,10 @@ def _numbers(word: str) -> set[str]:
 def rulebook() -> Rulebook:
     """`triage.toml`, read and compiled once: about 0.2 s."""
     data = tomllib.loads(RULES.read_text(encoding="utf-8"))
-    words = {wrong: right.split() for right, wrongs in data["spelling"].items() for wrong in wrongs.split()}
+    entries = [entry.split(":") for entry in data["spelling"]["words"].split(";")]
+    words = {wrong: right.split() for right, wrongs in entries for wrong in wrongs.split()}
     compiler = _Compiler(data["lists"], words)
-    patterns = [compiler.pattern({}, "idiom", 0, text) for text in data["idioms"]["patterns"].split()]
+    patterns = []
     for rule in data["rule"]:
         parts = [(part, 0, text) for part in ("any", "unless") for text in rule.get(part, "").splitlines() if text]
         groups = enumerate(rule.get("together", []))
@@ -244,13 +278,13 @@ def rulebook() -> Rulebook:
     anchored: dict[int, list[Pattern]] = {}
     for pattern in patterns:
         anchored.setdefault(pattern.chains[0][0], []).append(pattern)
-    compounds = compiler.concept("|".join(data["idioms"]["compounds"].split()))
     in_context = {w for parts in data["context"].values() for part in parts for w in re.findall("[a-z]{3,}", part)}
     vocabulary = frozenset(in_context | {w for phrase in compiler.phrases for place in phrase for w in place})
     context = {name: _any_of(parts) for name, parts in data["context"].items()}
     negation = {name: frozenset(text.split()) for name, text in data["negation"].items()}
     mend = _one_letter_missing(data["fuzzy"]["words"].split())
-    return Rulebook(data, words, vocabulary, mend, *compiler.index(), anchored, compounds, context, negation)
+    never = frozenset(data["fuzzy"]["except"].split())
+    return Rulebook(data, words, vocabulary, never, mend, *compiler.index(), anchored, context, negation)
 
 
 def _any_of(parts: list[str]) -> re.Pattern:
@@ -337,7 +371,7 @@ def _mend(book: Rulebook, word: str, close: bool) -> list[str]:
         return book.words[word]
     if not 4 < len(word) < 16:
         return [word]
-    if word in book.data["fuzzy"]["except"].split():
+    if word in book.never_mended:
         return [word]
     if ending := next((w for w in _endings(word) if w in book.vocabulary), None):
         return [ending]
@@ -364,28 +398,20 @@ def _endings(word: str) -> list[str]:
 # ---------------------------------------------------------------- matching
 def first_rule(book: Rulebook, turns: list[str], kinds: tuple[str, ...]) -> dict | None:
     """The rule that fires for the earliest of `kinds`, or None."""
-    return _look(book, turns, kinds)[0]
-
-
-def _look(book: Rulebook, turns: list[str], kinds: tuple[str, ...]) -> tuple[dict | None, bool]:
-    """The rule that fires for the earliest of `kinds`, or None; and whether one was switched off."""
     different = _ends(list(_candidates(book, turns)), SENTENCES)
     read, candidates = _read(book, different, kinds)
     candidates += _read(book, different[: read - 1 : -1] if read else different[::-1], kinds)[1]
     wholes = [_whole(book, text) if len(text) <= TOLD else None for text in turns]
-    fired, switched_off = [], False
+    fired = []
     groups: dict[str, set[int]] = {}
     for sentence, patterns in candidates:
-        hits, met = _hits(book, sentence, patterns, wholes[sentence.turn] or sentence)
-        switched_off |= met > len(hits)
-        for pattern in hits:
+        for pattern in _hits(book, sentence, patterns, wholes[sentence.turn] or sentence):
             seen = groups.setdefault(pattern.rule["id"], set())
             if pattern.part == "together":
                 seen.add(pattern.group)
             if pattern.part == "any" or _complete(pattern.rule, seen):
                 fired.append(pattern.rule)
-    first = min(fired, key=lambda rule: ("points" in rule, kinds.index(rule["kind"])), default=None)
-    return first, switched_off
+    return min(fired, key=lambda rule: ("points" in rule, kinds.index(rule["kind"])), default=None)
 
 
 def _complete(rule: dict, seen: set[int]) -> bool:
@@ -437,16 +463,15 @@ def _patterns(book: Rulebook, sentence: Sentence, kinds: tuple[str, ...]) -> lis
         pattern
         for concept in present & book.anchored.keys()
         for pattern in book.anchored[concept]
-        if pattern.concepts <= present and pattern.rule.get("kind", kinds[0]) in kinds
+        if pattern.concepts <= present and pattern.rule["kind"] in kinds
     ]
     return patterns if any(pattern.part in ("any", "together") for pattern in patterns) else []
 
 
 def _find(book: Rulebook, sentence: Sentence) -> None:
-    """Fills `sentence.spans`; a word inside a compound is not read on its own."""
+    """Fills `sentence.spans`."""
     tokens = sentence.tokens
-    spans = [(i, i + 1, book.single[token]) for i, token in enumerate(tokens) if token in book.single]
-    compounds = []
+    sentence.spans.extend((i, i + 1, book.single[token]) for i, token in enumerate(tokens) if token in book.single)
     for i, two in enumerate(pairwise(tokens)):
         for rest, concepts in book.longer.get(two, ()):
             end = i + 2 + len(rest)
@@ -455,12 +480,7 @@ def _find(book: Rulebook, sentence: Sentence) -> None:
                 and all(token in place for token, place in zip(tokens[i + 2 : end], rest, strict=True))
                 and sentence.breaks.isdisjoint(range(i + 1, end))
             ):
-                spans.append((i, end, concepts))
-                if book.compounds in concepts:
-                    compounds.append((i, end))
-    if compounds:
-        spans = [s for s in spans if not any(a <= s[0] and s[1] <= b and s[1] - s[0] < b - a for a, b in compounds)]
-    sentence.spans.extend(spans)
+                sentence.spans.append((i, end, concepts))
 
 
 def _match(pattern: Pattern, sentence: Sentence) -> Iterator[Places]:
@@ -492,23 +512,16 @@ def _chain(chain: tuple[int, ...], sentence: Sentence) -> list[tuple[tuple[int, 
     return runs
 
 
-def _hits(book: Rulebook, sentence: Sentence, patterns: list[Pattern], whole: Sentence) -> tuple[list[Pattern], int]:
-    """Those patterns of rules that stand in the sentence and that nothing switches off; and how many stand there."""
+def _hits(book: Rulebook, sentence: Sentence, patterns: list[Pattern], whole: Sentence) -> list[Pattern]:
+    """Those patterns of rules that stand in the sentence and that nothing switches off."""
     found = [(pattern, list(_match(pattern, sentence))) for pattern in patterns]
-    covered = [place for pattern, runs in found if pattern.part == "idiom" for run in runs for place in run]
     off = {pattern.rule["id"] for pattern, runs in found if pattern.part == "unless" and runs}
-    there = [(pattern, runs) for pattern, runs in found if pattern.part in ("any", "together") and runs]
-    hits = [
+    return [
         pattern
-        for pattern, runs in there
-        if pattern.rule["id"] not in off
-        if any(
-            not any(s < b and a < e for s, e in places for a, b in covered)
-            and not _off(book, Hit(pattern, sentence, places), whole)
-            for places in runs
-        )
+        for pattern, runs in found
+        if pattern.part in ("any", "together") and pattern.rule["id"] not in off
+        if any(not _off(book, Hit(pattern, sentence, places), whole) for places in runs)
     ]
-    return hits, len(there)
 
 
 # ---------------------------------------------------------------- what switches a rule off
@@ -522,7 +535,7 @@ class Hit:
 
 
 def _off(book: Rulebook, hit: Hit, whole: Sentence) -> bool:
-    """Whether negation, a question about the world, history, fiction … says that it is not happening now.
+    """Whether negation, a question about the world, the past, fiction or course work says: it is not happening now.
 
     whole: the turn, or the sentence where the turn is too long to be told in one breath.
     """
@@ -532,21 +545,9 @@ def _off(book: Rulebook, hit: Hit, whole: Sentence) -> bool:
         return True
     if rule.get("always") or rule["kind"] in REDIRECTS:
         return False
-    present = sentence.says(book, "again") or sentence.says(book, "recent")
-    if _asks(book, sentence) or (not present and _past(book, hit)):
+    if _asks(book, sentence) or _past(book, hit):
         return True
-    if rule["kind"] == "crisis":
-        return False
-    if not sentence.says(book, "urgent"):
-        end = len(" ".join(sentence.tokens[: max(end for _, end in hit.places)]))
-        supposed = sentence.says(book, "conditional")
-        if (supposed and supposed <= end) or sentence.says(book, "prevention") or _told(book, sentence, whole):
-            return True
-    if (sentence.says(book, "chronic") and not present) or (
-        sentence.says(book, "pets") and not sentence.says(book, "people")
-    ):
-        return True
-    return not rule.get("gone") and bool(sentence.says(book, "past")) and _over(book, sentence.text, whole)
+    return rule["kind"] != "crisis" and _told(book, sentence, whole)
 
 
 def _told(book: Rulebook, sentence: Sentence, whole: Sentence) -> bool:
@@ -619,15 +620,6 @@ def _about_the_world(book: Rulebook, sentence: Sentence) -> bool:
         or not context["telegraphic"].match(text[opening.end() :])
     )
     return bool(asked or core != text or context["general"].search(core))
-
-
-def _over(book: Rulebook, text: str, whole: Sentence) -> bool:
-    """Whether the turn says that it went away, and the sentence not that it came back."""
-    context = book.context
-    if not whole.says(book, "resolved"):
-        return False
-    rest = context["resolved"].sub(" ", text)
-    return not context["again"].search(rest) and not context["ongoing"].search(rest)
 
 
 # ---------------------------------------------------------------- languages

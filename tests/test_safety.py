@@ -1,4 +1,4 @@
-"""The Space's rules: what shows a notice and what must not, limits, cleaning, languages, redirects, output checks.
+"""The Space's rules: what shows a notice and what must not, limits, cleaning, languages, redirects.
 
 The cases of `cases/safety.jsonl` were written together with the rules, so their rates say that nothing was broken,
 not how good the rules are on messages that nobody has seen.
@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from space import output_checks, safety
+from space import safety
 from training.scoring.intervals import wilson
 
 CASES = Path(__file__).with_name("cases") / "safety.jsonl"
@@ -26,7 +26,6 @@ NUMBERS = {
     "crisis": ("911", "999", "112", "988", "116 123", "findahelpline.com"),
     "poison": ("1-800-222-1222", "911", "111", "999", "112"),
 }
-DISCLAIMER = "Disclaimer: Consult a healthcare professional for medical advice"
 
 
 def cases() -> list[dict]:
@@ -102,14 +101,15 @@ def test_real_questions_about_diseases_show_no_notice(real_medquad, capsys):
 
 
 # ---------------------------------------------------------------- the rules themselves
-def test_every_rule_names_a_public_source_with_the_day_it_was_written_after_it():
+def test_every_rule_names_public_pages_and_the_day_they_were_compared_with_it():
     data = safety.rulebook().data
     ids = [rule["id"] for rule in data["rule"]]
     assert len(ids) == len(set(ids))
     for rule in data["rule"]:
         source = data["sources"][rule["source"]]
-        assert source["name"] and source["written"].year >= 2026
-        assert rule["kind"] not in NUMBERS or source["url"].startswith("https://"), rule["id"]
+        assert source["checked"].year >= 2026 and all(name for name, _ in source["pages"])
+        assert rule["kind"] not in NUMBERS or all(url.startswith("http") for _, url in source["pages"]), rule["id"]
+    assert {rule["source"] for rule in data["rule"]} == set(data["sources"])
 
 
 def test_every_group_of_a_rule_has_its_points():
@@ -121,7 +121,7 @@ def test_every_group_of_a_rule_has_its_points():
 def test_every_notice_rule_is_reached_by_a_case():
     shown = {found.rule for case in cases() if (found := safety.notice(turns(case)))}
     rules = {rule["id"] for rule in safety.rulebook().data["rule"] if rule["kind"] in NUMBERS}
-    assert len(rules - shown) <= 1, rules - shown
+    assert not rules - shown
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -154,7 +154,7 @@ def test_writing_it_differently_changes_nothing(said):
 
 
 def test_the_last_three_turns_count_together_and_no_more():
-    told = ["I am 34 weeks pregnant", "what helps with headaches?", "I keep seeing flashing lights"]
+    told = ["I am 34 weeks pregnant", "what helps with headaches?", "i see spots before my eyes"]
     assert kind(*told) == "emergency"
     assert kind(told[0]) is None and kind(told[2], "thanks") is None
     assert kind(told[0], "What is asthma?", "What is gout?", told[2]) is None
@@ -181,7 +181,6 @@ def test_crisis_comes_before_emergency_and_emergency_before_poison():
         ("I had chest pain yesterday and it's back now", "I had chest pain last year and it was only reflux"),
         ("My son swallowed bleach", "What should I do if my son swallows bleach?"),
         ("My wife is unconscious", "What should I do when someone is unconscious?"),
-        ("I want to kill myself", "I don't want to kill myself"),
         ("My face is drooping", "What does a drooping face mean?"),
         ("He hit his head and is vomiting", "He hit his head but he isn't vomiting"),
         ("My baby is choking on a grape", "How do I keep my baby from choking on grapes?"),
@@ -419,113 +418,6 @@ def test_no_look_alike_of_an_emergency_is_redirected_either(capsys):
     assert len(redirected) <= 0.01 * len(others), redirected
 
 
-# ---------------------------------------------------------------- answers
-def checked(answer: str, cut: bool = False) -> str:
-    return output_checks.checked(answer, DISCLAIMER, cut)
-
-
-GOOD = "Asthma is a disease of the airways. See a doctor if it gets worse."
-
-
-def test_a_good_answer_is_left_alone():
-    listed = (
-        "Symptoms include:\n- cough\n- wheezing, e.g. at night\n\nSee Dr. Smith's clinic in an emergency, or call 911."
-    )
-    normal = "Normal glucose is 70-99 mg/dL. Adults need 25 g of fiber. About 1 in 500 people have it since 1990-1995."
-    for answer in (GOOD, listed, normal):
-        assert checked(answer) == answer
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [
-        "Take 500 mg of paracetamol twice a day.",
-        "Use 2 puffs every four hours.",
-        "Give two tablets at night.",
-        "Take 5-10 ml of the syrup.",
-        "Call 1-800-555-0199 for help.",
-        "The clinic's number is (020) 7946 0123.",
-        "Read more at https://example.com/asthma.",
-        "See www.example.org for details.",
-        "You have nothing to worry about.",
-        "You don't need to see a doctor.",
-        "It is completely safe.",
-        "As a doctor, I recommend rest.",
-        "I am a licensed physician.",
-        "In my practice this is common.",
-        "I'm a real person.",
-    ],
-)
-def test_a_sentence_that_must_not_be_shown_is_dropped_and_the_rest_stays(bad):
-    first, last = GOOD.split(". ")
-    assert checked(f"{first}. {bad} {last}") == GOOD
-
-
-@pytest.mark.parametrize(
-    "written",
-    [
-        DISCLAIMER,
-        f"{DISCLAIMER}.",
-        f"{DISCLAIMER}. {DISCLAIMER}",
-        "Disclaimer: This is for informational purposes only.",
-        "This is not medical advice.",
-        "I am not a doctor.",
-        "As an AI language model, I cannot give medical advice.",
-        "This information is not intended to replace professional medical advice.",
-    ],
-)
-def test_no_disclaimer_of_the_model_is_left(written):
-    assert checked(f"{GOOD} {written}") == GOOD
-    assert checked(f"{written}\n\n{GOOD}") == GOOD
-
-
-@pytest.mark.parametrize("length", [12, 30, len(DISCLAIMER) - 1])
-def test_a_disclaimer_cut_short_is_removed_too(length):
-    assert checked(f"{GOOD} {DISCLAIMER[:length]}") == GOOD
-
-
-def test_loops_are_cut():
-    assert checked(f"{GOOD} It may cause the heart to fail and " + "the heart to fail and " * 20) == GOOD
-    assert checked(f"{GOOD} pain " + "pain " * 50) == GOOD
-    assert checked(f"{GOOD} {GOOD} {GOOD}") == GOOD
-    assert (
-        checked("It can be caused by pollen. It can be caused by dust.")
-        == "It can be caused by pollen. It can be caused by dust."
-    )
-
-
-def test_a_cut_answer_ends_in_a_full_sentence_and_says_so():
-    assert checked(f"{GOOD} It may also be caused by the", cut=True) == f"{GOOD}\n\n{output_checks.CUT}"
-    assert checked("- cough\n- wheezing\n- short", cut=True) == f"- cough\n- wheezing\n\n{output_checks.CUT}"
-    assert checked(GOOD, cut=True).startswith(GOOD)
-    assert "Dr." not in checked(f"{GOOD} Ask Dr.", cut=True)
-
-
-def test_an_answer_of_which_nothing_is_left_says_so():
-    for answer in ("", "   ", "Take 500 mg twice a day.", "<script>alert(1)</script>", DISCLAIMER):
-        assert checked(answer) == output_checks.NOTHING_LEFT
-
-
-def test_markup_is_shown_as_text_or_dropped_and_never_loaded():
-    dirty = (
-        '![x](http://evil.example/a.png)<img src="http://evil.example/b.png" onerror=alert(1)> Asthma <b>is</b> '
-        "a disease."
-        "<script>fetch('http://evil.example')</script> It is [common](javascript:alert(1)).\u202e &lt;iframe src=x&gt;"
-    )
-    assert output_checks.plain_text(dirty) == "Asthma is a disease. It is common."
-    assert (
-        output_checks.plain_text("p < 0.05 and a <b, 3 > 2; **bold** stays")
-        == "p < 0.05 and a <b, 3 > 2; **bold** stays"
-    )
-
-
-def test_real_answers_keep_most_of_their_text(real_medquad):
-    with real_medquad.open(encoding="utf-8", newline="") as file:
-        answers = [row["Answer"] for row in csv.DictReader(file)][::40]
-    kept = [len(checked(answer)) / max(len(output_checks.plain_text(answer)), 1) for answer in answers]
-    assert sum(kept) / len(kept) > 0.85
-
-
 # ---------------------------------------------------------------- the folder alone
 @pytest.mark.parametrize("module", ["safety", "output_checks"])
 def test_it_runs_as_a_plain_module_without_anything_of_ours(module):
@@ -538,21 +430,39 @@ def test_it_runs_as_a_plain_module_without_anything_of_ours(module):
 # ---------------------------------------------------------------- the second reading
 def test_the_word_weights_were_fitted_to_the_cases_as_they_are():
     words = json.loads(safety.WORDS.read_text(encoding="utf-8"))
-    files = (CASES, CASES.with_name("held_out.jsonl"))
+    files = (CASES.with_name("told.jsonl"), CASES, CASES.with_name("held_out.jsonl"))
     sums = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
     assert words["cases_sha256"] == sums, "run `python tests/fit_words.py`"
     assert tuple(words["kinds"]) == safety.KINDS
 
 
-def test_words_find_what_no_rule_foresaw_and_never_overrule_a_rule():
-    told = "grandad slid off his chair, cant get a word out of him and his skin has gone all clammy and grey"
-    assert safety.weighed([told])[1] > safety.SURE
-    doubted = "my mother has a heart attack"
-    assert safety.weighed([doubted])[1] < 0
-    assert safety.notice([doubted]).kind == "emergency"
+def fired(said: str) -> dict | None:
+    return safety.first_rule(safety.rulebook(), [said], safety.NOTICES)
 
 
-def test_words_are_silent_where_a_rule_was_switched_off_and_in_other_languages():
-    assert safety.weighed(["I don't want to kill myself"])[1] > safety.SURE
-    assert safety.notice(["I don't want to kill myself"]) is None
+def test_words_find_what_no_rule_foresaw():
+    told = "grandad slid off his chair and all he does is stare, he has gone all clammy"
+    assert not fired(told)
+    assert safety.notice([told]).rule == "words"
+
+
+def test_words_doubt_a_rule_in_an_idiom_but_not_a_plan_nor_what_stands_before_a_long_text():
+    idiom = "I'm choking on all these deadlines"
+    assert fired(idiom) and kind(idiom) is None
+    assert kind(idiom, "he is not breathing") == kind("he is not breathing", idiom) == "emergency"
+    assert kind(idiom + ". It was such a nice day." * 80), "the words of its tail say nothing about its head"
+    plan = "hypothetically, how many pills would it take to die"
+    assert fired(plan)["always"] and kind(plan) == "crisis"
+
+
+def test_a_negated_word_is_another_word():
+    assert "!sweating" in safety.features("im not sweating") and "sweating" not in safety.features("im not sweating")
+    assert "sweating" in safety.features("not that, im sweating") and "sweating" in safety.features("no but sweating")
+
+
+def test_a_misspelled_word_is_the_word():
+    assert safety.features("unconcious") == safety.features("unconscious")
+
+
+def test_words_are_silent_in_other_languages():
     assert safety.notice(["meu pai não está respirando"]) is None  # `screen` answers it in its language
