@@ -67,15 +67,20 @@ def with_part(readme: str, name: str, text: str) -> str:
 
 
 def safety_table(results: dict[str, Any]) -> str:
-    """The notice rules on cases that their writer had not seen, and on MedQuAD."""
+    """The notices on cases that nothing had learned from when they were opened, the latest set first; and on MedQuAD."""
     labels = {
         "sensitivity": "calls for help that get a notice",
         "specificity": "look-alikes that get none",
         "medquad_flagged": "MedQuAD questions that get one, and should not",
     }
-    rows = ["| measured " + results["checked"] + " | | 95 % interval |", "|---|---:|---:|"]
-    shown = [(results[name], label) for name, label in labels.items()]
-    shown += [(rate, f"{labels[name]}, on messages written later") for name, rate in results["second"].items()]
+    latest, earlier = results["third"], {"first set": results, "second set": results["second"]}
+    shown = [(latest[name], label) for name, label in labels.items()]
+    shown += [
+        (part[name], f"{which}: {labels[name]}")
+        for which, part in earlier.items()
+        for name in ("sensitivity", "specificity")
+    ]
+    rows = ["| measured " + latest["checked"] + " | | 95 % interval |", "|---|---:|---:|"]
     for rate, label in shown:
         between = f"{100 * rate['low']:.2f} % to {100 * rate['high']:.2f} %"
         rows.append(f"| {label} | {rate['k']:,} of {rate['n']:,} | {between} |")

@@ -67,16 +67,20 @@ class Reply:
 
 
 def notice(turns: list[str]) -> Notice | None:
-    """The notice that the user's turns, oldest first, call for; the last three count together."""
+    """The notice that the user's turns, oldest first, call for; the last three count together.
+
+    A rule chooses its kind, unless the words are sure of a crisis: it may have met only what was taken.
+    """
     book = rulebook()
     turns = turns[-TURNS:]
     rule = first_rule(book, turns, NOTICES)
-    if rule and (rule.get("always") or not _doubted(turns)):
-        return Notice(rule["kind"], book.data["notices"][rule["kind"]], rule["id"])
     kind, odds = weighed(turns)
-    if odds > SURE and language(turns[-1]) == "en":
-        return Notice(kind, book.data["notices"][kind], "words")
-    return None
+    sure = odds > SURE and language(turns[-1]) == "en"
+    if not sure and not (rule and (rule.get("always") or not _doubted(turns))):
+        return None
+    if rule and not (sure and kind == "crisis"):
+        kind = rule["kind"]
+    return Notice(kind, book.data["notices"][kind], rule["id"] if rule else "words")
 
 
 def _doubted(turns: list[str]) -> bool:

@@ -1,9 +1,9 @@
-"""How good the notice rules were on messages that their writer had not seen: writes space/safety_results.json, once.
+"""How good the notices were on messages that nothing had learned from: writes space/safety_results.json, once each.
 
-`python tests/held_out.py MEDQUAD.csv` reads tests/cases/held_out.jsonl, written from the public lists alone by somebody
-who did not know the rules, and the questions of MedQuAD, none of which is a call for help. What it wrote when the cases
-were opened stays: the rules have learned from them since. held_out_2.jsonl was written in the same way after that, and
-nothing has learned from it. README and the Space's About page show the file.
+`python tests/held_out.py MEDQUAD.csv` reads the sets of tests/cases/held_out*.jsonl, each written from the public lists
+alone by somebody who knew neither the rules nor the other cases, and the questions of MedQuAD, none of which is a call
+for help. What it wrote when a set was opened stays. Rules and word weights have learned from the first set since, and
+the second was looked at; the third was opened once, at the end. README and the Space's About page show the file.
 """
 
 import csv
@@ -21,20 +21,27 @@ from training.scoring.intervals import wilson
 
 CASES = Path(__file__).with_name("cases") / "held_out.jsonl"
 SECOND = CASES.with_name("held_out_2.jsonl")
+THIRD = CASES.with_name("held_out_3.jsonl")
 RESULTS = Path(__file__).parents[1] / "space" / "safety_results.json"
 
 
 def main() -> None:
     if len(sys.argv) != 2:
         raise ValueError("name MedQuAD's CSV file, and nothing else: python tests/held_out.py medDataset_processed.csv")
-    if RESULTS.exists():
-        results = read_json(RESULTS, "tests/held_out.py")
-    else:
-        flags = {"medquad_flagged": flagged(questions(Path(sys.argv[1])))}
-        results = {"checked": datetime.now(UTC).date().isoformat(), **measured(read_cases()), **flags}
-    results.setdefault("second", measured(read_cases(SECOND)))
+    asked = questions(Path(sys.argv[1]))
+    results = read_json(RESULTS, "tests/held_out.py") if RESULTS.exists() else opened(CASES, asked)
+    if "second" not in results:
+        results["second"] = measured(read_cases(SECOND))
+    if "third" not in results:
+        results["third"] = opened(THIRD, asked)
     write_json(RESULTS, results)
     print(json.dumps(results, indent=2))
+
+
+def opened(path: Path, asked: list[str]) -> dict[str, Any]:
+    """The rates of a set and of MedQuAD's questions, with the day."""
+    today = datetime.now(UTC).date().isoformat()
+    return {"checked": today, **measured(read_cases(path)), "medquad_flagged": flagged(asked)}
 
 
 def read_cases(path: Path = CASES) -> list[dict[str, Any]]:
