@@ -2,7 +2,8 @@
 
 Each scores-test.json that is named is copied to model_card/results/<config>.json, with the run and data it belongs to
 and the picture beside it; then the README's parts between markers are rendered: results from all of these files, speed
-from what `model_card.speed` kept, safety from the Space's safety_results.json.
+from what `model_card.speed` kept, safety from the Space's safety_results.json, latency from what scripts/time_space.py
+wrote.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from training.scoring.table import markdown_rates, markdown_table, markdown_type
 
 RESULTS = Path(__file__).with_name("results")
 README = Path(__file__).parents[1] / "README.md"
+LATENCY = RESULTS / "space" / "latency.json"
 SAFETY = Path(__file__).parents[1] / "space" / "safety_results.json"
 
 
@@ -54,6 +56,9 @@ def rendered(readme: str) -> str:
     """The README with its measured parts rendered anew."""
     readme = with_part(readme, "results", "\n\n".join(section(result) for result in kept()))
     readme = with_part(readme, "speed", speed_part(kept_reports()))
+    readme = with_part(
+        readme, "latency", latency_text(read_json(LATENCY, f"scripts/time_space.py BUNDLE --json {LATENCY}"))
+    )
     return with_part(readme, "safety", safety_table(read_json(SAFETY, "python tests/held_out.py MEDQUAD.csv")))
 
 
@@ -67,7 +72,7 @@ def with_part(readme: str, name: str, text: str) -> str:
 
 
 def safety_table(results: dict[str, Any]) -> str:
-    """The notices on cases that nothing had learned from when they were opened, the latest set first; and on MedQuAD."""
+    """The notices on cases that nothing had learned from when they were opened, the latest first; and on MedQuAD."""
     labels = {
         "sensitivity": "calls for help that get a notice",
         "specificity": "look-alikes that get none",
@@ -85,6 +90,19 @@ def safety_table(results: dict[str, Any]) -> str:
         between = f"{100 * rate['low']:.2f} % to {100 * rate['high']:.2f} %"
         rows.append(f"| {label} | {rate['k']:,} of {rate['n']:,} | {between} |")
     return "\n".join(rows)
+
+
+def latency_text(taken: dict[str, Any]) -> str:
+    """How long a visitor waits for the tiny model of the demo."""
+    rules, machine = taken["rules"], taken["machine"]
+    return (
+        f"With the demo's tiny model on {machine['name']}, {machine['cores']} cores, by `scripts/time_space.py`: the "
+        f"page is there {taken['page_s']:.1f} s after the start, and the first answer after "
+        f"{taken['first_answer_s']:.1f} s, loading included; later answers begin within {taken['first_words_s']:.2f} s. "
+        f"The rules take {rules['median_ms']:.1f} ms of processor time for a message (median of "
+        f"{rules['messages']:,}; at worst {rules['worst_ms']:.0f} ms), and {rules['long_ms']:.0f} ms for 100,000 "
+        "characters."
+    )
 
 
 def section(result: dict[str, Any]) -> str:

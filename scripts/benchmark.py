@@ -9,7 +9,6 @@ On a GPU also the share of the measured matrix-product ceiling that training rea
 """
 
 import argparse
-import platform
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,16 +94,10 @@ def benchmark(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def machine(device: str) -> dict[str, Any]:
     import torch
 
-    from training.run_record import git_state
+    from training.run_record import git_state, processor
 
-    processor = next((line.split(":")[1].strip() for line in cpu_lines() if line.startswith("model name")), "")
-    name = torch.cuda.get_device_name() if device == "cuda" else processor or platform.processor() or platform.machine()
+    name = torch.cuda.get_device_name() if device == "cuda" else processor()
     return {"name": name, "threads": torch.get_num_threads(), "torch": torch.__version__, "git": git_state()}
-
-
-def cpu_lines() -> list[str]:
-    path = Path("/proc/cpuinfo")
-    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
 def training(work: "Work", rounds: int, folder: Path) -> list[dict[str, Any]]:

@@ -49,21 +49,16 @@ Places = list[tuple[int, int]]  # (first token, token after the last) of each st
 
 
 @dataclass(frozen=True)
-class Notice:
-    """A fixed text to show instead of an answer; `rule` is the id in `triage.toml` that fired."""
-
-    kind: str
-    text: str
-    rule: str
-
-
-@dataclass(frozen=True)
 class Reply:
     """What `screen` shows instead of an answer; kind: a notice's, or harmful, off_topic, language, limit."""
 
     kind: str
     text: str
     rule: str
+
+
+class Notice(Reply):
+    """A fixed text with telephone numbers; `rule` is the id in `triage.toml` that fired, or `words`."""
 
 
 def notice(turns: list[str]) -> Notice | None:
@@ -154,7 +149,7 @@ def screen(turns: list[str], max_chars: int = 2_000, max_turns: int = 20) -> Rep
     found = notice(turns)
     redirect = first_rule(book, [last], REDIRECTS)
     if found and not (found.rule == "words" and redirect):
-        return Reply(found.kind, found.text, found.rule)
+        return found
     if len(last) > max_chars:
         return Reply("limit", replies["too_long"], "too-long")
     if len(turns) > max_turns:

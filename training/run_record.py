@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -70,6 +71,14 @@ def machine_facts(device: str, precision: str) -> dict[str, Any]:
         "versions": {name: version(name) for name in STACK} | {"torch": torch.__version__},  # which names its CUDA
         "git": git_state(),
     }
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    named = (line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
 
 
 def peak_gib() -> float:
