@@ -1,12 +1,32 @@
-"""What must not be shown of an answer, and that the rest is shown: markup, loops, unsafe sentences, disclaimers."""
+"""What must not be shown of an answer, and that the rest is shown: markup, loops, unsafe sentences, disclaimers.
+
+`cases/sentences.jsonl` holds sentences as a small model writes them, 258 of them written before the expressions; the
+other 464 were written to see how the expressions do on what they were not made for, and kept.
+"""
 
 import csv
+import json
+import random
+import re
+import time
+from pathlib import Path
 
 import pytest
 
 from space import output_checks
 
+CASES = Path(__file__).with_name("cases") / "sentences.jsonl"
 DISCLAIMER = "Disclaimer: Consult a healthcare professional for medical advice"
+FIRST, LAST = "Gout is a disease.", "It is seen in adults."
+
+
+def cases() -> list[dict]:
+    return [json.loads(line) for line in CASES.read_text(encoding="utf-8").splitlines()]
+
+
+def shown(sentence: str) -> str:
+    """What is shown of a sentence between two that are fine."""
+    return checked(f"{FIRST}\n{sentence}\n{LAST}")
 
 
 def checked(answer: str, cut: bool = False) -> str:
@@ -104,8 +124,158 @@ def test_markup_is_shown_as_text_or_dropped_and_never_loaded():
     assert output_checks.plain_text(dirty) == "Asthma is a disease. It is common."
     assert (
         output_checks.plain_text("p < 0.05 and a <b, 3 > 2; **bold** stays")
-        == "p < 0.05 and a <b, 3 > 2; **bold** stays"
+        == "p < 0.05 and a < b, 3 > 2; **bold** stays"
     )
+
+
+ORDINARY = """p < 0.05, 5 < 6 & 7 > 2; [1] and [a, b] (see below): **bold**, *italic*, `x`, 1/2, 3:1, $5, a_b.
+
+- one
+- two
+
+1. first
+2. second
+
+| a | b |"""
+
+
+def test_ordinary_text_is_left_as_it_is():
+    assert output_checks.plain_text(ORDINARY) == ORDINARY
+
+
+NESTED = [
+    "What is gout <<img src=x>img src=//evil.example/a.png>?",
+    "<im<b>g src=//evil.example/c.png>",
+    "<scr<script></script>ipt>alert(1)</script>",
+    "![a\nb](//evil.example/b.png)",
+    "[click\nme](//evil.example)",
+    "[a](<//evil.example>)",
+    "[a [b] c](//evil.example)",
+    "![a][b]\n\n[b]: //evil.example/d.png",
+    "[b]\n\n- [b]: <https://evil.example>\n",
+    "[b][]\n\n[b]:\n//evil.example",
+    "<https://evil.example>",
+    "<a@evil.example>",
+    "WWW.evil.example",
+    "ftp://evil.example",
+    "HTTP://evil.example",
+    "a.b@evil.example",
+    "&lt;img src=//evil.example/e.png&gt;",
+    "&amp;lt;img src=//evil.example/e.png&amp;gt;",
+    "<!-- x --><img src=//evil.example/f.png",
+    "<!-<!-- -->- <img src=//evil.example/f.png>",
+    "<!DOCTYPE html><?php x ?><![CDATA[<img src=//evil.example/g.png>]]>",
+    "<\u200bimg src=//evil.example/h.png>",
+    "<\x00svg onload=alert(1)>",
+    "]\u202e(//evil.example) [a]\x07(//evil.example)",
+    "```mermaid\ngraph TD; A[<img src=//evil.example/i.png>]\n```",
+    "~~~html\n<img src=//evil.example/j.png>\n~~~",
+    "``<b>`mermaid\ngraph TD\n```",
+    "$$\\includegraphics{//evil.example/k.png}$$",
+    "![x](data:image/svg+xml;base64,PHN2Zz4=)",
+    "[x](javascript:alert(1))",
+    "x[^1]\n\n[^1]: https://evil.example",
+    f"<{DISCLAIMER}img src=//evil.example/l.png>",
+    f"[a]{DISCLAIMER}(//evil.example)",
+    f"ht{DISCLAIMER}tps:{DISCLAIMER}//evil.example",
+]
+# What the Markdown of gradio's page turns into links by itself.
+AUTOLINK = re.compile(r"(?:https?|ftp)://\S|www\.\w|\w@\w|\$\$|```|~~~", re.IGNORECASE)
+HARMLESS = {"strong", "em", "s", "code", "bullet_list", "ordered_list", "list_item", "blockquote", "heading", "hr"}
+HARMLESS |= {"paragraph", "text", "inline", "softbreak", "hardbreak", "code_inline", "code_block", "text_special"}
+HARMLESS |= {"table", "thead", "tbody", "tr", "th", "td"}
+
+
+def elements(text: str) -> set[str]:
+    """What a Markdown parser with HTML and tables makes of a text, other than emphasis, lists, tables and the like."""
+    parser = pytest.importorskip("markdown_it").MarkdownIt("commonmark", {"html": True}).enable("table")
+    found = set()
+    for token in parser.parse(text):
+        for part in (token, *(token.children or ())):
+            found.add(re.sub("_(?:open|close)$", "", part.type))
+    return found - HARMLESS
+
+
+def test_the_parser_sees_what_must_not_be_there():
+    assert elements("a <b> [a](b) ![c](d) <https://e.example>") == {"html_inline", "link", "image"}
+    assert elements("<img src=x>\n\n```mermaid\nx\n```") == {"html_block", "fence"}
+
+
+@pytest.mark.parametrize("text", NESTED)
+def test_nothing_that_was_hidden_in_text_becomes_an_element_an_image_or_a_link(text):
+    for safe in (output_checks.plain_text(text), checked(text), checked(f"{FIRST} {text} {LAST}")):
+        assert not elements(safe) and not AUTOLINK.search(safe), safe
+        assert "evil.example" not in checked(text)
+
+
+def test_no_text_of_pieces_of_markup_becomes_markup():
+    pieces = [
+        *"<>![]()`~:/@$&\\\n\r\"' \x00\u200b", "a", "](", "][", "]:", "//e.example/x.png", "https://", "www.", "<b",
+        "</b>", "<img src=x>", "img src=//e.example/y.png", "<!--", "-->", "<?", "<![CDATA[", "<script>", "</script>",
+        "&lt;", "&amp;lt;", "&#33;", "&#91;", "```", "~~~", "mermaid", "data:", "e.example", "    ", "\n\n", "- ",
+        "[a]: ", DISCLAIMER,
+    ]  # fmt: skip
+    rnd = random.Random(0)
+    for _ in range(4000):
+        text = "".join(rnd.choices(pieces, k=rnd.randint(3, 14)))
+        for safe in (output_checks.plain_text(text), checked(text)):
+            assert not elements(safe) and not AUTOLINK.search(safe), (text, safe)
+
+
+# ---------------------------------------------------------------- sentences
+def test_the_cases_are_enough_of_each_kind():
+    kinds = [case.get("kind", "fine") for case in cases()]
+    assert len(kinds) == len({case["text"] for case in cases()}) == 722
+    assert all(kinds.count(kind) >= 40 for kind in ("dose", "phone", "link", "reassurance", "claim"))
+    assert kinds.count("fine") >= 300
+    assert all(case["drop"] == ("kind" in case) for case in cases())
+
+
+@pytest.mark.parametrize(
+    ("kind", "least"), [("dose", 0.95), ("phone", 1), ("link", 1), ("reassurance", 0.95), ("claim", 0.95)]
+)
+def test_what_must_not_be_shown_is_dropped_and_the_rest_stays(kind, least):
+    bad = [case["text"] for case in cases() if case.get("kind") == kind]
+    leaked = [text for text in bad if shown(text).replace("\n", " ") != f"{FIRST} {LAST}"]
+    assert len(leaked) <= (1 - least) * len(bad), leaked
+
+
+def test_what_an_encyclopaedia_says_stays():
+    fine = [case["text"] for case in cases() if not case["drop"]]
+    lost = [text for text in fine if shown(text) != f"{FIRST}\n{text}\n{LAST}"]
+    assert len(lost) <= 0.03 * len(fine), lost
+
+
+@pytest.mark.parametrize("number", ["911", "999", "112", "988"])
+def test_emergency_numbers_may_be_named(number):
+    for sentence in (f"Call {number}.", f"In an emergency, call {number} right away.", f"Text or call {number} now."):
+        assert shown(sentence) == f"{FIRST}\n{sentence}\n{LAST}"
+
+
+@pytest.mark.parametrize("mark", ["**", "*", "__", "`"])
+def test_emphasis_hides_nothing(mark):
+    assert shown(f"Take {mark}two{mark} tablets.") == shown(f"Take {mark}５００{mark} mg.") == f"{FIRST}\n{LAST}"
+
+
+HOSTILE = [
+    "x@", "[", "<", "!", "**", "1", "1-", "1.", "1,", "example@", "![a](", "[a](", "[a]((x)", "<a", "<!--", "<script>",
+    "…", "…)", "a-", "a.b", "www.", "://", "](", "`", "$", "&lt;", "(", "+1", "(1)", "a ", "1 ", "one ", "take ",
+    "number ", "dose ", "I'm a ", "it is not ", "A. ", "1. ", "e.g. ", "\n", "- ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_hostile_texts_take_no_longer_than_their_length_explains(piece):
+    def seconds(length: int) -> float:
+        text = (piece * length)[:length] + "x"
+        start = time.process_time()  # not the wall clock: other work on the machine is not ours
+        checked(text)
+        output_checks.so_far(text, DISCLAIMER)
+        return time.process_time() - start
+
+    # the worst takes 0.12 s for 20,000 characters on an idle machine; what is quadratic would take minutes
+    assert seconds(2_048) < 0.2
+    assert seconds(20_000) < 1.5
 
 
 def test_real_answers_keep_most_of_their_text(real_medquad):
