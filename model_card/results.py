@@ -2,7 +2,7 @@
 
 Each scores-test.json that is named is copied to model_card/results/<config>.json, with the run and data it belongs to
 and the picture beside it; then the README's parts between markers are rendered: results from all of these files, speed
-from what `model_card.speed` kept, safety from the Space's safety_results.json, latency from what scripts/time_space.py
+from what `model_card.speed` kept, safety from the Space's safety_results.json, latency from what tests/time_space.py
 wrote.
 """
 
@@ -57,7 +57,7 @@ def rendered(readme: str) -> str:
     readme = with_part(readme, "results", "\n\n".join(section(result) for result in kept()))
     readme = with_part(readme, "speed", speed_part(kept_reports()))
     readme = with_part(
-        readme, "latency", latency_text(read_json(LATENCY, f"scripts/time_space.py BUNDLE --json {LATENCY}"))
+        readme, "latency", latency_text(read_json(LATENCY, f"tests/time_space.py BUNDLE --json {LATENCY}"))
     )
     return with_part(readme, "safety", safety_table(read_json(SAFETY, "python tests/held_out.py MEDQUAD.csv")))
 
@@ -96,9 +96,9 @@ def latency_text(taken: dict[str, Any]) -> str:
     """How long a visitor waits for the tiny model of the demo."""
     rules, machine = taken["rules"], taken["machine"]
     return (
-        f"With the demo's tiny model on {machine['name']}, {machine['cores']} cores, by `scripts/time_space.py`: the "
+        f"With the demo's tiny model on {machine['name']}, {machine['cores']} cores, by `tests/time_space.py`: the "
         f"page is there {taken['page_s']:.1f} s after the start, and the first answer after "
-        f"{taken['first_answer_s']:.1f} s, loading included; later answers begin within {taken['first_words_s']:.2f} s. "
+        f"{taken['first_answer_s']:.1f} s, loading included; later ones begin within {taken['first_words_s']:.2f} s. "
         f"The rules take {rules['median_ms']:.1f} ms of processor time for a message (median of "
         f"{rules['messages']:,}; at worst {rules['worst_ms']:.0f} ms), and {rules['long_ms']:.0f} ms for 100,000 "
         "characters."

@@ -10,8 +10,9 @@ from release import HERE, Release
 HUB = "https://huggingface.co"
 LICENCE = "https://www.llama.com/llama3_2/license/"
 DEMONSTRATION = 100e6  # parameters; a base below that is a stand-in that shows how things work
+MEDQUAD = "MedQuAD, a collection of texts of the United States' National Institutes of Health"
 TITLE = "Med-Llama 3.2"
-SENTENCE = "Ask a general question about a disease or a condition, and a small AI model writes a short answer."
+SENTENCE = "Ask a general question about a disease: a small AI model answers."
 
 HEADER = f"""<header class="top"><h1>{TITLE}</h1><p>{SENTENCE}</p></header>
 <section class="notice" aria-label="Please read first">
@@ -24,22 +25,25 @@ Don't type names or anything else that says who someone is. Nothing you type is 
 
 ABOUT = f"""
 ## What this is
-A small language model, {{base}}, that was trained further on questions and answers from MedQuAD, a collection of texts
-of the United States' National Institutes of Health. It gives general information about diseases and conditions. It is
-an experiment in honest measurement, not a medical device.
+A small language model, {{base}}, that was trained further on questions and answers from {{data}}. It gives general
+information about diseases and conditions. It is an experiment in honest measurement, not a medical device.
 
 ## What it is not
 - It is no doctor and no replacement for one. It does not diagnose, and it gives no doses and no advice on a medicine.
 - It does not know you, and it does not judge how serious something is. That no notice appears never means that
   something is not an emergency.
 - It invents things. It can be wrong about any disease, also where it sounds sure, and what it learned may be outdated.
+- It was trained on single questions, not on conversations: it may lose the thread, and where a whole chat leads it
+  to no answer, it is asked the last question alone.
 - It reads and writes English only, and its sources are from the United States.
 
 ## What keeps it in bounds
-Before the model sees a question, fixed rules look for an emergency, a crisis or a poisoning in the last three messages,
-and for requests that could harm someone; then a fixed text with telephone numbers is shown, and no model is asked.
-After the model has written, sentences with doses, telephone numbers, links, false reassurance or the claim to be a
-clinician are left out, repetitions are cut, and the disclaimer is added. These rules recognise words.
+Before the model sees a question, fixed rules, and beside them a table of word weights that was fitted to labelled
+messages, look for an emergency, a crisis or a poisoning in the last three messages. Rules also look for
+requests that could harm someone. Then a fixed text is shown, and no model is asked. After the model has written,
+sentences with doses, telephone numbers, links, false reassurance or the claim to be a clinician are left out,
+repetitions are cut, and the disclaimer is added. All of this recognises words, not meaning.
+
 {{safety}}
 
 ## How it was measured
@@ -50,7 +54,16 @@ What you type is sent to this page's server to be answered, and is kept in your 
 page. It is written to no disk and no log; there is no history and no analytics.
 
 ## Programs
-`gradio_client` can ask at `/chat` and `/compare`, under the same rules as this page: [how](?view=api).
+`gradio_client` can ask at `/chat` and `/compare`, under the same rules as this page:
+
+```
+from gradio_client import Client
+client = Client("https://ADDRESS-OF-THIS-PAGE")
+print(client.predict("What is gout?", api_name="/chat"))
+```
+
+MCP clients find both as tools under `/gradio_api/mcp/`, where the server has gradio's extra `gradio[mcp]`, as Hugging
+Face Spaces do.
 
 ## Licences
 Built with Llama. Llama 3.2 is licensed under the [Llama 3.2 Community License]({LICENCE}), Copyright © Meta Platforms,
@@ -60,28 +73,39 @@ Inc. All Rights Reserved. MedQuAD: CC BY 4.0, Asma Ben Abacha and Dina Demner-Fu
 
 def about(release: Release | None, scores: dict[str, Any]) -> str:
     """The About tab, in Markdown."""
-    base = release.base if release and release.base else "a Llama 3.2 of one billion parameters"
-    if release and release.on_hub and release.base:
-        base = f"[{base}]({HUB}/{base})"
-    return ABOUT.format(base=base, safety=safety(), scores=table(scores))
+    base, data = "a Llama 3.2 of one billion parameters", MEDQUAD
+    if release:
+        base = f"[{release.base}]({HUB}/{release.base})" if release.on_hub else f"`{release.base}`"
+        data = MEDQUAD if release.data == "MedQuAD" else f"`{release.data}`" if release.data else "data of its own"
+    return ABOUT.format(base=base, data=data, safety=safety(), scores=table(scores))
 
 
 def safety(path: Path = HERE / "safety_results.json") -> str:
-    """How often the rules were right on cases that their writer had not seen, where that was measured."""
+    """How often the notices were right on messages that their makers had not seen, set by set, if measured."""
     if not path.is_file():
-        return "How often they are right has not been measured for this release. **This is not a safety guarantee.**"
+        return "How often that is right has not been measured for this release. **This is not a safety guarantee.**"
     results = json.loads(path.read_text(encoding="utf-8"))
-    said = {
-        "sensitivity": "{k} of {n} messages that call for a notice got one",
-        "specificity": "{k} of {n} look-alikes got none",
-        "medquad_flagged": "{k} of {n} plain questions of MedQuAD got one that they should not",
-    }
-    parts = []
-    for name, words in said.items():
-        if result := results.get(name):
-            low, high = (f"{100 * result[end]:.1f}" for end in ("low", "high"))
-            parts.append(words.format(**result) + f" (95 % interval {low} to {high} %)")
-    return f"On test messages of {results['checked']}: {'; '.join(parts)}. **This is not a safety guarantee.**"
+    later = {name: part for name, part in results.items() if isinstance(part, dict) and "sensitivity" in part}
+    lines = [of_set(name, result) for name, result in ({"first": results} | later).items()][::-1]
+    if plain := results.get("medquad_flagged"):
+        lines.append(f"- {share(plain, 'plain questions of MedQuAD got a notice that they should not')}.")
+    return (
+        "How often that was right on sets of messages whose writers did not know the rules, with 95 % intervals, the "
+        "latest set first. After each opening, the rules and the word weights learned from the set.\n\n"
+        + "\n".join(lines)
+        + "\n\n**This is not a safety guarantee.**"
+    )
+
+
+def of_set(name: str, result: dict[str, Any]) -> str:
+    opened = f", opened {result['checked']}" if "checked" in result else ""
+    called = share(result["sensitivity"], "messages that call for a notice got one")
+    return f"- {name.capitalize()} set{opened}: {called}; {share(result['specificity'], 'look-alikes got none')}."
+
+
+def share(result: dict[str, Any], of: str) -> str:
+    """`98 of 100 look-alikes got none (93.00 to 99.45 %)`."""
+    return f"{result['k']:,} of {result['n']:,} {of} ({100 * result['low']:.2f} to {100 * result['high']:.2f} %)"
 
 
 def table(scores: dict[str, Any]) -> str:

@@ -23,7 +23,9 @@ def main() -> None:
 
     demo = build()
     serving.start_loading()
-    demo.launch(share=options.share, **LAUNCH)
+    _, address, _ = demo.launch(share=options.share, prevent_thread_lock=True, **LAUNCH)
+    print(f"Open {address} in a browser; Ctrl-C ends it", flush=True)
+    demo.block_thread()
 
 
 if __name__ == "__main__":

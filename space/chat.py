@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import safety
 import serving
-from history import REMINDER, WRITING, for_model, put_aside, user_turns
+from history import COMING, REMINDER, WRITING, for_model, put_aside, user_turns
+from output_checks import NOTHING_LEFT
 from prompt import with_disclaimer
 from safety import Reply, screen
 
@@ -92,8 +93,20 @@ def reply(messages: "list[Message]", chosen: Settings, general: bool = False) ->
         yield fixed(found)
         return
     prompt = for_model(messages, serving.contract())
-    for (text,), whole in serving.answers(("tuned",), prompt, chosen.length, chosen.heat):
+    for text, whole in written(prompt, chosen):
         yield shown(text, whole, reminder)
+
+
+def written(prompt: "list[Message]", chosen: Settings) -> Iterator[tuple[str, bool]]:
+    """The answer so far and whether it is whole; to the last question alone where the whole chat leads to nothing.
+
+    The model was trained on single questions, and a small one may have nothing to say to a longer chat.
+    """
+    for (text,), whole in serving.answers(("tuned",), prompt, chosen.length, chosen.heat):
+        if whole and text == NOTHING_LEFT and len(prompt) > 1:
+            yield from written(prompt[-1:], chosen)
+            return
+        yield text, whole
 
 
 def compared(question: str, chosen: Settings) -> Iterator[tuple[Said, Said]]:
@@ -110,6 +123,6 @@ def compared(question: str, chosen: Settings) -> Iterator[tuple[Said, Said]]:
 
 
 def shown(text: str, whole: bool, reminder: bool = False) -> Said:
-    parts = [REMINDER if reminder else "", text, "" if whole else WRITING]
+    parts = [REMINDER if reminder else "", text, "" if whole else WRITING if text else COMING]
     body = "\n\n".join(part for part in parts if part)
     return Said(with_disclaimer(body, serving.contract()), "answer" if whole else "writing")

@@ -6,6 +6,7 @@ names a new turn, and the turn's change waits in the queue for the model. So a n
 
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -13,10 +14,11 @@ import serving
 from about import about, footer, status
 from chat import QUESTIONABLE, Said, compared, fixed, reply, screened, settings, shown
 from gradio.context import LocalContext
-from history import STOPPED, WRITING, as_typed, from_page, text_of
+from history import COMING, REMINDER, STOPPED, WRITING, as_typed, from_page, text_of, with_links
 from trouble import BUSY
 
 GENERAL = "general"
+IN_CHAT = "If this is not happening now, ask in Chat: a button there leads on to general information."
 MODEL = "model"  # gradio's name for the queue of all who wait for the model
 # Session and tab -> the turn that is being written. Stop, Clear and a new question change it, and the writer looks at
 # it before each step. TRAP: gradio's `cancels` is sent after the click's own function, and ends the answer that this
@@ -45,18 +47,26 @@ def of_both(request: gr.Request) -> str:
     return f"both {request.session_hash}"
 
 
+def on_page(said: Said) -> str:
+    """What was said, with the telephone numbers of what is fixed in it as links; a model's numbers are none to call."""
+    fixed_part = REMINDER if said.kind in ("answer", "writing") else said.text
+    return said.text.replace(fixed_part, with_links(fixed_part))
+
+
 # ---------------------------------------------------------------- Chat; outputs: question, chat, general, turn
-def ask(question: str, chat: Chat, turn: str, request: gr.Request) -> tuple:
+def ask(question: str, chat: Chat, turn: str, request: gr.Request) -> tuple | dict:
     """Show a question; with a notice or another fixed text, or with a sign that the answer is on its way."""
+    if chat and not as_typed(question):  # a second Enter
+        return gr.skip()
     WANTED.pop(of_chat(request), None)
     chat = [*ended(chat), {"role": "user", "content": as_typed(question) or "…"}]
     found, _ = screened([*from_page(chat[:-1]), {"role": "user", "content": question}])
     said = fixed(found) if found else shown("", whole=False)
-    chat.append({"role": "assistant", "content": said.text})
+    chat.append({"role": "assistant", "content": on_page(said)})
     return "", chat, gr.Button(visible=said.kind in QUESTIONABLE), turn if found else begin(of_chat(request))
 
 
-def ask_again(chat: Chat, turn: str, request: gr.Request) -> tuple:
+def ask_again(chat: Chat, turn: str, request: gr.Request) -> tuple | dict:
     """The last question once more."""
     users = [i for i, message in enumerate(chat) if message["role"] == "user"]
     if not users:
@@ -68,7 +78,7 @@ def ask_generally(chat: Chat, turn: str, request: gr.Request) -> tuple:
     """Answer the question that a notice was shown for; the notice stays above it."""
     found, reminder = screened(until_question(from_page(chat)), general=True)
     said = fixed(found) if found else shown("", whole=False, reminder=reminder)
-    chat = [*chat, {"role": "assistant", "content": said.text}]
+    chat = [*chat, {"role": "assistant", "content": on_page(said)}]
     return "", chat, gr.Button(visible=False), turn if found else begin(of_chat(request), GENERAL)
 
 
@@ -77,7 +87,7 @@ def answer(chat: Chat, turn: str, length: float, heat: float, request: gr.Reques
     messages = until_question(from_page(chat))
     if messages:
         for said in wanted(of_chat(request), turn, reply(messages, settings(length, heat), turn.startswith(GENERAL))):
-            yield [*chat[:-1], {"role": "assistant", "content": said.text}] if said else gr.skip()
+            yield [*chat[:-1], {"role": "assistant", "content": on_page(said)}] if said else gr.skip()
 
 
 def wanted(key: str, turn: str, steps: Iterator) -> Iterator:
@@ -103,9 +113,13 @@ def until_question(messages: list[dict[str, str]]) -> list[dict[str, str]]:
 
 def ended(chat: Chat) -> Chat:
     """The chat with a half-written answer marked as stopped."""
-    if not chat or WRITING not in (text := text_of(chat[-1]["content"])):
+    if not chat or chat[-1]["role"] != "assistant":
         return chat
-    return [*chat[:-1], {"role": "assistant", "content": text.replace(WRITING, STOPPED)}]
+    return [*chat[:-1], {"role": "assistant", "content": stopped(text_of(chat[-1]["content"]))}]
+
+
+def stopped(text: str) -> str:
+    return text.replace(COMING, STOPPED).replace(WRITING, STOPPED)
 
 
 def stop(chat: Chat, request: gr.Request) -> Chat:
@@ -127,7 +141,8 @@ def ask_both(question: str, turn: str, request: gr.Request) -> tuple:
     WANTED.pop(of_both(request), None)
     found, _ = screened([{"role": "user", "content": question}])
     if found:
-        return gr.Markdown(fixed(found).text, visible=True), "", "", turn
+        more = f"\n\n{IN_CHAT}" if found.kind in QUESTIONABLE else ""
+        return gr.Markdown(on_page(fixed(replace(found, text=found.text + more))), visible=True), "", "", turn
     wait = shown("", whole=False).text
     return gr.Markdown("", visible=False), wait, wait, begin(of_both(request))
 
@@ -140,7 +155,7 @@ def answer_both(question: str, turn: str, length: float, heat: float, request: g
 
 def stop_both(base: str, tuned: str, request: gr.Request) -> tuple[str, str]:
     WANTED.pop(of_both(request), None)
-    return base.replace(WRITING, STOPPED), tuned.replace(WRITING, STOPPED)
+    return stopped(base), stopped(tuned)
 
 
 def too_busy_both() -> tuple[str, str]:

@@ -1,13 +1,17 @@
 """Load `contract.toml`: what training, scoring and the Space must agree on."""
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, TypeVar
 
 VERSION = 1  # the contract format that this code reads
+KINDS = {str: "a text in quotes", int: "a whole number", float: "a number", dict: "a table", list: "a list"}
+REMEDY = "correct the file, or fetch the release again"
 
 Message = dict[str, str]  # {"role": "user" | "assistant" | "system", "content": text}
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ class Contract:
 def load_contract(path: Path) -> Contract:
     """Read a contract file.
 
-    Raises FileNotFoundError if it is missing, ValueError if it can't be read, lacks a field or has another version.
+    Raises FileNotFoundError if it is missing, ValueError if it can't be read, lacks a field, holds one of another kind
+    or has another version.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: an adapter is only usable with the contract it was trained under")
@@ -61,17 +66,44 @@ def load_contract(path: Path) -> Contract:
         table = tomllib.loads(raw.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"{path} is not a TOML file in UTF-8: {error}") from error
-    if table.get("version") != VERSION:
-        raise ValueError(f"{path} has contract version {table.get('version')!r}, this code reads {VERSION}")
-    try:
-        return Contract(
-            system_prompt=table["system_prompt"].strip(),
-            date_string=table["date_string"],
-            disclaimer=table["disclaimer"].strip(),
-            decoding=Decoding(**table["decoding"]),
-            limits=Limits(**table["limits"]),
-            golden=tuple(Golden(case["name"], tuple(case["messages"])) for case in table["golden"]),
-            sha256=sha256(raw).hexdigest(),
-        )
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path} has a missing or unknown field: {error}") from error
+    if (version := value(path, table, "version", int)) != VERSION:
+        raise ValueError(f"{path} has contract version {version}, this code reads {VERSION}: update the code")
+    return Contract(
+        system_prompt=value(path, table, "system_prompt", str).strip(),
+        date_string=value(path, table, "date_string", str),
+        disclaimer=value(path, table, "disclaimer", str).strip(),
+        decoding=part(path, table, "decoding", Decoding),
+        limits=part(path, table, "limits", Limits),
+        golden=tuple(conversation(path, case) for case in value(path, table, "golden", list)),
+        sha256=sha256(raw).hexdigest(),
+    )
+
+
+def value(path: Path, table: dict[str, Any], name: str, kind: type) -> Any:
+    """What `table` holds under the last word of the dotted `name`; raises ValueError unless it is of that kind."""
+    key = name.rpartition(".")[2]
+    if key not in table:
+        raise ValueError(f"{path} has a missing or unknown field: {name!r}: {REMEDY}")
+    found = table[key]
+    if isinstance(found, bool) or not isinstance(found, (int, float) if kind is float else kind):
+        raise ValueError(f"{path} has {name} = {found!r}, which is not {KINDS[kind]}: {REMEDY}")
+    return found
+
+
+def part(path: Path, table: dict[str, Any], name: str, kind: type[Part]) -> Part:
+    """One table of the file as its dataclass, each key of the annotated kind and none beside them."""
+    found = value(path, table, name, dict)
+    kinds = {field.name: field.type for field in fields(kind)}
+    if odd := kinds.keys() ^ found.keys():
+        raise ValueError(f"{path} has a missing or unknown field: {', '.join(sorted(odd))} in [{name}]: {REMEDY}")
+    return kind(**{key: value(path, found, f"{name}.{key}", of) for key, of in kinds.items()})
+
+
+def conversation(path: Path, case: Any) -> Golden:
+    value(path, {"golden": case}, "golden", dict)
+    messages = value(path, case, "golden.messages", list)
+    for message in messages:
+        value(path, {"messages": message}, "golden.messages", dict)
+        for key in ("role", "content"):
+            value(path, message, f"golden.messages.{key}", str)
+    return Golden(value(path, case, "golden.name", str), tuple(messages))

@@ -6,16 +6,16 @@ Everything a client sends is untrusted: roles, assistant turns and lengths too. 
 import html
 import re
 from collections.abc import Iterable
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from output_checks import CUT, NOTHING_LEFT
-from prompt import with_disclaimer
+from prompt import with_disclaimer, without_disclaimer
 from safety import clean, rulebook
 
 if TYPE_CHECKING:
     from space.contract import Contract, Message
 
+COMING = "*Waiting for the model…*"  # it is being loaded, answers others, or reads the question
 WRITING = "*Writing…*"
 TROUBLE = "**No answer just now.**"  # what follows says why, and what to do
 STOPPED = "*(You stopped the answer here.)*"
@@ -24,16 +24,26 @@ REMINDER = "**If this is happening now: 911 (US, Canada) · 999 (UK) · 112 (EU 
 # Characters that Markdown and HTML read; as entities they are shown as typed and turn back without loss.
 MARKUP = re.compile(r"(?im)[&<>\[\]*_`~|\\$#@]|:(?=//)|(?<=www)\.|^[ \t]*[-+=]|^[ \t]*\d+(?=[.)])")
 
+NUMBER = re.compile(r"(?<![\w-])(?:1-\d{3}-\d{3}-\d{4}|\d{3} \d{3}|\d{2,4})(?![\w-])")  # of fixed texts
+LINKED = re.compile(r'\[([\d -]+)\]\(tel:\d+ "Call [\d -]+"\)')
+
 
 def as_typed(text: str) -> str:
     """A person's text for the page: cleaned, and shown letter by letter instead of as Markdown or HTML."""
     return MARKUP.sub(lambda m: "".join(c if c.isspace() else f"&#{ord(c)};" for c in m[0]), clean(text))
 
 
+def with_links(text: str) -> str:
+    """A fixed text with its telephone numbers to tap; a screen reader adds "Call 911" to the number."""
+    return NUMBER.sub(lambda m: f'[{m[0]}](tel:{re.sub("[ -]", "", m[0])} "Call {m[0]}")', text)
+
+
 def from_page(chat: Iterable[Any]) -> "list[Message]":
-    """The messages of a chatbot's value: what people typed is stored as it is shown."""
-    messages = from_api(chat)
-    return [m | {"content": html.unescape(m["content"])} if m["role"] == "user" else m for m in messages]
+    """The messages of a chatbot's value, which stores what people typed and fixed texts as they are shown."""
+    return [
+        m | {"content": html.unescape(m["content"]) if m["role"] == "user" else LINKED.sub(r"\1", m["content"])}
+        for m in from_api(chat)
+    ]
 
 
 def from_api(history: Iterable[Any] | None) -> "list[Message]":
@@ -74,12 +84,10 @@ def for_model(messages: "list[Message]", contract: "Contract") -> "list[Message]
     fixed = fixed_openings()
     most = contract.limits.max_question_chars
     pairs = []
-    for question, answer in pairwise(messages):
-        if (question["role"], answer["role"]) != ("user", "assistant"):
-            continue
-        text = without_marks(answer["content"])
+    for question, answer in answered(messages):
+        text = without_marks(without_disclaimer(answer, contract))
         if text and not text.startswith(fixed):
-            pairs.append((clean(question["content"])[:most], with_disclaimer(clean(text)[:most], contract)))
+            pairs.append((clean(question)[:most], with_disclaimer(clean(text)[:most], contract)))
     seen = [
         {"role": role, "content": text}
         for pair in pairs[max(0, len(pairs) - contract.limits.max_turns + 1) :]
@@ -88,10 +96,21 @@ def for_model(messages: "list[Message]", contract: "Contract") -> "list[Message]
     return [*seen, {"role": "user", "content": clean(messages[-1]["content"])[:most]}]
 
 
+def answered(messages: "list[Message]") -> list[tuple[str, str]]:
+    """Each question but the last with what was said to it last: general information comes after its notice."""
+    pairs: list[tuple[str, str]] = []
+    for message in messages[:-1]:
+        if message["role"] == "user":
+            pairs.append((message["content"], ""))
+        elif pairs:
+            pairs[-1] = (pairs[-1][0], message["content"])
+    return pairs
+
+
 def without_marks(text: str) -> str:
     """An answer without what the app put around it."""
     text = text.split(TROUBLE)[0]
-    for mark in (REMINDER, WRITING, STOPPED, CUT):
+    for mark in (REMINDER, COMING, WRITING, STOPPED, CUT):
         text = text.replace(mark, "")
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 

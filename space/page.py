@@ -12,7 +12,7 @@ from chat import HEAT, SHORTEST
 
 AT_ONCE = 2  # answers written at the same time
 WAITING = 64  # answers that may wait their turn
-MODEL = {"concurrency_id": clicks.MODEL, "concurrency_limit": AT_ONCE}
+IN_TURN = {"concurrency_id": clicks.MODEL, "concurrency_limit": AT_ONCE}
 HIDDEN = {"api_visibility": "private"}
 NOW = HIDDEN | {"queue": False, "show_progress": "hidden"}
 EXAMPLES = (
@@ -46,15 +46,38 @@ THEME = gr.themes.Base(
     border_color_primary=SLATE.c300,
     border_color_primary_dark=SLATE.c600,
 )
-# The last question at the top of the window: a notice is read from its first line, its numbers.
-SHOW_LAST = """() => setTimeout(() => {
-    const rows = document.querySelectorAll("#chat .user-row");
+# The last of something at the top of the window: a notice is read from its first line, its numbers. The focus goes
+# there too where it is lost with a button that is hidden now.
+SHOW = """() => setTimeout(() => {
+    const last = [...document.querySelectorAll("WHAT")].at(-1);
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    rows[rows.length - 1]?.scrollIntoView({ block: "start", behavior: calm ? "instant" : "smooth" });
+    last?.scrollIntoView({ block: "start", behavior: calm ? "instant" : "smooth" });
+    if (last && (document.activeElement === document.body || !document.activeElement?.checkVisibility())) {
+        last.tabIndex = -1;
+        last.focus({ preventScroll: true });
+    }
 }, 50)"""
+# Gradio labels a message with its raw Markdown, which a screen reader may read instead of the message. One that is too
+# long for its box is scrolled by keyboard too.
+LABEL = """() => new MutationObserver(() => {
+    for (const said of document.querySelectorAll("#chat [data-testid=user], #chat [data-testid=bot]")) {
+        const label = said.dataset.testid === "user" ? "Your message" : "Answer";
+        if (said.getAttribute("aria-label") !== label) {
+            said.setAttribute("role", "group");
+            said.setAttribute("aria-label", label);
+        }
+        if (said.scrollHeight > said.clientHeight) said.tabIndex = 0;
+    }
+}).observe(document.body, { childList: true, subtree: true, attributeFilter: ["aria-label"] })"""
 LAUNCH = {
     "theme": THEME,
     "css_paths": Path(__file__).with_name("page.css"),
+    "js": LABEL,
+    # a picture that slips through what takes them out of answers is not fetched
+    "head": """<meta http-equiv="Content-Security-Policy" content="img-src 'self' data:; media-src 'self'">""",
+    # gradio keeps 0.1 MiB and the last texts of each visitor and of each call of a program: of 10,000 by default
+    "state_session_capacity": 200,
+    "quiet": True,  # it advises options that app.py doesn't have
     "run_history": False,
     "enable_monitoring": False,
     "ssr_mode": False,
@@ -70,7 +93,7 @@ def build() -> gr.Blocks:
         gr.HTML(HEADER, padding=False)
         state = gr.HTML(status(False, ""), elem_id="status", padding=False)
         reload = gr.Button("Reload", visible=False, size="sm", elem_id="reload")
-        with gr.Accordion("Settings", open=False, render=False) as folded:
+        with gr.Accordion("Settings", open=False, render=False, elem_id="settings") as folded:
             length = gr.Slider(
                 SHORTEST, own.max_new_tokens, own.max_new_tokens, step=16, label="Longest answer, in tokens",
                 info="A token is about three quarters of a word.", elem_id="length", buttons=[],
@@ -84,7 +107,7 @@ def build() -> gr.Blocks:
                 chat_tab(length, heat)
             with gr.Tab("Compare"):
                 compare_tab(length, heat)
-            with gr.Tab("About"):
+            with gr.Tab("About", elem_id="about-tab"):
                 description = gr.Markdown(about(None, {}), elem_id="about")
         folded.render()
         foot = gr.HTML(footer(None, {}), padding=False)
@@ -94,16 +117,16 @@ def build() -> gr.Blocks:
             moment(clicks.refresh, None, shows, **NOW)
         reload.click(serving.start_loading, None, None, **NOW).then(clicks.refresh, None, shows, **NOW)
         demo.unload(clicks.forget)
-        gr.api(api.chat, api_name="chat", **MODEL)
-        gr.api(api.compare, api_name="compare", **MODEL)
+        gr.api(api.chat, api_name="chat", **IN_TURN)
+        gr.api(api.compare, api_name="compare", **IN_TURN)
     return demo.queue(max_size=WAITING, default_concurrency_limit=AT_ONCE)
 
 
 def chat_tab(length: gr.Slider, heat: gr.Slider) -> None:
     chat = gr.Chatbot(
-        label="Conversation", show_label=False, height=None, autoscroll=False, buttons=["copy", "copy_all"],
+        label="Conversation", show_label=False, height=None, autoscroll=False, buttons=["copy"],
         allow_tags=False, latex_delimiters=[], feedback_options=None, group_consecutive_messages=False,
-        placeholder="Ask about the symptoms, causes, treatment or prevention of a disease.", elem_id="chat",
+        placeholder="", elem_id="chat",
     )  # fmt: skip
     place = gr.Markdown(visible=False, elem_id="place")
     with gr.Row(elem_id="examples"):
@@ -124,19 +147,22 @@ def chat_tab(length: gr.Slider, heat: gr.Slider) -> None:
     asked = [event(clicks.ask, [question, chat, turn], shows, **NOW) for event in (question.submit, send.click)]
     asked += [example.click(clicks.ask, [example, chat, turn], shows, **NOW) for example in examples]
     asked.append(retry.click(clicks.ask_again, [chat, turn], shows, **NOW))
-    asked.append(general.click(clicks.ask_generally, [chat, turn], shows, **NOW))
     for event in asked:
-        event.then(None, js=SHOW_LAST, api_visibility="private")
+        event.then(None, js=SHOW.replace("WHAT", "#chat .user-row"), api_visibility="private")
+    further = general.click(clicks.ask_generally, [chat, turn], shows, **NOW)
+    further.then(None, js=SHOW.replace("WHAT", "#chat .bot-row"), api_visibility="private")
     stop.click(clicks.stop, chat, chat, **NOW)
-    for cleared in (clear.click, chat.clear):
-        cleared(clicks.clear, None, [question, chat, general], **NOW)
+    clear.click(clicks.clear, None, [question, chat, general], **NOW)
     place_in_queue(turn, place)
-    writing = turn.change(clicks.answer, [chat, turn, length, heat], chat, show_progress="hidden", **HIDDEN, **MODEL)
+    writing = turn.change(clicks.answer, [chat, turn, length, heat], chat, show_progress="hidden", **HIDDEN, **IN_TURN)
     writing.failure(clicks.too_busy, chat, chat, **NOW)
 
 
 def compare_tab(length: gr.Slider, heat: gr.Slider) -> None:
-    gr.Markdown("One question to the model before and after its training on MedQuAD, under the same rules.")
+    gr.Markdown(
+        "One question to the model before and after its training, under the same rules. Each answer gets half of the "
+        "longest length that is set in Settings."
+    )
     with gr.Row(elem_id="ask-both"):
         question = gr.Textbox(
             label="Question to both models", placeholder=EXAMPLES[0], lines=1, max_lines=8, elem_id="both", scale=8,
@@ -155,11 +181,12 @@ def compare_tab(length: gr.Slider, heat: gr.Slider) -> None:
             tuned = gr.Markdown(elem_id="tuned", latex_delimiters=[])
     turn = gr.Textbox(visible="hidden")
     for asked in (question.submit, send.click):
-        asked(clicks.ask_both, [question, turn], [notice, base, tuned, turn], **NOW)
+        both = asked(clicks.ask_both, [question, turn], [notice, base, tuned, turn], **NOW)
+        both.then(None, js=SHOW.replace("WHAT", "#ask-both"), api_visibility="private")
     stop.click(clicks.stop_both, [base, tuned], [base, tuned], **NOW)
     place_in_queue(turn, place)
     writing = turn.change(
-        clicks.answer_both, [question, turn, length, heat], [base, tuned], show_progress="hidden", **HIDDEN, **MODEL
+        clicks.answer_both, [question, turn, length, heat], [base, tuned], show_progress="hidden", **HIDDEN, **IN_TURN
     )
     writing.failure(clicks.too_busy_both, None, [base, tuned], **NOW)
 

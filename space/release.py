@@ -27,6 +27,7 @@ class Release:
     date: str = ""
     base: str = ""
     base_revision: str = ""
+    data: str = ""
 
     @property
     def on_hub(self) -> bool:
@@ -49,17 +50,25 @@ def find_release(folder: Path = HERE, environment: Mapping[str, str] = os.enviro
 
 
 def fetch_adapter(release: Release) -> tuple[Path, Release]:
-    """The adapter's folder, and the release with base and exact revision filled in."""
+    """The adapter's folder, and the release with base, data and exact revision filled in."""
     folder = fetch(release.adapter, release.revision, ADAPTER_FILES) if release.on_hub else Path(release.adapter)
     path = folder / "adapter_config.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{release.adapter} holds no adapter_config.json: name an adapter's folder or Hub id")
+        raise FileNotFoundError(f"{release.adapter!r} holds no adapter_config.json: name an adapter's folder or Hub id")
     config = json.loads(path.read_text(encoding="utf-8"))
     base = release.base or config["base_model_name_or_path"]
     revision = folder.name if release.on_hub else ""  # a Hub snapshot's folder is named by its commit
-    return folder, replace(
-        release, revision=revision, base=base, base_revision=release.base_revision or config.get("revision") or ""
-    )
+    base_revision = release.base_revision or config.get("revision") or ""
+    return folder, replace(release, revision=revision, base=base, base_revision=base_revision, data=trained_on(folder))
+
+
+def trained_on(folder: Path) -> str:
+    """What the adapter's own record of its training names as its data: MedQuAD, a file, or nothing."""
+    path = folder / "run.json"
+    run = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if run.get("config", {}).get("dataset_licence") == "cc-by-4.0":  # as the card tells MedQuAD from other data
+        return "MedQuAD"
+    return run.get("data", {}).get("source", {}).get("name", "")
 
 
 def fetch_base(release: Release) -> Path:
@@ -85,11 +94,14 @@ def fetch(repo: str, revision: str, only: list[str]) -> Path:
     try:
         return Path(snapshot_download(repo, revision=revision or None, allow_patterns=only))
     except HFValidationError as error:
-        raise FileNotFoundError(f"{repo} is neither a folder here nor a Hub id: check ADAPTER") from error
+        raise FileNotFoundError(f"{repo!r} is neither a folder here nor a Hub id: check ADAPTER") from error
     except RepositoryNotFoundError as error:
         raise FileNotFoundError(f"{at} is not on the Hub, or is private: check ADAPTER, or add a token") from error
     except LocalEntryNotFoundError as error:
-        raise ConnectionError(f"The Hub can't be reached to fetch {at}: wait a minute, then press Reload") from error
+        raise ConnectionError(
+            f"{repo!r} is no folder here, and the Hub can't be reached to fetch {at}: check the name, or "
+            "wait a minute, then press Reload"
+        ) from error
     except OSError as error:
         reason = str(error).strip().split("\n")[0]
         raise ConnectionError(f"{at} can't be fetched ({reason[:160]}): wait a minute, then press Reload") from error

@@ -19,7 +19,7 @@ import spaces  # first: it must see torch before CUDA does
 from contract import Contract, Decoding, Limits
 from output_checks import checked, so_far
 from release import Release, fetch_adapter, fetch_base, find_release, read_scores
-from trouble import LOADING, UNLOADED, explained
+from trouble import LOADING, UNLOADED, explained, without_folders
 
 if TYPE_CHECKING:
     from space.assistant import Assistant, Draft
@@ -77,17 +77,17 @@ def load() -> None:
     """Fill SERVED, or say in `trouble` why not; the caller holds the lock."""
     try:
         started = time.monotonic()
-        SERVED.release = find_release()
-        folder, SERVED.release = fetch_adapter(SERVED.release)
-        SERVED.scores = read_scores(folder)
-        base = fetch_base(SERVED.release)
-        SERVED.assistant = loaded(folder, base)
-        print(f"loaded {SERVED.release.adapter} in {time.monotonic() - started:.0f} s", flush=True)
+        folder, release = fetch_adapter(find_release())
+        assistant = loaded(folder, fetch_base(release))
+        # only now: the page names no release that it doesn't serve
+        SERVED.release, SERVED.scores, SERVED.assistant = release, read_scores(folder), assistant
+        print(f"loaded {release.adapter} in {time.monotonic() - started:.0f} s", flush=True)
     except Exception as error:  # whatever is wrong with a release, the page must come up and notices must work
         known = isinstance(error, OSError | ValueError)
         line = " ".join(str(error).split())[:400]
-        SERVED.trouble = line if known else f"Loading failed ({type(error).__name__}: {line}): look at the log"
-        print(f"error: {SERVED.trouble}", file=sys.stderr, flush=True)
+        said = line if known else f"Loading failed ({type(error).__name__}: {line}): look at the log"
+        SERVED.trouble = without_folders(said)
+        print(f"error: {said}", file=sys.stderr, flush=True)
     finally:
         SERVED.loaded.set()
         SERVED.loading.release()

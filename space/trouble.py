@@ -6,7 +6,12 @@ from history import TROUBLE
 
 WAIT = re.compile(r"Try again in ((?:\d+ days?, )?\d+:\d{2}:\d{2})")
 LEFT = re.compile(r"\((\d+)s requested vs\. (-?\d+)s left\)")
-BUSY = f"{TROUBLE} Too many people are asking at the moment. Please wait a minute, then press Retry."
+# Folders before a file's name, quoted or not; those of an address stay.
+FOLDERS = re.compile(r"(?<=['\"])/(?:[^/'\"]+/)+|(?<![\w:/.~'\"])/(?:[^\s/'\"]+/)+")
+# A full queue, most likely, but gradio doesn't say.
+BUSY = (
+    f"{TROUBLE} Too many people are asking at the moment, or something failed. Please wait a minute, then press Retry."
+)
 LOADING = f"{TROUBLE} The model is still being loaded. Please wait a minute, then press Retry."
 UNLOADED = (
     f"{TROUBLE} The model could not be loaded, see the top of the page. Emergency notices still work; "
@@ -28,6 +33,11 @@ def explained(error: Exception) -> str:
     if title.startswith("ZeroGPU"):
         return NO_GPU
     return BROKEN
+
+
+def without_folders(text: str) -> str:
+    """The text with only the names of files that it names by their whole path: folders here are nobody's business."""
+    return FOLDERS.sub("", text)
 
 
 def quota(message: str) -> str:

@@ -1,7 +1,8 @@
 """Start the Space for tests: as people do with an adapter, or with a model that repeats its question.
 
 `python tests/space_app.py` is the latter: the real page, API, queue and rules over a stand-in that answers at a known
-pace (ECHO_DELAY seconds a token) with the question it was asked, so that a crossed answer is seen.
+pace (ECHO_DELAY seconds a token) with the question it was asked, so that a crossed answer is seen. With TINY_LLAMA=1 it
+is a real model instead, of random weights.
 """
 
 import os
@@ -21,6 +22,7 @@ sys.path.insert(0, str(SPACE))  # the folder's modules import each other by thei
 
 SENTENCES = [f"This is sentence number {word}." for word in ("one", "two", "three", "four", "five", "six", "seven")]
 BREAK = "break the model"  # in a question: the model fails with an error that quotes it
+MUTE = "mute in a chat"  # in a question: the model answers it alone, and says nothing where a history stands before it
 HEADER, HEADER_END, TURN_END = "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"
 
 
@@ -44,6 +46,7 @@ def running_app(folder: Path, *words: object, file: Path = SPACE / "app.py", **e
             cwd=folder, env=kept | own | environment, stdout=log, stderr=subprocess.STDOUT,
             start_new_session=True,
         )  # fmt: skip
+    (folder / "app.pid").write_text(str(app.pid), encoding="utf-8")
     try:
         address = f"http://127.0.0.1:{port}"
         wait_for(lambda: app.poll() is not None or answers(address), 180, "the app starts")
@@ -64,6 +67,38 @@ def wait_for(ready, seconds: float, what: str) -> float:
     return time.monotonic() - started
 
 
+def small_tokenizer():
+    from training.tiny_base import train_tokenizer
+
+    text = "What are the symptoms of asthma in group number 17? How is it treated? You asked me this."
+    return train_tokenizer([{"question": text, "answer": f"{text} {sentence}"} for sentence in SENTENCES], 400)
+
+
+def tiny_llama():
+    """An Assistant over a real Llama of random weights, greedy: an answer depends on all that was read, and only that.
+
+    Weights ten times as large as usual, or it would say the same to everybody.
+    """
+    from dataclasses import replace
+
+    import torch
+    from assistant import Assistant
+    from contract import load_contract
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    tokenizer = small_tokenizer()
+    shape = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        max_position_embeddings=2048, initializer_range=0.3,
+    )  # fmt: skip
+    model = LlamaForCausalLM(shape).eval()
+    contract = load_contract(ROOT / "training" / "contract.toml")
+    greedy = replace(contract, decoding=replace(contract.decoding, top_p=1e-9))
+    ends = frozenset([tokenizer.convert_tokens_to_ids(TURN_END)])
+    return Assistant({"tuned": model, "base": model}, tokenizer, greedy, ends)
+
+
 def echo_assistant(delay: float):
     """An Assistant whose models answer with the last question, the base with other words than the tuned one."""
     import torch
@@ -71,11 +106,7 @@ def echo_assistant(delay: float):
     from contract import load_contract
     from transformers import LlamaConfig
 
-    from training.tiny_base import train_tokenizer
-
-    text = "What are the symptoms of asthma in group number 17? How is it treated? You asked me this."
-    records = [{"question": text, "answer": f"{text} {sentence}"} for sentence in SENTENCES]
-    tokenizer = train_tokenizer(records, 400)
+    tokenizer = small_tokenizer()
     ids = tokenizer.convert_tokens_to_ids
 
     class Echo:
@@ -110,6 +141,8 @@ def echo_assistant(delay: float):
             if BREAK in question:
                 raise ValueError(f"can't say {question}")
             turns = sum(token == ids(TURN_END) for token in read) // 2
+            if MUTE in question and turns > 1:
+                return [ids(TURN_END)]
             text = " ".join([f"{self.opening} {question}", f"That was turn {turns}.", *SENTENCES])
             plain = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
             return [*plain, ids(TURN_END)]
@@ -129,7 +162,8 @@ def main() -> None:
     import serving
     from page import LAUNCH, build
 
-    serving.SERVED.assistant = echo_assistant(float(os.environ.get("ECHO_DELAY", "0")))
+    delay = float(os.environ.get("ECHO_DELAY", "0"))
+    serving.SERVED.assistant = tiny_llama() if "TINY_LLAMA" in os.environ else echo_assistant(delay)
     serving.SERVED.loaded.set()
     build().launch(**LAUNCH)
 

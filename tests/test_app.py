@@ -1,5 +1,7 @@
 """The running app through its API: rules, history, many people at once, Stop, trouble, and nothing left behind."""
 
+import asyncio
+import csv
 import json
 import shutil
 import subprocess
@@ -8,14 +10,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 from hub import Fault, LocalHub
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants
-from space_app import BREAK, ROOT, SENTENCES, SPACE, running_app, wait_for
+from space_app import BREAK, MUTE, ROOT, SENTENCES, SPACE, running_app, wait_for
 
 # isort: split
 from gradio_client import Client
-from history import REMINDER, TROUBLE
+from history import COMING, REMINDER, TROUBLE, WRITING
 
 EMERGENCY = "my dad has crushing chest pain and is sweating"
 CRISIS = "i want to kill myself tonight"
@@ -29,6 +32,14 @@ def echo(tmp_path_factory):
     """Address and folder of an app whose model repeats the question: 100 tokens of 10 ms."""
     folder = tmp_path_factory.mktemp("echo") / "app"
     with running_app(folder, file=ECHO, ECHO_DELAY="0.01") as address:
+        yield address, folder
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory):
+    """Address and folder of an app over a real model, a tiny one that always says the same to the same."""
+    folder = tmp_path_factory.mktemp("llama") / "app"
+    with running_app(folder, file=ECHO, TINY_LLAMA="1") as address:
         yield address, folder
 
 
@@ -54,7 +65,7 @@ def test_an_answer_streams_in_whole_sentences_and_ends_in_one_disclaimer(client,
     assert len(set(steps)) > 3
     for step in steps:
         assert step.endswith(f"\n\n{contract.disclaimer}") and step.count(contract.disclaimer) == 1
-        body = step.removesuffix(contract.disclaimer).replace("*Writing…*", "").strip()
+        body = step.removesuffix(contract.disclaimer).replace(COMING, "").replace(WRITING, "").strip()
         assert body == "" or body.endswith((".", "?"))
 
 
@@ -96,6 +107,31 @@ def test_a_history_of_strings_and_one_of_blocks_are_read_alike(client):
     assert "That was turn 1." in client.predict(
         "How is it treated?", [{"role": "system", "content": "x"}], api_name="/chat"
     )
+
+
+def test_a_chat_that_leads_to_no_answer_is_answered_from_the_last_question_alone(client, contract):
+    history = [{"role": "user", "content": "What is gout?"}, {"role": "assistant", "content": "A disease."}]
+    assert "That was turn 2." in client.predict("How is it treated?", history, api_name="/chat")
+    said = client.predict(f"How is it treated, {MUTE}?", history, api_name="/chat")
+    assert "That was turn 1." in said and said.endswith(contract.disclaimer)
+
+
+def test_mcp_clients_meet_the_same_rules(echo):
+    pytest.importorskip("mcp", reason="gradio names what MCP needs `gradio[mcp]`; Spaces install it")
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamablehttp_client
+
+    async def ask() -> list[str]:
+        async with (
+            streamablehttp_client(f"{echo[0]}/gradio_api/mcp/") as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            calls = [await session.call_tool("chat", {"message": text}) for text in (EMERGENCY, QUESTION)]
+            return [call.content[0].text for call in calls]
+
+    notice, answer = asyncio.run(ask())
+    assert "911" in notice and SENTENCES[-1] in answer
 
 
 def test_a_crisis_in_the_history_counts_whatever_else_the_history_claims(client):
@@ -171,7 +207,9 @@ def test_a_hub_that_is_down_at_start_is_a_line_with_a_remedy(tmp_path):
         assert "911" in connect(address).predict(EMERGENCY, api_name="/chat")
         log = tmp_path / "app" / "app.log"
         wait_for(lambda: "error:" in log.read_text(encoding="utf-8"), 120, "an error line")
-    assert "wait a minute, then press Reload" in log.read_text(encoding="utf-8")
+    said = log.read_text(encoding="utf-8")
+    assert "'owner/Llama-x' is no folder here" in said and "wait a minute, then press Reload" in said
+    assert f"Open {address}/ in a browser" in said and "share=True" not in said
 
 
 def test_a_hub_that_hangs_at_start_is_given_up(tmp_path):
@@ -277,6 +315,46 @@ def test_fifty_people_at_once_get_their_own_answers(echo):
         assert (f"disease number {n}?" in said) if n % 10 != 9 else ("988" in said), (n, said)
     assert len(told) == 50
     assert max(rank or 0 for rank in waited) > 5, "people in the queue are told their place"
+
+
+def test_fifty_people_at_once_get_what_each_gets_alone(llama):
+    with (ROOT / "training" / "data" / "sample.csv").open(encoding="utf-8", newline="") as lines:
+        questions = [row["Question"] for row in csv.DictReader(lines)][::15][:50]
+    assert len(set(questions)) == 50
+
+    def answer(question: str) -> str:
+        return connect(llama[0]).submit(question, None, 32, 0.1, api_name="/chat").result(timeout=300)
+
+    client = connect(llama[0])
+    alone = [client.predict(question, None, 32, 0.1, api_name="/chat") for question in questions]
+    with ThreadPoolExecutor(50) as pool:
+        together = list(pool.map(answer, questions))
+    assert together == alone
+    assert len(set(alone)) > 40, "the answers differ enough that crossed ones would be seen"
+
+
+def test_memory_stays_bounded_over_a_thousand_chats(llama):
+    """Each is a visitor of its own to gradio's queue; one in five asks the model, the others get a notice."""
+    address, folder = llama
+    status = Path(f"/proc/{(folder / 'app.pid').read_text(encoding='utf-8')}/status")
+    if not status.exists():
+        pytest.skip("needs /proc")
+
+    def resident_mib() -> float:
+        line = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmRSS"))
+        return int(line.split()[1]) / 1024
+
+    with httpx.Client(timeout=300) as web, ThreadPoolExecutor(4) as pool:
+
+        def chat(n: int) -> bool:
+            text = f"{EMERGENCY}, number {n}" if n % 5 else f"What is asthma of type {n}?"
+            event = web.post(f"{address}/gradio_api/call/chat", json={"data": [text, [], 32, 0.1]}).json()["event_id"]
+            return "event: complete" in web.get(f"{address}/gradio_api/call/chat/{event}").text
+
+        assert all(pool.map(chat, range(250)))
+        before = resident_mib()
+        assert all(pool.map(chat, range(250, 1000)))
+    assert resident_mib() - before < 40
 
 
 def test_stop_frees_the_worker_within_a_second(tmp_path):

@@ -1,7 +1,6 @@
 """Loading and writing with a real, tiny adapter: what is served is what was trained, and any answer can be stopped."""
 
 import copy
-import gc
 import json
 import shutil
 import threading
@@ -158,31 +157,3 @@ def test_answers_written_at_once_are_those_written_alone(exact, module):
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     assert together == alone
-
-
-def test_memory_stays_bounded_over_a_thousand_chats(assistant, monkeypatch):
-    import chat
-    import serving
-
-    monkeypatch.setattr(serving, "SERVED", replace(serving.SERVED, assistant=assistant, loaded=threading.Event()))
-    serving.SERVED.loaded.set()
-    sizes = []
-    for n in range(1000):
-        messages = [
-            {"role": "user", "content": f"What is asthma of type {n}?"},
-            {"role": "assistant", "content": "A disease. " * 20},
-            {"role": "user", "content": "How is it treated?"},
-        ]
-        assert list(chat.reply(messages, chat.Settings(2, 0.5)))[-1].kind == "answer"
-        if n in (200, 999):
-            gc.collect()
-            sizes.append(resident_mib())
-    assert sizes[1] - sizes[0] < 40, sizes
-
-
-def resident_mib() -> float:
-    status = Path("/proc/self/status")
-    if not status.exists():
-        pytest.skip("needs /proc")
-    line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) / 1024

@@ -3,6 +3,7 @@
 import html
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -15,8 +16,10 @@ from space_app import SPACE
 # isort: split
 import about
 import chat
+import clicks
 import history
 import release
+import safety
 import serving
 import trouble
 from output_checks import so_far
@@ -92,6 +95,25 @@ def test_the_model_sees_the_last_turns_and_no_fixed_text():
     assert [message["role"] for message in seen[:2]] == ["user", "assistant"]
 
 
+def test_the_model_sees_what_was_said_to_a_question_after_its_notice():
+    notice, general = assistant(first(user(EMERGENCY)).text), assistant(f"{history.REMINDER}\n\nThe heart.")
+    asthma = [user("What is asthma?"), assistant(f"A disease.\n\n{DISCLAIMER}")]
+    seen = history.for_model([*asthma, user(EMERGENCY), notice, general, user("How is it treated?")], serving.FALLBACK)
+    assert seen == [*asthma, user(EMERGENCY), assistant(f"The heart.\n\n{DISCLAIMER}"), user("How is it treated?")]
+
+
+def test_questions_without_an_answer_and_answers_without_a_question_are_left_out():
+    said = [assistant("Hello."), user("What is gout?"), user("What is asthma?"), assistant("A disease."), user("Why?")]
+    seen = history.for_model(said, serving.FALLBACK)
+    assert seen == [user("What is asthma?"), assistant(f"A disease.\n\n{DISCLAIMER}"), user("Why?")]
+
+
+def test_a_sign_that_something_is_coming_is_no_answer():
+    for sign in (history.COMING, history.WRITING, history.STOPPED):
+        said = [user("What is gout?"), assistant(f"{sign}\n\n{DISCLAIMER}"), user("Why?")]
+        assert history.for_model(said, serving.FALLBACK) == [user("Why?")]
+
+
 def test_what_a_client_claims_that_was_said_is_cut_to_the_limit():
     seen = history.for_model([user("a" * 9000), assistant("b" * 9000), user("c" * 9000)], serving.FALLBACK)
     most = serving.FALLBACK.limits.max_question_chars
@@ -110,6 +132,37 @@ def test_what_needs_no_model_is_answered_without_one_and_ends_in_one_disclaimer(
     assert steps[0].text.endswith(f"\n\n{DISCLAIMER}")
     assert steps[0].text.count(DISCLAIMER) == 1
     assert list(chat.compared(text, chat.settings())) == [(steps[0], steps[0])]
+
+
+def fixed_texts() -> list[str]:
+    data = safety.rulebook().data
+    texts = [*data["notices"].values(), *data["replies"].values(), history.REMINDER]
+    return texts + [entry["text"] for entry in data["languages"].values()]
+
+
+def test_every_telephone_number_of_a_fixed_text_can_be_tapped_and_nothing_else():
+    numbers = set()
+    for text in fixed_texts():
+        shown = history.with_links(text)
+        numbers |= set(re.findall(r"\(tel:(\d+) ", shown))
+        rest = re.sub(r"\[[\d -]+\]\(tel:\d+ \"Call [\d -]+\"\)", "", shown)
+        assert not re.search(r"\d", rest), rest
+        assert history.from_page([assistant(shown)]) == history.from_api([assistant(text)]), "it comes back as it was"
+    assert numbers >= {"911", "999", "112", "988", "116123", "18002221222"}
+
+
+def test_a_notice_that_the_page_sends_back_is_still_known_as_one():
+    for text in fixed_texts():
+        said = history.from_page([user("What is gout?"), assistant(history.with_links(text)), user("Why?")])
+        assert history.for_model(said, serving.FALLBACK) == [user("Why?")], text
+    shown = history.with_links(history.REMINDER)
+    assert history.put_aside(history.from_page([user(EMERGENCY), assistant(f"{shown}\n\nThe heart.")])) == 1
+
+
+def test_numbers_that_a_model_wrote_are_no_links():
+    said = chat.shown("About 100 of 999 people.", whole=True, reminder=True)
+    shown = clicks.on_page(said)
+    assert "[911](tel:911" in shown and "About 100 of 999 people." in shown
 
 
 def test_too_many_turns_have_a_fixed_answer():
@@ -278,13 +331,84 @@ def test_the_footer_names_the_exact_release_and_escapes_it():
     assert "| no model: template copier | 30.0" in about.about(pin, scores)
 
 
-def test_the_rules_results_are_read_from_their_file_and_promise_nothing(tmp_path):
-    result = {"k": 90, "n": 100, "low": 0.825, "high": 0.945}
+def test_the_rules_results_are_read_from_their_file_the_latest_first_and_promise_nothing(tmp_path):
+    def result(k: int, n: int = 100) -> dict:
+        return {"k": k, "n": n, "low": 0.82512, "high": 0.94549}
+
     path = tmp_path / "safety_results.json"
-    path.write_text(json.dumps({"sensitivity": result, "specificity": result, "checked": "2026-11-20"}), "utf-8")
+    sets = [
+        {"sensitivity": result(90 + n), "specificity": result(80 + n), "checked": f"2026-11-2{n}"} for n in range(3)
+    ]
+    del sets[1]["checked"]
+    results = {**sets[0], "medquad_flagged": result(0, 16407), "second": sets[1], "third": sets[2]}
+    path.write_text(json.dumps(results), "utf-8")
     text = about.safety(path)
-    assert "90 of 100 messages" in text and "82.5 to 94.5 %" in text and "2026-11-20" in text
+    lines = [line for line in text.splitlines() if line.startswith("- ")]
+    between = "(82.51 to 94.55 %)"
+    assert lines == [
+        f"- {which}: {90 + n} of 100 messages that call for a notice got one {between}; "
+        f"{80 + n} of 100 look-alikes got none {between}."
+        for n, which in ((2, "Third set, opened 2026-11-22"), (1, "Second set"), (0, "First set, opened 2026-11-20"))
+    ] + [f"- 0 of 16,407 plain questions of MedQuAD got a notice that they should not {between}."]
+    assert "After each opening, the rules and the word weights learned from the set" in text
     assert "not a safety guarantee" in text and "not a safety guarantee" in about.safety(tmp_path / "none.json")
+
+
+def test_every_set_that_was_measured_is_told():
+    measured = json.loads((SPACE / "safety_results.json").read_text(encoding="utf-8"))
+    sets = [part for part in [measured, *measured.values()] if isinstance(part, dict) and "sensitivity" in part]
+    told = about.about(None, {})
+    assert sets and told.count(" messages that call for a notice got one") == len(sets)
+
+
+def test_about_says_what_the_model_was_trained_on(tmp_path):
+    def trained_on(licence: str, name: str) -> str:
+        run = {"config": {"dataset_licence": licence}, "data": {"source": {"name": name}}}
+        (tmp_path / "run.json").write_text(json.dumps(run), encoding="utf-8")
+        (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "b/ase"}', encoding="utf-8")
+        return about.about(release.fetch_adapter(release.Release(str(tmp_path)))[1], {})
+
+    medquad, sample = trained_on("cc-by-4.0", "any/name"), trained_on("apache-2.0", "sample.csv")
+    assert "questions and answers from MedQuAD" in medquad and "questions and answers from MedQuAD" in about.about(
+        None, {}
+    )
+    assert "`b/ase`" in sample and "from `sample.csv`" in sample and "questions and answers from MedQuAD" not in sample
+    (tmp_path / "run.json").unlink()
+    assert release.trained_on(tmp_path) == ""
+
+
+def test_about_tells_programs_how_to_ask():
+    text = about.about(None, {})
+    assert "?view=" not in text and 'client.predict("What is gout?", api_name="/chat")' in text and "MCP" in text
+
+
+# ---------------------------------------------------------------- what visitors see of errors
+@pytest.mark.parametrize(
+    ("text", "becomes"),
+    [("/srv/x/adapter/contract.toml is missing: …", "contract.toml is missing: …"),
+     ("'/home/a b/c/run.json' and \"/x/y/z\" (/a/b/c.d)", "'run.json' and \"z\" (c.d)"),
+     ("https://huggingface.co/a/b/c failed for a/b at v1", "https://huggingface.co/a/b/c failed for a/b at v1"),
+     ("outputs/demo/base is not on this machine", "outputs/demo/base is not on this machine")],
+)  # fmt: skip
+def test_whole_paths_are_cut_to_the_names_of_files(text, becomes):
+    assert trouble.without_folders(text) == becomes
+
+
+def test_what_could_not_be_loaded_is_neither_named_nor_located(tmp_path, monkeypatch, capsys):
+    served = serving.Served()
+    monkeypatch.setattr(serving, "SERVED", served)
+    monkeypatch.setenv("ADAPTER", str(tmp_path / "adapter"))
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "adapter_config.json").write_text('{"base_model_name_or_path": "none/here/base"}', "utf-8")
+    served.loading.acquire()
+    serving.load()
+    assert "none/here/base is not on this machine" in served.trouble and served.release is None
+    monkeypatch.setenv("ADAPTER", str(tmp_path / "typo"))
+    served.loading.acquire()
+    serving.load()
+    assert served.trouble.startswith("'typo' is neither a folder here nor a Hub id") and served.release is None
+    assert str(tmp_path / "typo") in capsys.readouterr().err, "the log says where"
+    assert "Serving" not in about.footer(served.release, served.scores)
 
 
 # ---------------------------------------------------------------- Python 3.12, and speed

@@ -22,14 +22,38 @@ def test_the_checksum_is_that_of_the_bytes(contract, tmp_path):
         (("date_string", "date_text"), "has a missing or unknown field: 'date_string'"),
         (("top_p", "top_k"), "has a missing or unknown field: .*top_k"),
         (("version = 1", "version = "), "is not a TOML file"),
+        (("version = 1", "version = true"), "has version = True, which is not a whole number: correct the file, or"),
+        (
+            ('date_string = "26 Jul 2024"', "date_string = 2024-07-26"),
+            "has date_string = .* not a text in quotes: corr",
+        ),
+        (("[limits]", "[limit]"), "has a missing or unknown field: 'limits': correct the file"),
+        (("disclaimer = ", "disclaimer = 7 #"), "has disclaimer = 7, which is not a text"),
+        (("max_question_chars = 2000", 'max_question_chars = "many"'), "has limits.max_question_chars = 'many'"),
+        (("max_turns = 8", "max_turns = 8.5"), "has limits.max_turns = 8.5, which is not a whole number"),
+        (("max_turns = 8", ""), "has a missing or unknown field: max_turns in .limits."),
+        (("max_new_tokens = 512", "max_new_tokens = false"), "has decoding.max_new_tokens = False"),
+        (("temperature = 0.3", 'temperature = "hot"'), "has decoding.temperature = 'hot', which is not a number"),
+        (('name = "one question"', "name = 1"), "has golden.name = 1"),
+        (('content = "What is asthma?"', "content = 1"), "has golden.messages.content = 1"),
+        (('[{ role = "user", content = "What are the symptoms of diabetes?" }]', "7"), "has golden.messages = 7"),
     ],
 )
-def test_a_broken_contract_is_an_error_that_names_the_file(tmp_path, change, says):
+def test_a_broken_contract_is_one_line_that_names_the_file(tmp_path, change, says):
     path = tmp_path / "contract.toml"
-    path.write_text(CONTRACT.read_text(encoding="utf-8").replace(*change), encoding="utf-8")
+    text = CONTRACT.read_text(encoding="utf-8")
+    assert change[0] in text
+    path.write_text(text.replace(*change, 1), encoding="utf-8")
     with pytest.raises(ValueError, match=says) as error:
         load_contract(path)
-    assert str(path) in str(error.value)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_whole_numbers_will_do_where_others_are_asked_for(tmp_path):
+    path = tmp_path / "contract.toml"
+    text = CONTRACT.read_text(encoding="utf-8").replace("temperature = 0.3", "temperature = 1")
+    path.write_text(text, encoding="utf-8")
+    assert load_contract(path).decoding.temperature == 1
 
 
 def test_a_missing_contract_is_an_error_that_names_the_file(tmp_path):

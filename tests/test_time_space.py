@@ -6,7 +6,7 @@ from conftest import command
 
 from model_card.results import latency_text
 
-SCRIPT = "scripts/time_space.py"
+SCRIPT = "tests/time_space.py"
 
 
 def test_the_app_is_started_and_asked(small_out, tmp_path):
@@ -24,4 +24,5 @@ def test_the_app_is_started_and_asked(small_out, tmp_path):
 def test_a_folder_that_is_no_bundle_is_an_error_that_names_it(tmp_path):
     result = command(SCRIPT, tmp_path)
     assert result.returncode == 1
-    assert result.stderr.startswith(f"error: {tmp_path} holds no contract.toml") and len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith(f"error: {tmp_path} holds no contract.toml")
+    assert len(result.stderr.splitlines()) == 1
