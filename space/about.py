@@ -90,8 +90,9 @@ def safety(path: Path = HERE / "safety_results.json") -> str:
     if plain := results.get("medquad_flagged"):
         lines.append(f"- {share(plain, 'plain questions of MedQuAD got a notice that they should not')}.")
     return (
-        "How often that was right on sets of messages whose writers did not know the rules, with 95 % intervals, the "
-        "latest set first. After each opening, the rules and the word weights learned from the set.\n\n"
+        "How often that was right on sets of messages, each when it was opened, with 95 % intervals, the latest first. "
+        "Language models wrote them, not patients, and knew neither the rules nor other messages. Rules and word "
+        "weights have learned from the first set since.\n\n"
         + "\n".join(lines)
         + "\n\n**This is not a safety guarantee.**"
     )

@@ -3,10 +3,10 @@
 A softmax regression over the words that a message holds: for crisis, emergency and poison the log-odds that each adds.
 It finds tellings that no rule foresaw, and stays a table that can be read. It learns from the rules' own cases, from
 held-out cases that were opened and measured before, from the plain questions of the sample, and above all from
-cases/told.jsonl: messages that many writers wrote who knew neither the rules nor each other.
+cases/told.jsonl: messages that language models wrote in eighteen roles, without the rules and without each other.
 
 `--left-out` writes nothing. It fits once for each of those writers without that writer's messages, and prints how
-often a notice is right on them: what SURE and RULE of space/safety.py were chosen by.
+often a notice is right on them. SURE and RULE of space/safety.py were chosen by it.
 """
 
 import csv

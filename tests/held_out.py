@@ -1,9 +1,10 @@
 """How good the notices were on messages that nothing had learned from: writes space/safety_results.json, once each.
 
 `python tests/held_out.py MEDQUAD.csv` reads the sets of tests/cases/held_out*.jsonl, each written from the public lists
-alone by somebody who knew neither the rules nor the other cases, and the questions of MedQuAD, none of which is a call
-for help. What it wrote when a set was opened stays. Rules and word weights have learned from the first set since, and
-the second was looked at; the third was opened once, at the end. README and the Space's About page show the file.
+alone by a language model that knew neither the rules nor the other cases, and the questions of MedQuAD, none of which
+is a call for help. What it wrote when a set was opened stays. Rules and word weights have learned from the first set
+since, and the second was looked at; the third was opened once, at the end. README and the Space's About page show the
+file.
 """
 
 import csv
