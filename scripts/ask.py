@@ -45,8 +45,15 @@ def load(adapter: str, revision: str | None) -> "tuple[PeftModel, PreTrainedToke
     contract = load_contract(folder / "contract.toml")
     device = pick_device()
     precision = pick_precision("auto" if device == "cuda" else "fp32", device)
-    base = load_base(config["base_model_name_or_path"], config.get("revision") or "main", precision, device)
+    base_model = local_base(config["base_model_name_or_path"], folder)
+    base = load_base(base_model, config.get("revision") or "main", precision, device)
     return load_adapter(base, folder, device), load_tokenizer(str(folder), "main"), contract
+
+
+def local_base(base_model: str, adapter: Path) -> str:
+    """The base's folder upwards from its adapter, whatever else has that name here; a Hub id stays as it is."""
+    found = (parent / base_model for parent in adapter.resolve().parents)
+    return next((str(folder) for folder in found if (folder / "config.json").is_file()), base_model)
 
 
 def download(adapter: str, revision: str | None) -> Path:

@@ -72,9 +72,9 @@ def trained_on(folder: Path) -> str:
 
 
 def fetch_base(release: Release) -> Path:
-    """The base's folder: a local one is looked for from here, from the project and upwards from the adapter."""
+    """The base's folder: a local one is looked for upwards from the adapter, then from here and in the project."""
     base = Path(release.base).expanduser()
-    for start in (Path.cwd(), HERE.parent, *Path(release.adapter).resolve().parents[:3]):
+    for start in (*Path(release.adapter).resolve().parents, Path.cwd(), HERE.parent):
         if (start / base / "config.json").is_file():
             return start / base
     if base.is_absolute() or len(base.parts) != 2 or release.base.startswith("."):

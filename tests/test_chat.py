@@ -313,6 +313,19 @@ def test_a_release_that_cannot_be_read_says_what_to_do(tmp_path):
         release.fetch_base(release.Release(str(tmp_path), base="outputs/none/base"))
 
 
+def test_an_adapter_gets_the_base_beside_it_and_not_a_namesake_here(tmp_path, monkeypatch):
+    for place in ("here", "there"):
+        (tmp_path / place / "outputs" / "base").mkdir(parents=True)
+        (tmp_path / place / "outputs" / "base" / "config.json").write_text("{}", encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "here")
+    adapter = tmp_path / "there" / "outputs" / "runs" / "demo" / "bundle"
+    found = release.fetch_base(release.Release(str(adapter), base="outputs/base"))
+    assert found == tmp_path / "there" / "outputs" / "base"
+    assert release.fetch_base(release.Release(str(tmp_path / "elsewhere"), base="outputs/base")).is_relative_to(
+        tmp_path / "here"
+    )
+
+
 def test_the_footer_names_the_exact_release_and_escapes_it():
     pin = release.Release("owner/Llama-x", "0123abc", "v1.0.0", "2026-11-01")
     scores = {
@@ -350,7 +363,7 @@ def test_the_rules_results_are_read_from_their_file_the_latest_first_and_promise
         f"{80 + n} of 100 look-alikes got none {between}."
         for n, which in ((2, "Third set, opened 2026-11-22"), (1, "Second set"), (0, "First set, opened 2026-11-20"))
     ] + [f"- 0 of 16,407 plain questions of MedQuAD got a notice that they should not {between}."]
-    assert "After each opening, the rules and the word weights learned from the set" in text
+    assert "Language models wrote them, not patients" in text
     assert "not a safety guarantee" in text and "not a safety guarantee" in about.safety(tmp_path / "none.json")
 
 
