@@ -38,7 +38,8 @@ TOLD = 3_000  # characters of a turn in which one word of fiction or course work
 # Only a hostile text holds more; of sentences, the first and the last half of so many are read.
 SENTENCES = 1_500  # of a turn, and different ones of all turns
 HITS = 20  # sentences with words of a pattern, read from each end
-DISTINCT = 4_000  # different words that other endings and letters are tried on
+DISTINCT = 3_000  # different words that other endings and letters are tried on
+DRAWN_OUT = re.compile(r"([a-z])\1{2,}")  # helppp
 JOINTS = frozenset(("and", "but", "because"))  # not between a and b in `a>b`
 SPOKEN = re.compile(
     r"\b(?:(can|could|will|does|did|do|is|are|was|were|has|have|had|would|should) not|i am|he is|she is|they are)\b"
@@ -147,8 +148,10 @@ def screen(turns: list[str], max_chars: int = 2_000, max_turns: int = 20) -> Rep
     if not any(c.isalnum() for c in last):
         return Reply("limit", replies["empty"], "empty")
     found = notice(turns)
+    if found and found.rule != "words":
+        return found
     redirect = first_rule(book, [last], REDIRECTS)
-    if found and not (found.rule == "words" and redirect):
+    if found and not redirect:
         return found
     if len(last) > max_chars:
         return Reply("limit", replies["too_long"], "too-long")
@@ -363,7 +366,8 @@ def _mend(book: Rulebook, word: str, close: bool) -> list[str]:
         return [word]
     if not close:
         return [word]
-    word = re.sub(r"([a-z])\1{2,}", r"\1", word)
+    if DRAWN_OUT.search(word):
+        word = DRAWN_OUT.sub(r"\1", word)
     if not word.isalpha():
         return [w for part in re.findall(r"[a-z]+|\d+", word) for w in book.words.get(part, [part])]
     if word in book.words:
