@@ -268,10 +268,13 @@ HOSTILE = [
 def test_hostile_texts_take_no_longer_than_their_length_explains(piece):
     def seconds(length: int) -> float:
         text = (piece * length)[:length] + "x"
-        start = time.process_time()  # not the wall clock: other work on the machine is not ours
-        checked(text)
-        output_checks.so_far(text, DISCLAIMER)
-        return time.process_time() - start
+        taken = []
+        for _ in range(3):  # the least: now and then the interpreter clears up after other tests
+            start = time.process_time()  # not the wall clock: other work on the machine is not ours
+            checked(text)
+            output_checks.so_far(text, DISCLAIMER)
+            taken.append(time.process_time() - start)
+        return min(taken)
 
     # the worst takes 0.12 s for 20,000 characters on an idle machine; what is quadratic would take minutes
     assert seconds(2_048) < 0.2
