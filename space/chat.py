@@ -13,7 +13,7 @@ import serving
 from history import COMING, REMINDER, WRITING, for_model, put_aside, user_turns
 from output_checks import NOTHING_LEFT
 from prompt import with_disclaimer
-from safety import Reply, screen
+from safety import Reply, looked_for, screen
 
 if TYPE_CHECKING:
     from space.contract import Message
@@ -73,13 +73,6 @@ def screened(messages: "list[Message]", general: bool = False) -> tuple[Reply | 
     if len(turns[-1]) > limits.max_question_chars:
         return Reply("limit", safety.rulebook().data["replies"]["too_long"], "too-long"), False
     return looked_for(turns[-1:], safety.REDIRECTS), True
-
-
-def looked_for(turns: list[str], kinds: tuple[str, ...]) -> Reply | None:
-    """The notice or redirect of some kinds alone."""
-    rule = safety.first_rule(safety.rulebook(), turns, kinds)
-    texts = safety.rulebook().data["notices"] | safety.rulebook().data["replies"]
-    return Reply(rule["kind"], texts[rule["kind"]], rule["id"]) if rule else None
 
 
 def fixed(reply: Reply) -> Said:

@@ -23,12 +23,11 @@ from pathlib import Path
 
 RULES = Path(__file__).with_name("triage.toml")
 WORDS = Path(__file__).with_name("words.json")  # written by tests/fit_words.py from the labelled cases
-KINDS = ("crisis", "emergency", "poison")  # of its columns
 SURE = 0.3  # log-odds from which a notice is shown
 RULE = 2.0  # log-odds that a rule adds to those of the words; one that is `always` on needs no more
 REACH = 3  # words after `not` that it turns round
 TAIL = 1_200  # characters of the last turns that words are taken from
-NOTICES = ("crisis", "emergency", "poison")  # in this order: the first kind that fires is shown
+NOTICES = ("crisis", "emergency", "poison")  # the first kind that fires is shown; also the columns of words.json
 REDIRECTS = ("harmful", "medicine", "off_topic")
 TURNS = 3  # user turns that count together
 GAP = 4  # words allowed between a and b in `a>b`
@@ -72,21 +71,21 @@ def notice(turns: list[str]) -> Notice | None:
     rule = first_rule(book, turns, NOTICES)
     kind, odds = weighed(turns)
     sure = odds > SURE and language(turns[-1]) == "en"
-    if not sure and not (rule and (rule.get("always") or not _doubted(turns))):
+    if not sure and not (rule and (rule.get("always") or not _doubted(turns, odds))):
         return None
     if rule and not (sure and kind == "crisis"):
         kind = rule["kind"]
     return Notice(kind, book.data["notices"][kind], rule["id"] if rule else "words")
 
 
-def _doubted(turns: list[str]) -> bool:
-    """Whether the words of every turn, and of all together, speak strongly against what a rule found.
+def _doubted(turns: list[str], odds: float) -> bool:
+    """Whether the words of all turns together (their log-odds) and of each speak strongly against what a rule found.
 
     Only where all of it was weighed: what stands before the tail of a long text is the rules' alone.
     """
     if sum(map(len, turns)) > TAIL:
         return False
-    return all(weighed(said)[1] < SURE - RULE for said in [turns, *([turn] for turn in turns)])
+    return max(odds, *(weighed([turn])[1] for turn in turns)) < SURE - RULE
 
 
 def weighed(turns: list[str]) -> tuple[str, float]:
@@ -98,7 +97,7 @@ def weighed(turns: list[str]) -> tuple[str, float]:
     table = word_table()
     known = [weights for feature in features(tail(turns)) if (weights := table["weights"].get(feature))]
     each = [bias + scale(len(known)) * sum(column) for bias, *column in zip(table["bias"], *known, strict=True)]
-    return KINDS[each.index(max(each))], math.log(sum(map(math.exp, each)))
+    return NOTICES[each.index(max(each))], math.log(sum(map(math.exp, each)))
 
 
 def scale(known: int) -> float:
@@ -142,27 +141,31 @@ def word_table() -> dict:
 
 def screen(turns: list[str], max_chars: int = 2_000, max_turns: int = 20) -> Reply | None:
     """What to show instead of asking the model, or None; `turns` are the user's, oldest first, as typed."""
-    book = rulebook()
-    replies = book.data["replies"]
+    data = rulebook().data
+    replies = data["replies"]
     last = turns[-1] if turns else ""
     if not any(c.isalnum() for c in last):
         return Reply("limit", replies["empty"], "empty")
-    found = notice(turns)
-    if found and found.rule != "words":
-        return found
-    redirect = first_rule(book, [last], REDIRECTS)
-    if found and not redirect:
-        return found
+    if found := notice(turns):
+        return (found.rule == "words" and looked_for([last], REDIRECTS)) or found
     if len(last) > max_chars:
         return Reply("limit", replies["too_long"], "too-long")
     if len(turns) > max_turns:
         return Reply("limit", replies["too_many_turns"], "too-many-turns")
     if (code := language(last)) != "en":
-        return Reply("language", book.data["languages"].get(code, {}).get("text", replies["language"]), code)
-    if redirect:
-        kind = redirect["kind"]
-        return Reply("harmful" if kind == "medicine" else kind, replies[kind], redirect["id"])
-    return None
+        return Reply("language", data["languages"].get(code, {}).get("text", replies["language"]), code)
+    return looked_for([last], REDIRECTS)
+
+
+def looked_for(turns: list[str], kinds: tuple[str, ...]) -> Reply | None:
+    """The notice or redirect that the rules of some kinds alone call for."""
+    book = rulebook()
+    rule = first_rule(book, turns, kinds)
+    if not rule:
+        return None
+    kind = rule["kind"]
+    text = (book.data["notices"] | book.data["replies"])[kind]
+    return Reply("harmful" if kind == "medicine" else kind, text, rule["id"])
 
 
 def clean(text: str) -> str:

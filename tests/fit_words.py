@@ -16,16 +16,17 @@ from collections import Counter
 from pathlib import Path
 
 import torch
+from held_out import read_cases, said
 
 from space import safety
-from space.safety import KINDS, WORDS, features, tail
+from space.safety import NOTICES, WORDS, features, tail
 from training.command import run
 from training.outputs import file_sha256, write_text
 
 ROOT = Path(__file__).parents[1]
 CASES = [Path(__file__).with_name("cases") / name for name in ("told.jsonl", "safety.jsonl", "held_out.jsonl")]
 SAMPLE = ROOT / "training" / "data" / "sample.csv"
-CLASSES = (None, *KINDS)
+CLASSES = (None, *NOTICES)
 RARE = 2  # messages; a feature of fewer says nothing
 KEPT = 20_000  # features, the weightiest
 STEPS = 180
@@ -40,7 +41,7 @@ def main() -> None:
         raise ValueError(f"{sys.argv[1]!r} is not known: name nothing, or --left-out")
     cases = read()
     table = fit(cases)
-    head = {"cases_sha256": [file_sha256(path) for path in CASES], "kinds": list(KINDS), "bias": table["bias"]}
+    head = {"cases_sha256": [file_sha256(path) for path in CASES], "kinds": list(NOTICES), "bias": table["bias"]}
     lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
     rows = [f"{json.dumps(feature)}: {json.dumps(weights)}" for feature, weights in table["weights"].items()]
     lines.append('"weights": {\n' + ",\n".join(rows) + "\n}")
@@ -71,8 +72,7 @@ def rates(shown: Counter) -> str:
 
 def read() -> list[dict]:
     """Cases with their `turns`, their `kind` and what each `weighs`."""
-    cases = [json.loads(line) for path in CASES for line in path.read_text(encoding="utf-8").splitlines()]
-    cases = [{**case, "turns": case.get("turns") or [case["text"]], "weighs": 1.0} for case in cases]
+    cases = [{**case, "turns": said(case), "weighs": 1.0} for path in CASES for case in read_cases(path)]
     with SAMPLE.open(encoding="utf-8", newline="") as file:
         questions = [row["Question"] for row in csv.DictReader(file)]
     return cases + [{"turns": [question], "kind": None, "weighs": QUESTION} for question in questions]

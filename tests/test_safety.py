@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from held_out import read_cases
+from held_out import said as turns
 
 from space import safety
 from training.scoring.intervals import wilson
@@ -29,11 +31,7 @@ NUMBERS = {
 
 
 def cases() -> list[dict]:
-    return [json.loads(line) for line in CASES.read_text(encoding="utf-8").splitlines()]
-
-
-def turns(case: dict) -> list[str]:
-    return case.get("turns") or [case["text"]]
+    return read_cases(CASES)
 
 
 def kind(*said: str) -> str | None:
@@ -435,7 +433,7 @@ def test_the_word_weights_were_fitted_to_the_cases_as_they_are():
     files = (CASES.with_name("told.jsonl"), CASES, CASES.with_name("held_out.jsonl"))
     sums = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
     assert words["cases_sha256"] == sums, "run `python tests/fit_words.py`"
-    assert tuple(words["kinds"]) == safety.KINDS
+    assert tuple(words["kinds"]) == safety.NOTICES
 
 
 def fired(said: str) -> dict | None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from gradio_client import Client
+from held_out import read_cases, said
 from space_app import running_app
 
 from space.safety import screen
@@ -51,8 +52,7 @@ def machine() -> dict[str, Any]:
 
 def rules() -> dict[str, float]:
     """CPU milliseconds of `screen`: half of the messages take less than the median, none more than the worst."""
-    said = [json.loads(line) for line in CASES.read_text(encoding="utf-8").splitlines()]
-    turns = [case.get("turns") or [case["text"]] for case in said]
+    turns = [said(case) for case in read_cases(CASES)]
     screen(["reads the rules"])
     taken = [best_of(2, lambda each=each: screen(each)) for each in turns]
     text = ("my head feels odd and i wonder why. " * LONG)[:LONG] + " My wife is unconscious"
