@@ -2,7 +2,10 @@
 
 import re
 import threading
+from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from jinja2 import TemplateError
 
 if TYPE_CHECKING:  # the Space runs this folder as plain modules, training imports it as a package
     from transformers import PreTrainedTokenizerBase
@@ -11,6 +14,7 @@ if TYPE_CHECKING:  # the Space runs this folder as plain modules, training impor
 
 # Encoding user text flips a flag inside the shared Rust tokenizer, so two threads must not encode at once.
 _encoding = threading.Lock()
+PROBE = "zebra"  # stands for a message's text where only its surroundings matter
 
 
 def encode_prompt(tokenizer: "PreTrainedTokenizerBase", messages: "list[Message]", contract: "Contract") -> list[int]:
@@ -19,20 +23,63 @@ def encode_prompt(tokenizer: "PreTrainedTokenizerBase", messages: "list[Message]
 
 
 def encode_answered(tokenizer: "PreTrainedTokenizerBase", messages: "list[Message]", contract: "Contract") -> list[int]:
-    """Token ids of a conversation that ends in an assistant turn, closed by `<|eot_id|>`."""
-    return _encode(tokenizer, messages, contract, add_generation_prompt=False)
+    """Token ids of a conversation that ends in an assistant turn and the token that closes it."""
+    ids = _encode(tokenizer, messages, contract, add_generation_prompt=False)
+    return ids[: len(ids) - ids[::-1].index(end_of_turn(tokenizer))]  # some templates add a line break
 
 
 def _encode(tokenizer, messages, contract, add_generation_prompt: bool) -> list[int]:
     # sanitize_control_tokens: a typed "<|eot_id|>" is encoded as the characters it is written with
     with _encoding:
         return tokenizer.apply_chat_template(
-            [{"role": "system", "content": contract.system_prompt}, *messages],
+            with_system_prompt(tokenizer, messages, contract.system_prompt),
             date_string=contract.date_string,
             add_generation_prompt=add_generation_prompt,
             sanitize_control_tokens=True,
             return_dict=False,
         )
+
+
+def with_system_prompt(
+    tokenizer: "PreTrainedTokenizerBase", messages: "list[Message]", system_prompt: str
+) -> "list[Message]":
+    """The messages after a system message, or, where the template has no such role, after it in the first question."""
+    if has_system_role(tokenizer, tokenizer.chat_template):
+        return [{"role": "system", "content": system_prompt}, *messages]
+    first = messages[0]
+    return [first | {"content": f"{system_prompt}\n\n{first['content']}"}, *messages[1:]]
+
+
+@lru_cache(maxsize=8)
+def has_system_role(tokenizer: "PreTrainedTokenizerBase", template: str) -> bool:
+    """Whether the chat template renders a system message; some leave it out, some refuse it."""
+    messages = [{"role": "system", "content": PROBE}, {"role": "user", "content": "?"}]
+    try:
+        return PROBE in tokenizer.apply_chat_template(messages, tokenize=False)
+    except TemplateError:
+        return False
+
+
+def end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> int:
+    """The token with which the chat template closes an assistant turn.
+
+    Raises ValueError if it closes one with no control token: a model trained on it would never stop.
+    """
+    return _end_of_turn(tokenizer, tokenizer.chat_template)
+
+
+@lru_cache(maxsize=8)
+def _end_of_turn(tokenizer: "PreTrainedTokenizerBase", template: str) -> int:
+    messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": PROBE}]
+    closing = tokenizer.apply_chat_template(messages, tokenize=False).rpartition(PROBE)[2]
+    control = {*tokenizer.get_added_vocab().values(), *tokenizer.all_special_ids}
+    found = [token for token in tokenizer.encode(closing, add_special_tokens=False) if token in control]
+    if not found:
+        raise ValueError(
+            f"its chat template closes an answer with {closing!r}, which holds no control token: a model trained on it "
+            "would not stop; give a base whose template does"
+        )
+    return found[0]
 
 
 def without_disclaimer(answer: str, contract: "Contract") -> str:

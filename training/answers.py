@@ -7,21 +7,29 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from space.contract import Contract
+from space.contract import Contract, load_contract
 from space.prompt import encode_prompt
-from training.configs import TrainConfig
+from training.configs import CONTRACT, TrainConfig
 
 if TYPE_CHECKING:
     from peft import PeftModel
-    from transformers import PreTrainedTokenizerBase
+    from transformers import GenerationConfig, PreTrainedTokenizerBase
 
     from training.model.generate import Generated
 
 SIDES = ("base", "tuned")
 Row = dict[str, Any]
+
+
+def scoring_contract(config: TrainConfig) -> Contract:
+    """The contract, with the configuration's own limit of a scored answer where it has one."""
+    contract = load_contract(CONTRACT)
+    tokens = config.answer_tokens or contract.decoding.max_new_tokens
+    return replace(contract, decoding=replace(contract.decoding, max_new_tokens=tokens))
 
 
 def select(records: list[Row], limit: int | None, seed: int) -> list[Row]:
@@ -40,10 +48,12 @@ def select(records: list[Row], limit: int | None, seed: int) -> list[Row]:
     return [record for record in records if record["id"] in chosen]
 
 
-def answer_split(config: TrainConfig, records: list[Row], contract: Contract, partial: Path, key: str) -> list[Row]:
+def answer_split(
+    config: TrainConfig, base: Path, records: list[Row], contract: Contract, partial: Path, key: str
+) -> list[Row]:
     """Both sides' answers, one line a question in the records' order.
 
-    partial: the file that holds the answers so far; its first line is the key of what they belong to.
+    base: its folder. partial: the file that holds the answers so far; its first line is the key of what they belong to.
     """
     from accelerate import PartialState
     from accelerate.utils import broadcast_object_list
@@ -53,7 +63,7 @@ def answer_split(config: TrainConfig, records: list[Row], contract: Contract, pa
     missing = {side: [record for record in records if (side, record["id"]) not in kept] for side in SIDES}
     if any(missing.values()):
         with open_partial(partial if writes else Path(os.devnull), key, kept) as file:
-            for row in generate_missing(config, missing, contract):
+            for row in generate_missing(config, base, missing, contract):
                 kept[row["side"], row["id"]] = row
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 file.flush()
@@ -89,20 +99,23 @@ def open_partial(path: Path, key: str, kept: dict[tuple[str, str], Row]) -> Text
     return file
 
 
-def generate_missing(config: TrainConfig, missing: dict[str, list[Row]], contract: Contract) -> Iterator[Row]:
+def generate_missing(
+    config: TrainConfig, base: Path, missing: dict[str, list[Row]], contract: Contract
+) -> Iterator[Row]:
     """Yield {"side", "id", "text", "tokens", "ended"} for every answer that is missing; base first, adapter off."""
+    from training.model.generate import greedy
     from training.model.load import load_adapter, load_base, load_tokenizer, pick_device, pick_precision
 
     device = pick_device()
     precision = pick_precision(config.precision, device) if device == "cuda" else "fp32"
-    tokenizer = load_tokenizer(config.base_model, config.base_revision)
-    base = load_base(config.base_model, config.base_revision, precision, device, config.quantize)
-    model = load_adapter(base, config.run_dir / "adapter", device)
+    tokenizer = load_tokenizer(config.run_dir / "adapter")
+    model = load_adapter(load_base(base, precision, device, config.quantize), config.run_dir / "adapter", device)
+    decoding = greedy(model, tokenizer, contract.decoding.max_new_tokens)
     with model.disable_adapter():
-        yield from answer_side("base", model, tokenizer, missing["base"], config.score_batch, contract)
+        yield from answer_side("base", model, tokenizer, missing["base"], config.score_batch, contract, decoding)
     if config.quantize == "none":
         model.merge_adapter()  # as the Space serves it, and faster
-    yield from answer_side("tuned", model, tokenizer, missing["tuned"], config.score_batch, contract)
+    yield from answer_side("tuned", model, tokenizer, missing["tuned"], config.score_batch, contract, decoding)
 
 
 def answer_side(
@@ -112,18 +125,18 @@ def answer_side(
     records: list[Row],
     batch_size: int,
     contract: Contract,
+    decoding: "GenerationConfig",
 ) -> Iterator[Row]:
     """Yield one side's answers round by round, each a batch for every process, with a line of progress."""
     from accelerate import PartialState
     from accelerate.utils import gather_object
 
-    from training.model.generate import generate_answers, greedy
+    from training.model.generate import generate_answers
 
     questions = {
         r["id"]: encode_prompt(tokenizer, [{"role": "user", "content": r["question"]}], contract) for r in records
     }
     by_length = sorted(questions, key=lambda key: len(questions[key]))
-    decoding = greedy(model, tokenizer, contract.decoding.max_new_tokens)
     processes = PartialState()
     per_round = batch_size * processes.num_processes
     started = time.monotonic()

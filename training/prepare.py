@@ -58,15 +58,14 @@ def prepare(config: TrainConfig, force: bool = False) -> None:
 
 
 def base_tokenizer(config: TrainConfig) -> Any | None:
-    """The base's tokenizer where it can be had; None for a tiny base, which is only made from the prepared data."""
-    if Path(config.base_model).is_relative_to(config.out):
-        return None
+    """The base's tokenizer; None, and a line that says why, where it can't be had yet."""
+    from training.bases import find_tokenizer
     from training.model.load import load_tokenizer
 
     try:
-        return load_tokenizer(config.base_model, config.base_revision)
+        return load_tokenizer(find_tokenizer(config))
     except OSError as error:
-        print(f"prepare: no token lengths, the tokenizer of {config.base_model} can't be read ({type(error).__name__})")
+        print(f"prepare: no token lengths: {error}")
         return None
 
 

@@ -1,4 +1,4 @@
-"""What `run.json` says of a run besides its configuration: base, losses, speed, memory, versions, git, machine."""
+"""What `run.json` says of a run besides its configuration and base: losses, speed, memory, versions, git, machine."""
 
 import platform
 import resource
@@ -11,25 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from training.configs import TrainConfig
-
 if TYPE_CHECKING:
-    from peft import PeftModel
     from transformers import Trainer
 
 STACK = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers")
-
-
-def base_facts(model: "PeftModel", config: TrainConfig) -> dict[str, Any]:
-    """Which base it was: name, commit where it came from the Hub, licence, size."""
-    trainable, total = model.get_nb_trainable_parameters()
-    return {
-        "model": config.public()["base_model"],
-        "revision": getattr(model.get_base_model().config, "_commit_hash", None),
-        "licence": config.base_licence,
-        "parameters": total - trainable,
-        "trainable": trainable,
-    }
 
 
 def training_facts(trainer: "Trainer", lengths: list[int], started: float, checkpoint: str | None) -> dict[str, Any]:

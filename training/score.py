@@ -7,10 +7,11 @@ of the test split, scores.svg and answers.html. Answers are greedy, one a questi
 import time
 from typing import Any
 
-from space.contract import Contract, load_contract
-from training.answers import answer_split, select
+from space.contract import Contract
+from training.answers import answer_split, scoring_contract, select
+from training.bases import base_of_run
 from training.command import parse, parser, run
-from training.configs import CONFIGS, CONTRACT, SPLITS, TrainConfig
+from training.configs import CONFIGS, SPLITS, TrainConfig
 from training.outputs import (
     fingerprint,
     read_json,
@@ -54,7 +55,7 @@ def score(
     config: TrainConfig, split: str = "test", limit: int | None = None, force: bool = False
 ) -> dict[str, Any] | None:
     """Write the split's answers and scores, and return them; None in all but the first of several processes."""
-    contract = load_contract(CONTRACT)
+    contract = scoring_contract(config)
     trained = read_json(config.run_dir / "run.json", f"python -m training.train {config.name}")
     answers_key, key = score_keys(trained, split, limit, contract)
     target = config.run_dir / f"scores-{split}.json"
@@ -69,7 +70,9 @@ def score(
     if force and processes.is_main_process:
         partial.unlink(missing_ok=True)
     answers = None if force else kept_answers(config, split, answers_key)
-    answers = answers or answer_split(config, chosen, contract, partial, answers_key)
+    answers = answers or answer_split(
+        config, base_of_run(trained, config).folder, chosen, contract, partial, answers_key
+    )
     if not processes.is_main_process:
         return None
     started = time.monotonic()
@@ -99,9 +102,8 @@ def score(
 
 def score_keys(trained: dict[str, Any], split: str, limit: int | None, contract: Contract) -> tuple[str, str]:
     """What marks a run's answers to a split, and their scores; trained: the content of run.json."""
-    answers = fingerprint(
-        trained["fingerprint"], trained["adapter_sha256"], trained["data"]["sha256"], split, limit, contract.sha256
-    )
+    run = (trained["fingerprint"], trained["adapter_sha256"], trained["data"]["sha256"])
+    answers = fingerprint(*run, split, limit, contract.sha256, contract.decoding.max_new_tokens)
     return answers, fingerprint(FORMAT, answers)
 
 
@@ -124,7 +126,7 @@ def report_of(config: TrainConfig, answers: list[dict], contract: Contract) -> t
     from training.model.load import load_tokenizer
     from training.scoring.report import score_answers
 
-    tokenizer = load_tokenizer(config.base_model, config.base_revision)
+    tokenizer = load_tokenizer(config.run_dir / "adapter")
     lengths = reference_lengths(tokenizer, [line["reference"] for line in answers], contract).tolist()
     report, base, tuned = score_answers(answers, read_split(config, "train"), contract, config.seed, lengths)
     page = [

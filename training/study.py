@@ -19,11 +19,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from space.contract import Contract, load_contract
+from space.contract import Contract
 from space.prompt import without_disclaimer
 from training.command import parser, run
 from training.configs import BASE, CONFIGS, CONTRACT, TrainConfig, override
 from training.outputs import read_json, read_jsonl, up_to_date, write_json, write_text
+from training.answers import scoring_contract
 from training.score import score_keys
 from training.train import NOT_TRAINING, run_key, train
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 MULTIPLES = ((1, 1), (2, 0.5), (0.5, 2))  # of learning rate and rank; alpha / rank stays as it is
-SHARED = ("out", "base_model", "base_revision")
+SHARED = ("out", "base_model", "base_revision", "answer_tokens")
 PARTIAL = "answers-validation.partial.jsonl"
 
 
@@ -181,7 +182,7 @@ def reuse_base_answers(config: TrainConfig, limit: int | None, earlier: list[Tra
     """Give scoring the base's answers that an earlier run of this study has: the base is the same."""
     from training.answers import open_partial, read_partial
 
-    contract = load_contract(CONTRACT)
+    contract = scoring_contract(config)
     trained = read_json(config.run_dir / "run.json", command("train", config))
     answers_key, scores_key = score_keys(trained, "validation", limit, contract)
     partial = config.run_dir / PARTIAL
@@ -204,7 +205,7 @@ def assemble(configs: list[TrainConfig], limit: int | None = None) -> dict[str, 
     from training.scoring.choice import study_table
     from training.scoring.plots import study_points
 
-    contract = load_contract(CONTRACT)
+    contract = scoring_contract(configs[0])
     data = read_json(configs[0].data_dir / "data.json", command("prepare", configs[0]))
     runs = [read_run(config, data, contract, limit) for config in configs]
     for one in runs[1:]:
@@ -239,7 +240,7 @@ def read_run(config: TrainConfig, data: dict[str, Any], contract: Contract, limi
 
 def stale(trained: dict[str, Any], config: TrainConfig, data: dict[str, Any], contract: Contract) -> str | None:
     """How a run.json differs from what training would write today; None where it doesn't."""
-    if trained["fingerprint"] == run_key(config, data, contract):
+    if trained["fingerprint"] == run_key(config, data, contract, trained.get("base_key", "")):
         return None
     if trained["data"]["sha256"] != data["sha256"]:
         return f"on other data than {config.data_dir} holds"
@@ -249,7 +250,7 @@ def stale(trained: dict[str, Any], config: TrainConfig, data: dict[str, Any], co
     changed = [key for key in now if key not in NOT_TRAINING and then.get(key) != now[key]]
     if changed:
         return "with " + ", ".join(f"{key}={then.get(key)}, not {now[key]}" for key in changed)
-    return f"on another base than {config.base_model} is here, or by another version of the code"
+    return "by another version of the code"
 
 
 def check_alike(first: Run, other: Run) -> None:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from space.contract import Contract, load_contract
+from training.bases import Base, base_key, find_base, remember_folder
 from training.command import parse, parser, run
-from training.configs import CONTRACT, PROJECTIONS, TrainConfig, is_local
+from training.configs import CONTRACT, TrainConfig
 from training.outputs import (
     file_sha256,
     fingerprint,
@@ -40,13 +41,17 @@ FORMAT = 1
 NOT_TRAINING = (
     "out",
     "dataset_licence",
+    "base_model",
+    "base_id",
+    "base_revision",
     "base_licence",
     "score_batch",
+    "answer_tokens",
     "report_to",
     "dataset",
     "dataset_revision",
     "split",
-)  # data counts by checksum
+)  # data and base count by checksum
 
 
 @dataclass(frozen=True)
@@ -68,23 +73,27 @@ def train(config: TrainConfig, force: bool = False) -> None:
     """Write the run's adapter, run.json and loss.svg; exits 130 or 143 after a signal, with a checkpoint saved."""
     contract = load_contract(CONTRACT)
     data = read_json(config.data_dir / "data.json", f"python -m training.prepare {config.name}")
-    key = run_key(config, data, contract)
+    base = find_base(config)
+    base_sum = base_key(base, config)
+    key = run_key(config, data, contract, base_sum)
     if not force and up_to_date(config.run_dir / "run.json", key):
+        name_base(config.run_dir / "run.json", base)
         print(f"train: {config.run_dir / 'adapter'} is up to date")
         return
     import numpy as np
 
     from training.data.examples import length_report
-    from training.model.load import load_tokenizer, pick_device, pick_precision
+    from training.model.load import check_template, load_tokenizer, pick_device, pick_precision
     from training.release.golden import golden_logits
-    from training.run_record import base_facts, machine_facts, training_facts
+    from training.run_record import machine_facts, training_facts
 
     processes = join("train")
     device = pick_device()
     precision = pick_precision(config.precision, device)
-    tokenizer = load_tokenizer(config.base_model, config.base_revision)
+    tokenizer = load_tokenizer(base.folder)
+    check_template(tokenizer, contract)
     examples = encode_splits(tokenizer, config, contract)
-    model = lora_model(config, precision, device)
+    model = lora_model(base.folder, config, precision, device)
     print_start(config, examples, model, f"{precision} on {device}")
     with processes.main_process_first():  # it clears the folder that the others then look into
         checkpoint = resumable(config.run_dir / "checkpoints", key, force and processes.is_main_process)
@@ -95,13 +104,14 @@ def train(config: TrainConfig, force: bool = False) -> None:
         print(f"train: stopped at step {trainer.state.global_step} with a checkpoint; the same command goes on from it")
         sys.exit(128 + stop.received)
     if trainer.is_world_process_zero():
-        save_adapter(model, tokenizer, config)
+        save_adapter(model, tokenizer, config, base)
         record = {
             "fingerprint": key,
             "config": config.public(),
             "data": {name: data[name] for name in ("source", "split", "records", "sha256")},
             "contract_sha256": contract.sha256,
-            "base": base_facts(model, config),
+            "base": base.record() | parameters(model),
+            "base_key": base_sum,
             "adapter_sha256": file_sha256(config.run_dir / "adapter" / "adapter_model.safetensors"),
             "examples": {name: dict(counts) for name, counts in examples.counts.items()},
             "tokens": length_report(np.array(examples.train["length"]), config.max_tokens),
@@ -113,17 +123,25 @@ def train(config: TrainConfig, force: bool = False) -> None:
         save_run(config.run_dir, record)
 
 
-def run_key(config: TrainConfig, data: dict[str, Any], contract: Contract) -> str:
-    """What the adapter depends on: configuration, data, contract and base."""
+def run_key(config: TrainConfig, data: dict[str, Any], contract: Contract, base: str) -> str:
+    """What the adapter depends on: configuration, data, contract and base; base: `bases.base_key`."""
     chosen = {name: value for name, value in vars(config).items() if name not in NOT_TRAINING}
-    base = local_base_sha256(config.base_model)
     return fingerprint(FORMAT, chosen, data["sha256"], contract.sha256, base)
 
 
-def local_base_sha256(base_model: str) -> str | None:
-    """The checksum of a local base's weights; None for one on the Hub, which its revision pins."""
-    weights = Path(base_model, "model.safetensors")
-    return file_sha256(weights) if is_local(base_model) and weights.exists() else None
+def name_base(run_json: Path, base: Base) -> None:
+    """Record what was only declared of a base after the run was trained on it: its Hub id, commit or licence."""
+    record = read_json(run_json, "")
+    if record["base"] != record["base"] | base.record():
+        record["base"] |= base.record()
+        write_json(run_json, record)
+        set_base(run_json.parent / "adapter", base)
+        print(f"train: {run_json} now names the base {base.model} at {base.revision or 'no commit'}, {base.licence}")
+
+
+def parameters(model: "PeftModel") -> dict[str, int]:
+    trainable, total = model.get_nb_trainable_parameters()
+    return {"parameters": total - trainable, "trainable": trainable}
 
 
 def encode_splits(tokenizer: "PreTrainedTokenizerBase", config: TrainConfig, contract: Contract) -> Examples:
@@ -137,30 +155,25 @@ def encode_splits(tokenizer: "PreTrainedTokenizerBase", config: TrainConfig, con
     return Examples(splits["train"], splits["validation"], counts)
 
 
-def lora_model(config: TrainConfig, precision: str, device: str) -> "PeftModel":
-    """The base with a fresh LoRA adapter on the seven projections, in float32 whatever the base's precision."""
-    from peft import get_peft_model, prepare_model_for_kbit_training
+def lora_model(folder: Path, config: TrainConfig, precision: str, device: str) -> "PeftModel":
+    """The base in a folder with a fresh LoRA adapter, in float32 whatever the base's precision."""
+    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
     from transformers import set_seed
 
-    from training.model.load import load_base
+    from training.model.load import load_base, lora_targets
 
-    base = load_base(config.base_model, config.base_revision, precision, device, config.quantize)
+    base = load_base(folder, precision, device, config.quantize)
     if config.quantize == "4bit":
         base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=False)
     set_seed(config.seed)
-    return get_peft_model(base, lora_config(config))
-
-
-def lora_config(config: TrainConfig) -> Any:
-    from peft import LoraConfig
-
-    return LoraConfig(
+    lora = LoraConfig(
         task_type="CAUSAL_LM",
         r=config.lora_rank,
         lora_alpha=config.lora_alpha,
         lora_dropout=config.lora_dropout,
-        target_modules=list(PROJECTIONS),
+        target_modules=lora_targets(base),
     )
+    return get_peft_model(base, lora)
 
 
 def print_start(config: TrainConfig, examples: Examples, model: "PeftModel", where: str) -> None:
@@ -267,16 +280,23 @@ def resumable(folder: Path, key: str, force: bool) -> str | None:
     return str(steps[max(steps)])
 
 
-def save_adapter(model: "PeftModel", tokenizer: "PreTrainedTokenizerBase", config: TrainConfig) -> None:
+def save_adapter(model: "PeftModel", tokenizer: "PreTrainedTokenizerBase", config: TrainConfig, base: Base) -> None:
     """Write adapter/: weights, a config that is the same every time, tokenizer and the contract."""
     with whole_folder(config.run_dir / "adapter") as new:
         model.save_pretrained(new)
         (new / "README.md").unlink(missing_ok=True)  # PEFT's stub of a card
-        adapter_config = read_json(new / "adapter_config.json", "training.train")
-        adapter_config["target_modules"] = sorted(adapter_config["target_modules"])  # comes from a set
-        write_json(new / "adapter_config.json", adapter_config)
+        set_base(new, base)
         tokenizer.save_pretrained(new)
         shutil.copyfile(CONTRACT, new / "contract.toml")
+    remember_folder(config.run_dir, base, config)
+
+
+def set_base(adapter: Path, base: Base) -> None:
+    """Let an adapter name its base by Hub id and commit, not by the folder that it was loaded from."""
+    values = read_json(adapter / "adapter_config.json", "training.train")
+    values |= {"base_model_name_or_path": base.model, "revision": base.revision}
+    values["target_modules"] = sorted(values["target_modules"])  # comes from a set
+    write_json(adapter / "adapter_config.json", values)
 
 
 def draw_lengths(config: TrainConfig, examples: Examples) -> None:

@@ -18,10 +18,10 @@ IGNORED = -100  # the label that the loss skips
 def encode_example(
     tokenizer: "PreTrainedTokenizerBase", record: dict[str, str], contract: Contract, max_tokens: int
 ) -> dict[str, Any] | None:
-    """`input_ids` and `labels` [tokens] of prompt + answer + disclaimer + `<|eot_id|>`, and whether it was `cut`.
+    """`input_ids` and `labels` [tokens] of prompt + answer + disclaimer + end of turn, and whether it was `cut`.
 
     An answer that is too long is cut at the end of a sentence (of a word, where not one sentence fits), so that the
-    disclaimer and `<|eot_id|>` always stand at the end. None where the question leaves no room for any answer.
+    disclaimer and the end of the turn always stand at the end. None where the question leaves no room for any answer.
     """
     question = {"role": "user", "content": record["question"]}
     prompt = encode_prompt(tokenizer, [question], contract)

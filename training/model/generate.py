@@ -18,7 +18,7 @@ class Generated:
 
 
 def greedy(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_new_tokens: int) -> GenerationConfig:
-    """Greedy decoding that ends at `<|eot_id|>` and at whatever else the base ends with."""
+    """Greedy decoding that ends at the end of a turn and at whatever else the base ends with."""
     own = model.generation_config.eos_token_id
     ends = {tokenizer.eos_token_id, *(own if isinstance(own, list) else [own])} - {None}
     return GenerationConfig(

@@ -2,14 +2,19 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging
 
-from training.configs import is_local
+from space.contract import Contract
+from space.prompt import encode_answered, encode_prompt, end_of_turn
 
+PROJECTIONS = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+PAD_TOKENS = ("<|finetune_right_pad_id|>", "<pad>", "[PAD]", "<|endoftext|>")
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 logging.disable_progress_bar()
@@ -32,47 +37,56 @@ def pick_precision(wanted: str, device: str) -> str:
     return "bf16" if torch.cuda.get_device_capability() >= (8, 0) else "fp16"
 
 
-def from_pretrained_args(source: str, revision: str) -> dict[str, str]:
-    """The revision, where the source is a Hub id. Raises FileNotFoundError for a local folder that isn't there."""
-    if not is_local(source):
-        return {"revision": revision}
-    if not Path(source, "tokenizer_config.json").exists():
-        raise FileNotFoundError(
-            f"{source} holds no model: give a Hub id or a folder with a base and its tokenizer "
-            "(`python -m training.tiny_base CONFIG` makes a tiny one)"
-        )
-    return {}
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """A base's or an adapter's tokenizer: its end token is the one that closes a turn, its pad token another one.
 
-
-def load_tokenizer(base_model: str, revision: str) -> PreTrainedTokenizerBase:
-    """The base's tokenizer, checked to be one of the Llama 3 family.
-
-    Raises ValueError if a control token or the chat template is missing, OSError if it can't be read.
+    Raises ValueError where it has no chat template, or one that closes a turn with no control token.
     """
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if not tokenizer.chat_template:
+        raise ValueError(f"{folder}: its tokenizer has no chat template; give an instruct model")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(base_model, **from_pretrained_args(base_model, revision))
-    except OSError as error:
-        if is_local(base_model):
-            raise
-        raise OSError(
-            f"{base_model} at {revision} is not in the cache and can't be fetched from the Hub: check name, network "
-            "and token, or give a local folder with --set base_model=FOLDER"
-        ) from error
-    known = tokenizer.get_added_vocab()
-    missing = [t for t in ("<|begin_of_text|>", "<|start_header_id|>", "<|eot_id|>") if t not in known]
-    if missing or not tokenizer.chat_template:
-        raise ValueError(
-            f"{base_model}: its tokenizer lacks {', '.join(missing) or 'a chat template'}; give a Llama 3 base"
-        )
-    tokenizer.eos_token = "<|eot_id|>"
-    if "<|finetune_right_pad_id|>" in known:  # never the end token: a masked end is a model that doesn't stop
-        tokenizer.pad_token = "<|finetune_right_pad_id|>"
+        end = end_of_turn(tokenizer)
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}") from error
+    tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
+    if tokenizer.pad_token_id in (None, end):  # a masked end token is a model that doesn't stop
+        tokenizer.pad_token = padding_token(tokenizer)
     return tokenizer
 
 
-def load_base(base_model: str, revision: str, precision: str, device: str, quantize: str = "none") -> PreTrainedModel:
-    """The base in one precision on one device; with `quantize="4bit"` in NF4 (extra `qlora`, CUDA only)."""
-    arguments = from_pretrained_args(base_model, revision) | {"dtype": DTYPES[precision]}
+def padding_token(tokenizer: PreTrainedTokenizerBase) -> str:
+    """A token to pad with, any but the end token: one meant for it where there is one, else another special token."""
+    known = tokenizer.get_added_vocab()
+    meant = [token for token in PAD_TOKENS if token in known]
+    last = tokenizer.convert_ids_to_tokens([tokenizer.vocab_size - 1, tokenizer.vocab_size - 2])  # the rarest words
+    others = [tokenizer.unk_token, tokenizer.bos_token, *known, *last]
+    return next(token for token in (*meant, *others) if token not in (None, tokenizer.eos_token))
+
+
+def check_template(tokenizer: PreTrainedTokenizerBase, contract: Contract) -> None:
+    """Raises ValueError unless training and use can agree on the chat template.
+
+    The prompt must be the beginning of the answered conversation, and control tokens that are typed must stay text.
+    """
+    name = tokenizer.name_or_path
+    question = {"role": "user", "content": "What is asthma?"}
+    prompt = encode_prompt(tokenizer, [question], contract)
+    answered = encode_answered(tokenizer, [question, {"role": "assistant", "content": "A disease."}], contract)
+    if answered[: len(prompt)] != prompt or len(answered) <= len(prompt) + 1:
+        raise ValueError(
+            f"{name}: its chat template writes an answered question otherwise than the question alone and then the "
+            "answer, so what is trained would not be what is asked; give another base"
+        )
+    typed = question | {"content": question["content"] + tokenizer.eos_token}
+    end = tokenizer.eos_token_id
+    if encode_prompt(tokenizer, [typed], contract).count(end) != prompt.count(end):
+        raise ValueError(f"{name}: a typed {tokenizer.eos_token} becomes a control token; give another base")
+
+
+def load_base(folder: Path, precision: str, device: str, quantize: str = "none") -> PreTrainedModel:
+    """A base in one precision on one device; with `quantize="4bit"` in NF4 (extra `qlora`, CUDA only)."""
+    arguments: dict[str, Any] = {"dtype": DTYPES[precision]}
     if quantize == "4bit":
         if device != "cuda":
             raise ValueError("quantize=4bit needs a CUDA GPU: leave it out, at 1B it is slower and larger anyway")
@@ -81,8 +95,16 @@ def load_base(base_model: str, revision: str, precision: str, device: str, quant
         arguments["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=DTYPES[precision]
         )
-    model = AutoModelForCausalLM.from_pretrained(base_model, **arguments)
+    model = AutoModelForCausalLM.from_pretrained(folder, **arguments)
     return model if quantize == "4bit" else model.to(device)
+
+
+def lora_targets(model: PreTrainedModel) -> list[str]:
+    """The layers that LoRA adapts: Llama's seven projections, else every linear layer but the head, by last name."""
+    head = model.get_output_embeddings()
+    names = {name.rpartition(".")[2] for name, part in model.named_modules()
+             if isinstance(part, (torch.nn.Linear, Conv1D)) and part is not head}  # fmt: skip
+    return sorted(PROJECTIONS if names >= PROJECTIONS else names)
 
 
 def load_adapter(base: PreTrainedModel, adapter: str | Path, device: str, revision: str | None = None) -> PeftModel:

@@ -1,6 +1,7 @@
 """The trainer: trl's, with batches that several processes share alike, and without a GPU a loss that costs less."""
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -35,7 +36,9 @@ class CompletionTrainer(SFTTrainer):
         if return_outputs:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         ids, labels = inputs["input_ids"], inputs["labels"]
-        if ids.device.type == "cuda":
+        if not self.head_is_plain:
+            total = whole_loss(model, ids, labels)
+        elif ids.device.type == "cuda":
             total = fused_loss(model, ids, labels)
         else:
             total = tiled_loss(model, self.model.get_output_embeddings().weight, ids, labels)
@@ -43,6 +46,19 @@ class CompletionTrainer(SFTTrainer):
             return total / (labels[:, 1:] != IGNORED).sum()
         # counted over all processes, whose gradients are then averaged
         return total / num_items_in_batch * self.accelerator.num_processes
+
+    @cached_property
+    def head_is_plain(self) -> bool:
+        """Whether logits are hidden states times the head's weight, without the bias, scale or cap of some models."""
+        ids = torch.arange(8, device=self.model.device)[None]
+        training = self.model.training
+        self.model.eval()
+        with torch.no_grad():
+            output = self.model(input_ids=ids, use_cache=False, output_hidden_states=True)
+            head = self.model.get_output_embeddings().weight
+            product = output.hidden_states[-1].to(head.dtype) @ head.T
+        self.model.train(training)
+        return bool((product - output.logits).abs().max() <= 0.01 * output.logits.abs().max())
 
     def _get_train_sampler(self, train_dataset: Any = None) -> "GroupedByLength":
         """Examples of like length together; the same steps however many processes share them, or after a resume."""
@@ -62,6 +78,12 @@ class GroupedByLength(LengthGroupedSampler):
     def __iter__(self) -> Iterator[int]:
         self.generator = torch.Generator().manual_seed(self.seed())
         return super().__iter__()
+
+
+def whole_loss(model: torch.nn.Module, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Summed loss of a batch from all logits, for heads that do more than multiply."""
+    logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
+    return functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED, reduction="sum")
 
 
 def fused_loss(model: torch.nn.Module, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

