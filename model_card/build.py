@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, StrictUndefined
 
 from space.contract import Contract, load_contract
-from training.release.licence import LLAMA, LLAMA_NOTICE
+from space.licences import LLAMAS, licence_name
 from training.scoring.table import (
     KINDS,
     VIEWS,
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from training.configs import TrainConfig
 
 TEMPLATE = Path(__file__).with_name("template.md")
-LLAMA_TITLE = "Llama-3.2-1B-MedQuAD-LoRA"  # Meta's licence: a published fine-tune's name begins with "Llama"
 
 
 def card_text(
@@ -48,23 +47,23 @@ def card_text(
     )
     contract = load_contract(bundle / "contract.toml")
     adapter = read(bundle / "adapter_config.json")
-    title = (
-        repo.split("/")[1] if repo.count("/") == 1 else (LLAMA_TITLE if config.base_licence == LLAMA else config.name)
-    )
+    base = run["base"]
+    title = repo.split("/")[1] if repo.count("/") == 1 else title_of(base["model"], data, config)
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         metadata=metadata(run, data, scores, config, title),
+        llama=LLAMAS.get(base["licence"]),
+        licence=licence_name(base["licence"]),
+        dated="date_string" in template_of(bundle),
+        messages=snippet_messages(contract, run["prompt"]["system_role"]),
         title=title,
         repo=repo,
         revision=f', revision="{revision}"' if revision else "",
         space=space,
         accepted=accepted,
-        is_llama=config.base_licence == LLAMA,
-        licence=config.base_licence,
-        llama_notice=LLAMA_NOTICE,
         dataset_licence=config.dataset_licence,
         dataset_name=dataset_name(data, config),
-        base=run["base"],
+        base=base,
         config=run["config"],
         run=run,
         data=data,
@@ -78,8 +77,6 @@ def card_text(
         grades=grade_sentence(scores),
         pictures=alt_texts(bundle),
         contract=contract,
-        system_prompt=json.dumps(contract.system_prompt),
-        question=json.dumps(first_question(contract)),
         target_modules=", ".join(f"`{name}`" for name in adapter["target_modules"]),
     )
 
@@ -88,9 +85,23 @@ def read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def first_question(contract: Contract) -> str:
-    """The first golden conversation's question, whose token ids golden.json holds."""
-    return contract.golden[0].messages[0]["content"]
+def title_of(base: str, data: dict[str, Any], config: "TrainConfig") -> str:
+    """A name for what has no repository yet: base and data, so that of a Llama it begins as its licence asks."""
+    return f"{Path(base).name.removesuffix('-Instruct')}-{dataset_name(data, config).strip('`').split('.')[0]}-LoRA"
+
+
+def template_of(bundle: Path) -> str:
+    path = bundle / "chat_template.jinja"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def snippet_messages(contract: Contract, system_role: bool) -> list[str]:
+    """The first golden conversation, whose token ids golden.json holds, as lines of Python."""
+    question = contract.golden[0].messages[0]["content"]
+    if not system_role:
+        question = f"{contract.system_prompt}\n\n{question}"
+    roles = {"system": contract.system_prompt, "user": question} if system_role else {"user": question}
+    return [f'{{"role": "{role}", "content": {json.dumps(text)}}}' for role, text in roles.items()]
 
 
 def dataset_name(data: dict[str, Any], config: "TrainConfig") -> str:
@@ -115,8 +126,7 @@ def metadata(
     """The card's YAML: licence, base, tags, and the scores as `model-index`, as huggingface_hub writes them."""
     from huggingface_hub import EvalResult, ModelCardData
 
-    base = run["base"]["model"]
-    on_hub = base.count("/") == 1 and not Path(base).exists()
+    base, on_hub = run["base"]["model"], run["base"]["revision"] is not None
     results = [
         EvalResult(
             task_type="text-generation",
@@ -133,7 +143,7 @@ def metadata(
     ]
     card = ModelCardData(
         language="en",
-        license=config.base_licence,
+        license=run["base"]["licence"],
         library_name="peft",
         pipeline_tag="text-generation",
         base_model=base if on_hub else None,

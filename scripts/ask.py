@@ -45,15 +45,21 @@ def load(adapter: str, revision: str | None) -> "tuple[PeftModel, PreTrainedToke
     contract = load_contract(folder / "contract.toml")
     device = pick_device()
     precision = pick_precision("auto" if device == "cuda" else "fp32", device)
-    base_model = local_base(config["base_model_name_or_path"], folder)
-    base = load_base(base_model, config.get("revision") or "main", precision, device)
-    return load_adapter(base, folder, device), load_tokenizer(str(folder), "main"), contract
+    base = base_folder(folder, config["base_model_name_or_path"], config.get("revision"))
+    return load_adapter(load_base(base, precision, device), folder, device), load_tokenizer(folder), contract
 
 
-def local_base(base_model: str, adapter: Path) -> str:
-    """The base's folder upwards from its adapter, whatever else has that name here; a Hub id stays as it is."""
-    found = (parent / base_model for parent in adapter.resolve().parents)
-    return next((str(folder) for folder in found if (folder / "config.json").is_file()), base_model)
+def base_folder(adapter: Path, model: str, revision: str | None) -> Path:
+    """The folder of an adapter's base: where the run remembers it, upwards from the adapter, or the Hub's cache."""
+    from training.bases import commit_of, download, existing, remembered_folder
+    from training.configs import is_local
+
+    if folder := remembered_folder(adapter):
+        return folder
+    if is_local(model):
+        above = (parent / model for parent in adapter.resolve().parents)
+        return next((folder for folder in above if (folder / "config.json").is_file()), None) or existing(model)
+    return download(model, revision or commit_of(model, "main"))
 
 
 def download(adapter: str, revision: str | None) -> Path:

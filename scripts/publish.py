@@ -61,7 +61,8 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--base-repo", metavar="OWNER/NAME", help="push a base that is a local folder there first")
     parser.add_argument("--space", metavar="OWNER/SPACE", help="push the Space too, pinned to this release")
     parser.add_argument("--space-folder", type=Path, default=ROOT / "space", metavar="DIR", help="default: space/")
-    parser.add_argument("--llama-licence", type=Path, metavar="DIR", help="LICENSE.txt and USE_POLICY.md of Llama 3.2")
+    parser.add_argument("--llama-licence", "--licence-texts", type=Path, metavar="DIR",
+                        help="the base's LICENSE, and of a Llama its USE_POLICY.md")  # fmt: skip
     parser.add_argument("--timeout", type=float, default=60, metavar="SECONDS", help="for any answer of the Hub (60)")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--push", action="store_true", help="push, verify and tag; without it nothing is pushed")

@@ -5,11 +5,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from licences import LLAMAS, licence_name, licence_page
 from release import HERE, Release
 
 HUB = "https://huggingface.co"
-LICENCE = "https://www.llama.com/llama3_2/license/"
-DEMONSTRATION = 100e6  # parameters; a base below that is a stand-in that shows how things work
+SMALL = 500e6  # parameters; below that answers are fluent and mostly wrong
 MEDQUAD = "MedQuAD, a collection of texts of the United States' National Institutes of Health"
 TITLE = "Med-Llama 3.2"
 SENTENCE = "Ask a general question about a disease: a small AI model answers."
@@ -19,13 +19,13 @@ HEADER = f"""<header class="top"><h1>{TITLE}</h1><p>{SENTENCE}</p></header>
 <p><strong>Not for emergencies.</strong> Call <a href="tel:911">911</a> in the US and Canada,
 <a href="tel:999">999</a> in the UK, <a href="tel:112">112</a> in the EU and on most mobile phones, or your local
 emergency number.</p>
-<p>An AI of about one billion parameters writes the answers. It is often wrong and it is not a doctor. English only.
+<p>A small AI writes the answers. It is often wrong and it is not a doctor. English only.
 Don't type names or anything else that says who someone is. Nothing you type is stored.</p>
 </section>"""
 
-ABOUT = f"""
+ABOUT = """
 ## What this is
-A small language model, {{base}}, that was trained further on questions and answers from {{data}}. It gives general
+A small language model, {base}, that was trained further on questions and answers from {data}. It gives general
 information about diseases and conditions. It is an experiment in honest measurement, not a medical device.
 
 ## What it is not
@@ -44,10 +44,10 @@ requests that could harm someone. Then a fixed text is shown, and no model is as
 sentences with doses, telephone numbers, links, false reassurance or the claim to be a clinician are left out,
 repetitions are cut, and the disclaimer is added. All of this recognises words, not meaning.
 
-{{safety}}
+{safety}
 
 ## How it was measured
-{{scores}}
+{scores}
 
 ## Privacy
 What you type is sent to this page's server to be answered, and is kept in your browser until you clear or close the
@@ -66,18 +66,28 @@ MCP clients find both as tools under `/gradio_api/mcp/`, where the server has gr
 Face Spaces do.
 
 ## Licences
-Built with Llama. Llama 3.2 is licensed under the [Llama 3.2 Community License]({LICENCE}), Copyright © Meta Platforms,
-Inc. All Rights Reserved. MedQuAD: CC BY 4.0, Asma Ben Abacha and Dina Demner-Fushman. This page's code: Apache-2.0.
+{licence} MedQuAD: CC BY 4.0, Asma Ben Abacha and Dina Demner-Fushman. This page's code: Apache-2.0.
 """
 
 
 def about(release: Release | None, scores: dict[str, Any]) -> str:
     """The About tab, in Markdown."""
-    base, data = "a Llama 3.2 of one billion parameters", MEDQUAD
+    base, data = "not loaded yet", MEDQUAD
     if release:
         base = f"[{release.base}]({HUB}/{release.base})" if release.on_hub else f"`{release.base}`"
         data = MEDQUAD if release.data == "MedQuAD" else f"`{release.data}`" if release.data else "data of its own"
-    return ABOUT.format(base=base, data=data, safety=safety(), scores=table(scores))
+    licence = f"{licence_text(release.licence)}." if release and release.licence else ""
+    return ABOUT.format(base=base, data=data, licence=licence, safety=safety(), scores=table(scores))
+
+
+def licence_text(licence: str) -> str:
+    """What the licence of a base asks to be said, and where it can be read, in Markdown."""
+    page = licence_page(licence)
+    name = f"[{licence_name(licence)}]({page})" if page else licence_name(licence)
+    if licence not in LLAMAS:
+        return f"The model: {name}"
+    built = f"{LLAMAS[licence].built_with}. " if LLAMAS[licence].built_with else ""
+    return f"{built}{LLAMAS[licence].notice.removesuffix('.')}: {name}"
 
 
 def safety(path: Path = HERE / "safety_results.json") -> str:
@@ -136,9 +146,9 @@ def points(scores: dict[str, Any], name: str) -> str:
 
 def footer(release: Release | None, scores: dict[str, Any]) -> str:
     """The page's last lines, in HTML: licence, model card, exact revision and date, the measured scores."""
-    parts = [f'Built with Llama, under the <a href="{LICENCE}">Llama 3.2 Community License</a>']
+    parts = []
     if release:
-        parts.append(served(release))
+        parts += [licence_link(release.licence), served(release)] if release.licence else [served(release)]
     if scores:
         floor = scores["strongest_floor"]
         parts.append(
@@ -146,6 +156,14 @@ def footer(release: Release | None, scores: dict[str, Any]) -> str:
             f"base {points(scores, 'base')}, best answer without a model {points(scores, floor)}"
         )
     return f'<footer class="foot">{"".join(f"<p>{part}.</p>" for part in parts)}</footer>'
+
+
+def licence_link(licence: str) -> str:
+    """The licence of the base in the footer, in HTML; of a Llama with the words that it asks for."""
+    built = LLAMAS[licence].built_with if licence in LLAMAS else ""
+    name, page = escape(licence_name(licence)), licence_page(licence)
+    link = f'<a href="{page}">{name}</a>' if page else name
+    return f"{built}, under the {link}" if built else f"The model is under {link}"
 
 
 def served(release: Release) -> str:
@@ -167,9 +185,9 @@ def status(loaded: bool, trouble: str, parameters: int = 0) -> str:
         return f'<p class="status bad" role="status"><strong>The model is not there.</strong> {escape(trouble)}</p>'
     if not loaded:
         return '<p class="status" role="status">The model is being loaded; notices work already.</p>'
-    if parameters < DEMONSTRATION:
+    if parameters < SMALL:
         return (
-            '<p class="status" role="status">This is a demonstration: a stand-in of '
-            f"{parameters / 1e6:.1f} million parameters writes readable nonsense about the right kind of thing.</p>"
+            '<p class="status" role="status">This is a demonstration: a model of '
+            f"{parameters / 1e6:.0f} million parameters writes fluent sentences whose facts are mostly wrong.</p>"
         )
     return ""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from contract import load_contract
 from peft import PeftModel
-from prompt import encode_prompt
+from prompt import encode_prompt, end_of_turn
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from space.contract import Contract, Message
 
-CONTROLS = ("<|begin_of_text|>", "<|start_header_id|>", "<|eot_id|>")
 PIECE = {"cpu": 32, "cuda": 1024}  # tokens of a prompt read at once: on two cores, Stop waits for one piece
 logging.disable_progress_bar()
 # PEFT asks a model for a name that transformers has given up; nothing that a user could change.
@@ -64,9 +63,6 @@ def load(adapter: Path, base: Path, device: str) -> Assistant:
     """Base and merged adapter on one device; raises OSError or ValueError where they don't belong together."""
     contract = load_contract(adapter / "contract.toml")
     tokenizer = AutoTokenizer.from_pretrained(adapter)
-    known = tokenizer.get_added_vocab()
-    if missing := [token for token in CONTROLS if token not in known]:
-        raise ValueError(f"The tokenizer of {adapter.name} lacks {', '.join(missing)}: it is not one of a Llama 3")
     check_golden(adapter / "golden.json", tokenizer, contract)
     model = AutoModelForCausalLM.from_pretrained(base, dtype=precision(device)).eval()
     # merged on the CPU and moved once; on ZeroGPU there is no GPU yet while this runs
@@ -74,7 +70,7 @@ def load(adapter: Path, base: Path, device: str) -> Assistant:
         copy.deepcopy(model), adapter, torch_device="cpu", autocast_adapter_dtype=False
     ).merge_and_unload()
     own = model.generation_config.eos_token_id
-    ends = {known["<|eot_id|>"], *(own if isinstance(own, list) else [own])} - {None}
+    ends = {end_of_turn(tokenizer), *(own if isinstance(own, list) else [own])} - {None}
     models = {"tuned": tuned.eval().to(device), "base": model.to(device)}
     return Assistant(models, tokenizer, contract, frozenset(ends))
 

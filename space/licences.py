@@ -38,7 +38,10 @@ LLAMAS = {
     )
     for version in ("3.1", "3.2", "3.3", "4")
 }  # fmt: skip
-LICENCE_PAGES = {"apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0", "mit": "https://opensource.org/license/mit"}
+LICENCE_PAGES = {
+    "apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0",
+    "mit": "https://opensource.org/license/mit",
+}
 
 
 def licence_name(licence: str) -> str:

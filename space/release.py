@@ -27,6 +27,7 @@ class Release:
     date: str = ""
     base: str = ""
     base_revision: str = ""
+    licence: str = ""  # the Hub's id of that of the base
     data: str = ""
 
     @property
@@ -59,21 +60,34 @@ def fetch_adapter(release: Release) -> tuple[Path, Release]:
     base = release.base or config["base_model_name_or_path"]
     revision = folder.name if release.on_hub else ""  # a Hub snapshot's folder is named by its commit
     base_revision = release.base_revision or config.get("revision") or ""
-    return folder, replace(release, revision=revision, base=base, base_revision=base_revision, data=trained_on(folder))
+    run = read_run(folder)
+    licence = run.get("base", {}).get("licence", "")
+    known = {"base": base, "base_revision": base_revision, "licence": licence, "data": trained_on(run)}
+    return folder, replace(release, revision=revision, **known)
 
 
-def trained_on(folder: Path) -> str:
-    """What the adapter's own record of its training names as its data: MedQuAD, a file, or nothing."""
-    path = folder / "run.json"
-    run = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+def read_run(folder: Path) -> dict[str, Any]:
+    """The adapter's own record of its training, which lies beside it in a run's folder; or nothing."""
+    paths = (folder / "run.json", folder.resolve().parent / "run.json")
+    path = next((path for path in paths if path.is_file()), None)
+    return json.loads(path.read_text(encoding="utf-8")) if path else {}
+
+
+def trained_on(run: dict[str, Any]) -> str:
+    """What a run names as its data: MedQuAD, a file, or nothing."""
     if run.get("config", {}).get("dataset_licence") == "cc-by-4.0":  # as the card tells MedQuAD from other data
         return "MedQuAD"
     return run.get("data", {}).get("source", {}).get("name", "")
 
 
 def fetch_base(release: Release) -> Path:
-    """The base's folder: a local one is looked for upwards from the adapter, then from here and in the project."""
+    """The base's folder: one that the run remembers, or upwards from the adapter, from here, in the project."""
     base = Path(release.base).expanduser()
+    note = Path(release.adapter).resolve().parent / "base.json"
+    if not release.on_hub and note.is_file():
+        folder = Path(json.loads(note.read_text(encoding="utf-8"))["folder"])
+        if (folder / "config.json").is_file():
+            return folder
     for start in (*Path(release.adapter).resolve().parents, Path.cwd(), HERE.parent):
         if (start / base / "config.json").is_file():
             return start / base

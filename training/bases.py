@@ -6,7 +6,7 @@ commit (`base_id`, `base_revision`); and the embedded default, a pretrained mode
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from training.outputs import file_sha256, fingerprint, read_json, write_json
 
 FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "README.md", "LICENSE*", "USE_POLICY.md", "NOTICE")
 LOADED = FILES[:4]
+ABOUT_FILES = ("config.json", *FILES[4:])
 TOKENIZER_FILES = ("config.json", "tokenizer*", "*.jinja", "special_tokens_map.json", "vocab.json", "merges.txt")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 ORIGIN = "origin.json"  # in a base's folder: a sentence about what it was made from
@@ -33,22 +34,18 @@ class Base:
 
     model: str
     revision: str | None  # 40 hexadecimal digits; None where it has no Hub id
-    folder: Path
+    folder: Path | None  # None where its files are not at hand
     licence: str
     weights: dict[str, str]
     origin: str = ""  # a sentence, where it was made from something else
-
-    @property
-    def on_hub(self) -> bool:
-        return self.revision is not None
 
     def record(self) -> dict[str, Any]:
         """What run.json holds of it: everything but where it lies."""
         return {key: value for key, value in asdict(self).items() if key != "folder"}
 
 
-def find_base(config: TrainConfig) -> Base:
-    """The base that a configuration names now, its files at hand.
+def find_base(config: TrainConfig, only: tuple[str, ...] = FILES) -> Base:
+    """The base that a configuration names now, its files at hand; only: which files are fetched from the Hub.
 
     Raises FileNotFoundError or PermissionError where it can't be had, ValueError where its licence is not known or
     what is declared of it contradicts what its files say.
@@ -58,7 +55,8 @@ def find_base(config: TrainConfig) -> Base:
     if config.base_id:
         raise ValueError(f"base_id={config.base_id}: it says what a folder holds, and {config.base_model} is a Hub id")
     revision = commit_of(config.base_model, config.base_revision)
-    return described(config.base_model, revision, download(config.base_model, revision), config.base_licence)
+    folder = download(config.base_model, revision, only)
+    return described(config.base_model, revision, folder, config.base_licence, weights=only == FILES)
 
 
 def base_of_run(record: dict[str, Any], config: TrainConfig) -> Base:
@@ -66,16 +64,22 @@ def base_of_run(record: dict[str, Any], config: TrainConfig) -> Base:
 
     record: run.json. Raises ValueError if a folder holds other weights than the run was trained on.
     """
-    recorded = record["base"]
-    if "weights" not in recorded:
-        raise ValueError(f"{config.run_dir}/run.json, of an older version, holds no checksum of its base: train again")
+    recorded = recorded_base(record)
     local = is_local(config.base_model)
-    folder = existing(config.base_model) if local else download(recorded["model"], recorded["revision"])
-    if weights_of(folder) != recorded["weights"]:
+    folder = existing(config.base_model) if local else download(recorded.model, recorded.revision)
+    if weights_of(folder) != recorded.weights:
         raise ValueError(
             f"{config.base_model} holds other weights than {config.run_dir} was trained on: train again, or bring "
             "those weights back"
         )
+    return replace(recorded, folder=folder)
+
+
+def recorded_base(record: dict[str, Any], folder: Path | None = None) -> Base:
+    """The base that run.json names. Raises ValueError for a run of a version that recorded less of it."""
+    recorded = record["base"]
+    if missing := {"licence", "weights", "origin"} - recorded.keys():
+        raise ValueError(f"run.json, of an older version, lacks {', '.join(sorted(missing))} of its base: train again")
     return Base(folder=folder, **{key: recorded[key] for key in ("model", "revision", "licence", "weights", "origin")})
 
 
@@ -125,10 +129,11 @@ def existing(folder: str) -> Path:
     return path
 
 
-def described(model: str, revision: str | None, folder: Path, licence: str) -> Base:
+def described(model: str, revision: str | None, folder: Path, licence: str, weights: bool = True) -> Base:
     """A base with what its files say of it."""
     origin = read_json(folder / ORIGIN, "")["origin"] if (folder / ORIGIN).is_file() else ""
-    return Base(model, revision, folder, licence_of(model, folder, licence), weights_of(folder), origin)
+    sums = weights_of(folder) if weights else {}
+    return Base(model, revision, folder, licence_of(model, folder, licence), sums, origin)
 
 
 def identity(folder: Path) -> tuple[str | None, str | None]:
@@ -247,3 +252,11 @@ def remembered_folder(adapter: Path) -> Path | None:
         return None
     folder = Path(json.loads(path.read_text(encoding="utf-8"))["folder"])
     return folder if (folder / "config.json").is_file() else None
+
+
+def set_base(adapter: Path, base: Base) -> None:
+    """Let an adapter name its base by Hub id and commit, not by the folder that it was loaded from."""
+    values = read_json(adapter / "adapter_config.json", "training.train")
+    values |= {"base_model_name_or_path": base.model, "revision": base.revision}
+    values["target_modules"] = sorted(values["target_modules"])  # comes from a set
+    write_json(adapter / "adapter_config.json", values)

@@ -5,6 +5,7 @@ Reads what the steps before wrote; writes runs/<name>/bundle/. Nothing is traine
 
 from pathlib import Path
 
+from training.bases import recorded_base
 from training.command import parse, parser, run
 from training.configs import CONTRACT, TrainConfig
 from training.outputs import (
@@ -27,7 +28,11 @@ def main() -> None:
         "--repo", metavar="OWNER/NAME", help="the card's repository; default: the bundle's own folder"
     )
     arguments.add_argument(
-        "--llama-licence", type=Path, metavar="DIR", help="LICENSE.txt and USE_POLICY.md of Llama 3.2"
+        "--llama-licence",
+        "--licence-texts",
+        type=Path,
+        metavar="DIR",
+        help="the base's LICENSE, a Llama's USE_POLICY.md",
     )
     config, options = parse(arguments)
     bundle(config, options.repo, options.llama_licence, options.force)
@@ -72,7 +77,8 @@ def write_bundle(folder: Path, config: TrainConfig, repo: str | None, llama_lice
     from training.release.files import check_bundle, fill_bundle
 
     with whole_folder(folder) as new:
-        fill_bundle(new, config, llama_licence)
+        run = read_json(config.run_dir / "run.json", f"python -m training.train {config.name}")
+        fill_bundle(new, config, llama_licence, recorded_base(run))
         write_text(new / "README.md", card_text(new, repo or shown(folder), config))
         files = check_bundle(new)
         size = sum(path.stat().st_size for path in files)

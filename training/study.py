@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 from space.contract import Contract
 from space.prompt import without_disclaimer
+from training.answers import scoring_contract
 from training.command import parser, run
 from training.configs import BASE, CONFIGS, CONTRACT, TrainConfig, override
 from training.outputs import read_json, read_jsonl, up_to_date, write_json, write_text
-from training.answers import scoring_contract
 from training.score import score_keys
 from training.train import NOT_TRAINING, run_key, train
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from space.contract import Contract, load_contract
-from training.bases import Base, base_key, find_base, remember_folder
+from space.prompt import has_system_role
+from training.bases import Base, base_key, find_base, remember_folder, set_base
 from training.command import parse, parser, run
 from training.configs import CONTRACT, TrainConfig
 from training.outputs import (
@@ -112,6 +113,10 @@ def train(config: TrainConfig, force: bool = False) -> None:
             "contract_sha256": contract.sha256,
             "base": base.record() | parameters(model),
             "base_key": base_sum,
+            "prompt": {
+                "end_of_turn": tokenizer.eos_token,
+                "system_role": has_system_role(tokenizer, tokenizer.chat_template),
+            },
             "adapter_sha256": file_sha256(config.run_dir / "adapter" / "adapter_model.safetensors"),
             "examples": {name: dict(counts) for name, counts in examples.counts.items()},
             "tokens": length_report(np.array(examples.train["length"]), config.max_tokens),
@@ -289,14 +294,6 @@ def save_adapter(model: "PeftModel", tokenizer: "PreTrainedTokenizerBase", confi
         tokenizer.save_pretrained(new)
         shutil.copyfile(CONTRACT, new / "contract.toml")
     remember_folder(config.run_dir, base, config)
-
-
-def set_base(adapter: Path, base: Base) -> None:
-    """Let an adapter name its base by Hub id and commit, not by the folder that it was loaded from."""
-    values = read_json(adapter / "adapter_config.json", "training.train")
-    values |= {"base_model_name_or_path": base.model, "revision": base.revision}
-    values["target_modules"] = sorted(values["target_modules"])  # comes from a set
-    write_json(adapter / "adapter_config.json", values)
 
 
 def draw_lengths(config: TrainConfig, examples: Examples) -> None:

@@ -83,7 +83,9 @@ class GroupedByLength(LengthGroupedSampler):
 def whole_loss(model: torch.nn.Module, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Summed loss of a batch from all logits, for heads that do more than multiply."""
     logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
-    return functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED, reduction="sum")
+    return functional.cross_entropy(
+        logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED, reduction="sum"
+    )
 
 
 def fused_loss(model: torch.nn.Module, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -1,76 +1,64 @@
-"""Which base a release names, and the repository that a local one is pushed to first."""
+"""Which base a release names, and the repository that one without a Hub id is pushed to first."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.configs import TrainConfig, is_local
+from space.licences import LLAMAS
+from training.bases import FILES, ORIGIN, Base, recorded_base, remembered_folder
+from training.configs import TrainConfig
 from training.outputs import write_text
-from training.release.licence import LLAMA, licence_files
+from training.release.licence import base_licence_files
 from training.release.push import Remote, changes, tree
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-PATTERNS = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model")
-NOT_PUSHED = ("base.json",)  # what tiny_base remembers
-
-
-@dataclass(frozen=True)
-class Base:
-    """A base as the release names it; `folder` is set where it is pushed from here, `commit` once it is known."""
-
-    model: str
-    commit: str | None
-    folder: Path | None = None
+NOT_PUSHED = (ORIGIN, "README.md")  # the card is written anew
 
 
 def base_of(record: dict, config: TrainConfig, base_repo: str | None) -> Base:
-    """The base of a run. record: run.json. Raises ValueError if --base-repo is given for one that is on the Hub."""
-    model, commit = record["base"]["model"], record["base"]["revision"]
-    folder = local_folder(model, config)
-    if folder is None:
+    """The base that a release of a run names; one that is pushed to --base-repo has no commit yet, but a folder.
+
+    record: run.json. Raises ValueError if --base-repo is given for a base that has a Hub id: nothing is written there,
+    and a second copy of it would hide where it is from.
+    """
+    base = recorded_base(record)
+    if base.revision:
         if base_repo:
-            raise ValueError(f"--base-repo {base_repo}: the base {model} is on the Hub already, leave it out")
-        return Base(model, commit)
-    return Base(base_repo or model, None, folder)
+            raise ValueError(f"--base-repo {base_repo}: the base {base.model} is on the Hub already, leave it out")
+        return base
+    folder = remembered_folder(config.run_dir / "adapter") or Path(config.base_model)
+    return replace(base, model=base_repo or base.model, folder=folder)
 
 
-def local_folder(model: str, config: TrainConfig) -> Path | None:
-    """Where a local base lies; a path outside the project is recorded by its last part alone. None for a Hub id."""
-    if not is_local(model):
-        return None
-    places = (Path(model), Path(config.out) / Path(model).name)
-    return next((place for place in places if (place / "config.json").exists()), places[0])
-
-
-def stage_base(folder: Path, base: Base, config: TrainConfig, adapter: str, llama_licence: Path | None) -> None:
+def stage_base(folder: Path, base: Base, adapter: str, licence_folder: Path | None) -> None:
     """Fill a fresh folder with links to the base's files, its licence and a card."""
-    for name, content in licence_files(config.base_licence, config.dataset_licence, llama_licence).items():
-        (folder / name).write_bytes(content)
-    for pattern in PATTERNS:
-        for path in sorted(base.folder.glob(pattern)):
-            if path.name not in NOT_PUSHED:
-                (folder / path.name).symlink_to(path.resolve())
-    if not (folder / "config.json").exists():
+    if not (base.folder / "config.json").exists():
         raise FileNotFoundError(
             f"{base.folder} holds no model: --base-repo pushes the base that the run was trained on"
         )
-    write_text(folder / "README.md", base_card(base.model, config, adapter))
+    for pattern in FILES:
+        for path in base.folder.glob(pattern):
+            if path.name not in NOT_PUSHED:
+                (folder / path.name).symlink_to(path.resolve())
+    for name, content in base_licence_files(base, licence_folder).items():
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).write_bytes(content)
+    write_text(folder / "README.md", base_card(base, adapter))
 
 
-def base_card(repo: str, config: TrainConfig, adapter: str) -> str:
-    """A short card: what it is, its licence, and what was trained on it."""
+def base_card(base: Base, adapter: str) -> str:
+    """A short card: what it is, where it is from, its licence, and what was trained on it."""
     from huggingface_hub import ModelCardData
 
     card = ModelCardData(
-        language="en", license=config.base_licence, library_name="transformers", pipeline_tag="text-generation"
+        language="en", license=base.licence, library_name="transformers", pipeline_tag="text-generation"
     )
-    built = "**Built with Llama.** " if config.base_licence == LLAMA else ""
+    built = f"**{LLAMAS[base.licence].built_with}.** " if base.licence in LLAMAS else ""
     return (
-        f"---\n{card.to_yaml()}\n---\n\n# {repo.split('/')[1]}\n\n{built}The base of the adapter "
-        f"[{adapter}](https://huggingface.co/{adapter}), as it was trained on, and of no use for anything else. "
-        "Not medical advice.\n"
+        f"---\n{card.to_yaml()}\n---\n\n# {base.model.split('/')[1]}\n\n{built}The base of the adapter "
+        f"[{adapter}](https://huggingface.co/{adapter}), as it was trained on. {base.origin} Not medical advice.\n"
     )
 
 

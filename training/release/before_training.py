@@ -1,15 +1,16 @@
 """What would stop a release, looked at before anything is trained, with a card of placeholder figures."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from space.contract import load_contract
-from training.configs import CONFIGS, CONTRACT, PROJECTIONS, SPLITS, TrainConfig
+from space.licences import LLAMAS
+from training.bases import ABOUT_FILES, Base, find_base
+from training.configs import CONFIGS, CONTRACT, SPLITS, TrainConfig
 from training.outputs import write_json, write_text
-from training.release.base import Base
 from training.release.gates import Check
-from training.release.licence import LLAMA
 from training.release.plan import main_files
 from training.release.preflight import (
     GIB,
@@ -36,14 +37,17 @@ def before_training(api: "HfApi", wanted: Wanted) -> None:
         raise ValueError(f"--run {wanted.run}: its last part must be a configuration: {', '.join(CONFIGS)}")
     config = CONFIGS[wanted.run.name]
     hub = look_at_hub(api, wanted, must=True)
+    base = replace(find_base(config, ABOUT_FILES), weights={})
+    if wanted.base_repo and base.revision:
+        raise ValueError(f"--base-repo {wanted.base_repo}: the base {base.model} is on the Hub already, leave it out")
     checks = [
-        *(check_name(repo, config.base_licence) for repo in (wanted.repo, wanted.base_repo) if repo),
-        check_licence(config, wanted.llama_licence),
-        check_base(Base(wanted.base_repo or config.base_model, config.base_revision)),
-        check_disk(10 * GIB if config.base_licence == LLAMA else GIB),  # base, checkpoints, bundle and its copies
+        *(check_name(repo, base.licence) for repo in (wanted.repo, wanted.base_repo) if repo),
+        check_licence(base, config, wanted.llama_licence),
+        check_base(replace(base, model=wanted.base_repo or base.model), wanted.base_repo),
+        check_disk(10 * GIB if base.licence in LLAMAS else GIB),  # base, checkpoints, bundle and its copies
         *check_rights(api, hub.all(), must=True),
         check_visibility(hub.all(), wanted.private),
-        check_placeholder_card(api, config, wanted.repo),
+        check_placeholder_card(api, config, base, wanted.repo),
     ]
     if wanted.space:
         there = main_files(api, hub.space)
@@ -56,7 +60,7 @@ def before_training(api: "HfApi", wanted: Wanted) -> None:
     print("preflight: a run of this configuration can be published")
 
 
-def check_placeholder_card(api: "HfApi", config: TrainConfig, repo: str) -> Check:
+def check_placeholder_card(api: "HfApi", config: TrainConfig, base: Base, repo: str) -> Check:
     """The card of a run that hasn't happened: every figure is 0, the rest is the configuration's."""
     from model_card.build import card_text
 
@@ -64,18 +68,19 @@ def check_placeholder_card(api: "HfApi", config: TrainConfig, repo: str) -> Chec
         bundle = Path(temporary)
         (bundle / "evaluation").mkdir()
         (bundle / "contract.toml").write_bytes(CONTRACT.read_bytes())
-        write_json(bundle / "adapter_config.json", {"target_modules": list(PROJECTIONS)})
-        write_json(bundle / "run.json", placeholder_run(config))
+        write_json(bundle / "adapter_config.json", {"target_modules": []})
+        write_json(bundle / "run.json", placeholder_run(config, base))
         write_json(bundle / "evaluation" / "data.json", placeholder_data(config))
         write_json(bundle / "evaluation" / "scores-test.json", placeholder_scores(config))
         write_text(bundle / "README.md", card_text(bundle, repo, config, "v0.0.0"))
         return check_card_on_hub(api, bundle / "README.md", "model")
 
 
-def placeholder_run(config: TrainConfig) -> dict[str, Any]:
+def placeholder_run(config: TrainConfig, base: Base) -> dict[str, Any]:
     return {
         "config": config.public(),
-        "base": {"model": config.base_model, "revision": config.base_revision, "parameters": 0, "trainable": 1},
+        "base": base.record() | {"parameters": 0, "trainable": 1},
+        "prompt": {"end_of_turn": "", "system_role": True},
         "examples": {"train": {"kept": 0, "cut": 0}},
         **dict.fromkeys(("steps", "minutes", "peak_gib", "tokens_per_second", "processes"), 0),
         "precision": config.precision,

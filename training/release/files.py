@@ -10,6 +10,7 @@ from typing import Any
 
 from space.contract import load_contract
 from space.prompt import encode_prompt
+from training.bases import Base, set_base
 from training.configs import TrainConfig
 from training.outputs import read_json, write_json
 from training.release.licence import licence_files
@@ -28,24 +29,20 @@ PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy", ".npz")
 FORBIDDEN_TEXT = ("[More Information Needed]", f"{Path.home()}/", f"{Path.cwd()}/", f"{gettempdir()}/")
 TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}")
 
-Base = tuple[str, str | None]  # Hub id and commit of a base that was published after training
 
+def fill_bundle(folder: Path, config: TrainConfig, llama_licence: Path | None, base: Base) -> None:
+    """Fill a fresh folder with everything but the card; base: what it names as its base.
 
-def fill_bundle(folder: Path, config: TrainConfig, llama_licence: Path | None, base: Base | None = None) -> None:
-    """Fill a fresh folder with everything but the card.
-
-    base: what the bundle names as its base, where the run knows only a local folder. Raises FileNotFoundError naming
-    the step that is missing.
+    Raises FileNotFoundError naming the step that is missing.
     """
-    for name, content in licence_files(config.base_licence, config.dataset_licence, llama_licence).items():
+    for name, content in licence_files(base, config.dataset_licence, llama_licence).items():
         (folder / name).write_bytes(content)
     for name in FROM_ADAPTER:
         copy(config.run_dir / "adapter" / name, folder / name, f"python -m training.train {config.name}")
     write_json(folder / "golden.json", golden_ids(folder))
     copy(config.run_dir / "run.json", folder / "run.json", f"python -m training.train {config.name}")
-    if base:
-        rename_base(folder / "run.json", base)
-    set_base(folder)
+    rename_base(folder / "run.json", base)
+    set_base(folder, base)
     copy(
         config.data_dir / "data.json",
         folder / "evaluation" / "data.json",
@@ -82,20 +79,11 @@ def copy(source: Path, target: Path, written_by: str) -> None:
 
 
 def rename_base(run_json: Path, base: Base) -> None:
-    """Let a bundle's run.json name the published base instead of a local folder."""
+    """Let a bundle's run.json name the base as others can load it, not the folder that it was loaded from."""
     run = read_json(run_json, "training.train")
-    run["base"] |= {"model": base[0], "revision": base[1]}
-    run["config"] |= {"base_model": base[0], "base_revision": base[1]}
+    run["base"] |= {"model": base.model, "revision": base.revision}
+    run["config"] |= {"base_model": base.model, "base_revision": base.revision or "main"}
     write_json(run_json, run)
-
-
-def set_base(folder: Path) -> None:
-    """Name the base as run.json does and others can load it: a Hub id with its commit, or a path in the project."""
-    values = read_json(folder / "adapter_config.json", "training.train")
-    base = read_json(folder / "run.json", "training.train")["base"]
-    values["base_model_name_or_path"] = base["model"]
-    values["revision"] = base["revision"]
-    write_json(folder / "adapter_config.json", values)
 
 
 def golden_ids(folder: Path) -> list[dict[str, Any]]:

@@ -1,18 +1,19 @@
-"""Licence texts of a release. Meta's are read from a folder or the Hub, and accepted only with known checksums."""
+"""Licence texts of a release: a Llama's come from a folder, the base or the Hub, Llama 3.2's by their checksums."""
 
 from hashlib import sha256
 from pathlib import Path
 
-LLAMA = "llama3.2"  # the Hub's id of the licence
+from space.licences import LLAMAS
+from training.bases import Base
+
 LLAMA_REPO = "meta-llama/Llama-3.2-1B-Instruct"
-# bundle name -> (name in LLAMA_REPO, sha256)
-LLAMA_FILES = {
-    "LICENSE": ("LICENSE.txt", "8cc15535a8a34b41888f644b339a1a9eb428af793a4f5e24df58a3e5b1487d74"),
-    "USE_POLICY.md": ("USE_POLICY.md", "40e2777d7faa6beaf98400654170f414d8ab29b921b5163ad4ea0a1d39894201"),
+# of Llama 3.2: name in LLAMA_REPO -> sha256
+CHECKSUMS = {
+    "LICENSE.txt": "8cc15535a8a34b41888f644b339a1a9eb428af793a4f5e24df58a3e5b1487d74",
+    "USE_POLICY.md": "40e2777d7faa6beaf98400654170f414d8ab29b921b5163ad4ea0a1d39894201",
 }
-LLAMA_NOTICE = (
-    "Llama 3.2 is licensed under the Llama 3.2 Community License, Copyright © Meta Platforms, Inc. All Rights Reserved."
-)
+# name in the bundle -> its names elsewhere
+LICENCE_NAMES = {"LICENSE": ("LICENSE", "LICENSE.txt", "LICENSE.md"), "USE_POLICY.md": ("USE_POLICY.md",)}
 MEDQUAD_NOTICE = (
     "Trained on MedQuAD (Asma Ben Abacha and Dina Demner-Fushman, 2019), licensed under CC BY 4.0, "
     "https://creativecommons.org/licenses/by/4.0/. White space was settled and exact duplicates were left out; "
@@ -21,45 +22,65 @@ MEDQUAD_NOTICE = (
 OWN_LICENCE = Path(__file__).parents[2] / "LICENSE"  # Apache-2.0
 
 
-def licence_files(base_licence: str, dataset_licence: str, folder: Path | None) -> dict[str, bytes]:
-    """Name in the bundle -> content: the base's licence, Meta's use policy for a Llama, and NOTICE.
+def licence_files(base: Base, dataset_licence: str, folder: Path | None) -> dict[str, bytes]:
+    """Name in the bundle -> content: what `base_licence_files` gives, and NOTICE for base and data; raises like it."""
+    data = (
+        MEDQUAD_NOTICE if dataset_licence == "cc-by-4.0" else f"The training data is licensed under {dataset_licence}."
+    )
+    notices = [LLAMAS[base.licence].notice, data] if base.licence in LLAMAS else [data]
+    return base_licence_files(base, folder) | {"NOTICE": ("\n\n".join(notices) + "\n").encode()}
 
-    folder: where Meta's two texts lie; None fetches them from the Hub. Raises FileNotFoundError where they can't be
-    had, ValueError where one has another checksum or the licence is unknown.
+
+def base_licence_files(base: Base, folder: Path | None) -> dict[str, bytes]:
+    """The licence of a base and, for a Llama, Meta's use policy and notice.
+
+    folder: where the texts lie; without it they are looked for beside the base, and on the Hub. Raises
+    FileNotFoundError where one can't be had, ValueError where one is of another version.
     """
-    files = {}
-    notices = []
-    if base_licence == LLAMA:
-        files = {name: llama_text(*expected, folder) for name, expected in LLAMA_FILES.items()}
-        notices.append(LLAMA_NOTICE)
-    elif base_licence == "apache-2.0":
-        files["LICENSE"] = OWN_LICENCE.read_bytes()
-    else:
-        raise ValueError(f"base_licence={base_licence!r}: only {LLAMA} and apache-2.0 are known; add its text here")
-    if dataset_licence == "cc-by-4.0":
-        notices.append(MEDQUAD_NOTICE)
-    else:
-        notices.append(f"The training data is licensed under {dataset_licence}.")
-    return files | {"NOTICE": ("\n\n".join(notices) + "\n").encode()}
+    if base.licence in LLAMAS:
+        files = {name: llama_text(name, base, folder) for name in LICENCE_NAMES}
+        return files | {"NOTICE": f"{LLAMAS[base.licence].notice}\n".encode()}
+    if path := found("LICENSE", folder, base.folder):
+        return {"LICENSE": path.read_bytes()}
+    if base.licence == "apache-2.0":
+        return {"LICENSE": OWN_LICENCE.read_bytes()}
+    raise FileNotFoundError(
+        f"the licence of {base.model} ({base.licence}) asks for its text, which is not beside the base: give a folder "
+        "that holds it as LICENSE with --licence-texts DIR"
+    )
 
 
-def llama_text(name: str, checksum: str, folder: Path | None) -> bytes:
-    """One of Meta's texts, byte for byte as they publish it; raises as `licence_files` does."""
-    path = folder / name if folder else fetch(name)
-    if not path.is_file():
+def found(name: str, *folders: Path | None) -> Path | None:
+    """The first of the folders' files that has one of the names of a text."""
+    names = (folder / other for folder in folders if folder for other in LICENCE_NAMES[name])
+    return next((path for path in names if path.is_file()), None)
+
+
+def llama_text(name: str, base: Base, folder: Path | None) -> bytes:
+    """One of Meta's texts, byte for byte as they publish it; raises as `base_licence_files` does."""
+    path = found(name, folder) if folder else found(name, base.folder)
+    if base.licence == "llama3.2" and not folder and not (path and of_version(path, name, base)):
+        path = fetch("LICENSE.txt" if name == "LICENSE" else name)
+    if path is None:
         raise FileNotFoundError(
-            f"{path} is missing: download {name} from https://huggingface.co/{LLAMA_REPO} into {folder}"
+            f"{name} of {LLAMAS[base.licence].name} is missing{f' in {folder}' if folder else ''}: download it from "
+            f"{LLAMAS[base.licence].url} and give its folder with --llama-licence DIR"
         )
+    if not of_version(path, name, base):
+        raise ValueError(f"{path} is not Meta's {name} of {LLAMAS[base.licence].name}: download it again")
+    return path.read_bytes()
+
+
+def of_version(path: Path, name: str, base: Base) -> bool:
+    """Whether a text is that of the base's version: by checksum where that is known, else by its title."""
     content = path.read_bytes()
-    if sha256(content).hexdigest() != checksum:
-        raise ValueError(
-            f"{path} is not Meta's {name} of Llama 3.2 (its sha256 is not {checksum[:12]}…): download it again"
-        )
-    return content
+    if base.licence == "llama3.2":
+        return sha256(content).hexdigest() == CHECKSUMS["LICENSE.txt" if name == "LICENSE" else name]
+    return LLAMAS[base.licence].name.lower() in content[:400].decode("utf-8", "replace").lower()
 
 
 def fetch(name: str) -> Path:
-    """The file from the Hub's cache or the Hub; raises FileNotFoundError where it can't be had."""
+    """A file of LLAMA_REPO, from the cache or the Hub; raises FileNotFoundError where it can't be had."""
     from huggingface_hub import hf_hub_download
 
     try:

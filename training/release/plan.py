@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.release.base import Base, base_commit, base_of, stage_base
+from training.bases import Base
+from training.release.base import base_commit, base_of, stage_base
 from training.release.gates import Check, Previous, gates
 from training.release.preflight import (
     check_base,
@@ -65,7 +66,7 @@ class Plan:
 def staged(run: Run, base: Base, wanted: Wanted) -> Iterator[Path]:
     """The folder that a local base is pushed from."""
     with tempfile.TemporaryDirectory(prefix="base-") as folder:
-        stage_base(Path(folder), base, run.config, wanted.repo, wanted.llama_licence)
+        stage_base(Path(folder), base, wanted.repo, wanted.llama_licence)
         yield Path(folder)
 
 
@@ -87,7 +88,7 @@ def make_plan(api: "HfApi", wanted: Wanted, must_ask: bool) -> Plan:
     files = {wanted.repo: listing(bundle, states)} | base_files
     checks = local_checks(run, base, bundle, wanted)
     if hub:
-        checks += check_rights(api, [r for r in hub.all() if r is not hub.base or base.commit is None], must_ask)
+        checks += check_rights(api, [r for r in hub.all() if r is not hub.base or base.revision is None], must_ask)
         checks += hub_checks(api, hub, base, bundle, wanted)
         checks.append(check_only_ours(states, files_of_newest(api, hub.adapter)))
     if wanted.space and wanted.space_folder.is_dir():
@@ -113,13 +114,13 @@ def space_listing(folder: Path, there: dict[str, str]) -> list[str]:
 def find_base(api: "HfApi", run: Run, hub: OnHub | None, wanted: Wanted) -> tuple[Base, dict[str, list[str]]]:
     """The base that the bundle names, with its commit if the Hub holds it already, and a listing if it's pushed."""
     base = base_of(run.record, run.config, wanted.base_repo)
-    if not (wanted.base_repo and base.folder):
+    if not wanted.base_repo:
         return base, {}
     with staged(run, base, wanted) as folder:
         if hub and hub.base:
-            base = replace(base, commit=base_commit(api, hub.base, folder))
+            base = replace(base, revision=base_commit(api, hub.base, folder))
         there = main_files(api, hub and hub.base)
-        return base, {} if base.commit else {base.model: listing(folder, changes(folder, there))}
+        return base, {} if base.revision else {base.model: listing(folder, changes(folder, there))}
 
 
 def place_among_releases(api: "HfApi", hub: OnHub | None, bundle: Path, wanted: Wanted) -> tuple[str, Previous | None]:
@@ -135,13 +136,13 @@ def place_among_releases(api: "HfApi", hub: OnHub | None, bundle: Path, wanted: 
 def local_checks(run: Run, base: Base, bundle: Path, wanted: Wanted) -> list[Check]:
     """What this machine can say."""
     checks = [
-        *(check_name(repo, run.config.base_licence) for repo in (wanted.repo, wanted.base_repo) if repo),
-        check_licence(run.config, wanted.llama_licence),
-        check_base(base),
+        *(check_name(repo, base.licence) for repo in (wanted.repo, wanted.base_repo) if repo),
+        check_licence(base, run.config, wanted.llama_licence),
+        check_base(base, wanted.base_repo),
         check_belongs(run),
         check_golden(run),
         check_weights(bundle / "adapter_model.safetensors"),
-        check_card(bundle / "README.md", run.config),
+        check_card(bundle / "README.md", base),
         check_disk(needed_bytes(run, bundle)),
     ]
     return [*checks, check_client(), check_space_folder(wanted.space_folder)] if wanted.space else checks

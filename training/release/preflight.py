@@ -6,12 +6,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.configs import TrainConfig, is_local
+from space.licences import LLAMAS, fits_name_rule
+from training.bases import Base
+from training.configs import TrainConfig
 from training.outputs import file_sha256
-from training.release.base import Base
 from training.release.files import TOKEN
 from training.release.gates import Check
-from training.release.licence import LLAMA, licence_files
+from training.release.licence import licence_files
 from training.release.push import local_files
 
 if TYPE_CHECKING:
@@ -21,9 +22,10 @@ GIB = 2**30
 
 
 def check_name(repo: str, base_licence: str) -> Check:
-    """Of a Llama's fine-tune Meta's licence asks that the name begins with "Llama"."""
-    if base_licence == LLAMA and not repo.split("/")[1].startswith("Llama"):
-        return Check("name", False, f"{repo}: the name must begin with 'Llama', as Meta's licence asks of a fine-tune")
+    """Most versions of Llama's licence ask that a fine-tune's name begins with "Llama"."""
+    if not fits_name_rule(repo.split("/")[1], base_licence):
+        rule = f"the name must begin with {LLAMAS[base_licence].name_prefix!r}, as Meta's licence asks of a fine-tune"
+        return Check("name", False, f"{repo}: {rule}")
     return Check("name", True, repo)
 
 
@@ -40,27 +42,27 @@ def check_repo_id(option: str, repo: str) -> str:
     return repo
 
 
-def check_licence(config: TrainConfig, llama_licence: Path | None) -> Check:
+def check_licence(base: Base, config: TrainConfig, llama_licence: Path | None) -> Check:
     """Whether the licence texts are at hand, with the right checksums."""
     try:
-        files = licence_files(config.base_licence, config.dataset_licence, llama_licence)
+        files = licence_files(base, config.dataset_licence, llama_licence)
     except (OSError, ValueError) as error:
         return Check("licence", False, str(error))
-    return Check("licence", True, f"{config.base_licence}: {', '.join(files)}")
+    return Check("licence", True, f"{base.licence}: {', '.join(files)}")
 
 
-def check_base(base: Base) -> Check:
-    """Others can load the base: a Hub id with its commit, or a folder that is pushed to --base-repo first."""
-    if is_local(base.model):
-        return Check(
-            "base", False, f"{base.model} is a local folder: give --base-repo OWNER/NAME to push it there first"
-        )
-    if base.folder:
-        state = f"there already, at {base.commit[:10]}" if base.commit else "pushed there first"
+def check_base(base: Base, base_repo: str | None) -> Check:
+    """Others can load the base: a Hub id at its commit, or a folder that is pushed to --base-repo first."""
+    if base_repo:
+        state = f"there already, at {base.revision[:10]}" if base.revision else "pushed there first"
         return Check("base", True, f"{base.folder} as {base.model}, {state}")
-    if not base.commit:
-        return Check("base", False, f"run.json records no commit of {base.model}: train with this version again")
-    return Check("base", True, f"{base.model} at {base.commit[:10]}")
+    if not base.revision:
+        remedy = (
+            "if it was downloaded from the Hub, run train again with --set base_id=OWNER/NAME and "
+            "--set base_revision=COMMIT, which records that and trains nothing; else push it: --base-repo OWNER/NAME"
+        )
+        return Check("base", False, f"{base.model} is a folder, which nobody else can load: {remedy}")
+    return Check("base", True, f"{base.model} at {base.revision[:10]}")
 
 
 def check_belongs(run: "Run") -> Check:
@@ -108,12 +110,12 @@ def check_golden(run: "Run") -> Check:
     return Check("golden logits", None, "not recorded at training: the loaded adapter can't be compared with it")
 
 
-def check_card(card: Path, config: TrainConfig) -> Check:
+def check_card(card: Path, base: Base) -> Check:
     """The card's metadata as huggingface_hub reads them: licence, results, base."""
     from huggingface_hub import ModelCard
 
     data = ModelCard.load(card).data
-    if data.license != config.base_licence or not data.eval_results or data.get("base_model_relation") != "adapter":
+    if data.license != base.licence or not data.eval_results or data.get("base_model_relation") != "adapter":
         return Check("card", False, f"{card}: its metadata lack the licence, the results or the base's relation")
     return Check("card", True, f"{data.license}, {len(data.eval_results)} results")
 

@@ -4,11 +4,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.configs import is_local
-from training.release.base import Base
+from training.bases import Base
 from training.release.gates import Check
 from training.release.hub import Unfinished, asked, write_to
-from training.release.push import KEPT, Remote, short
+from training.release.push import KEPT, Remote, short, tree
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -73,22 +72,27 @@ def check_card_on_hub(api: "HfApi", card: Path, kind: str) -> Check:
 
 
 def check_base_on_hub(api: "HfApi", base: Base) -> Check:
-    """The base can be downloaded at its commit, by this token at least."""
+    """The base can be downloaded at its commit, by this token at least, and holds the weights that were trained on."""
     name = "base on the Hub"
-    if base.commit is None or is_local(base.model):
+    if base.revision is None:
         return Check(name, None, "not there yet")
+    where = f"{base.model} at {short(base.revision)}"
 
-    def call() -> None:
+    def call() -> dict[str, str]:
         api.auth_check(base.model)
-        api.model_info(base.model, revision=base.commit)
+        return tree(api, Remote(base.model, "model"), base.revision, ())
 
     try:
-        asked("looking for it", call)
+        there = asked("looking for it", call)
     except Unfinished:
         raise
     except (OSError, ValueError) as error:
-        return Check(name, False, f"{base.model} at {short(base.commit)}: {error}")
-    return Check(name, True, f"{base.model} at {short(base.commit)}")
+        return Check(name, False, f"{where}: {error}")
+    shards = {path: checksum for path, checksum in there.items() if path.endswith(".safetensors") and "/" not in path}
+    same = {path: sha256 == shards.get(path, "").removeprefix("sha256:") for path, sha256 in base.weights.items()}
+    if wrong := [path for path, is_same in same.items() if not is_same]:
+        return Check(name, False, f"{where} holds other weights than the run was trained on ({', '.join(wrong)})")
+    return Check(name, True, f"{where}, with the weights that were trained on")
 
 
 def check_visibility(remotes: list[Remote], private: bool) -> Check:

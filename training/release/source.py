@@ -4,9 +4,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from training.bases import Base
 from training.configs import TrainConfig
 from training.outputs import read_json, whole_folder, write_text
-from training.release.base import Base
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,12 @@ def read_run(folder: Path) -> Run:
 
 
 def build_bundle(run: Run, base: Base, llama_licence: Path | None) -> Path:
-    """Everything but the card, fresh, in the run's bundle/; the next `training.bundle` writes its own again."""
+    """Everything but the card, fresh, in the run's release/; its bundle/ goes on naming the base as it lies here."""
     from training.release.files import fill_bundle
 
-    folder = run.config.run_dir / "bundle"
-    (run.config.run_dir / "bundle.json").unlink(missing_ok=True)
+    folder = run.config.run_dir / "release"
     with whole_folder(folder) as new:
-        fill_bundle(new, run.config, llama_licence, (base.model, base.commit) if base.folder else None)
+        fill_bundle(new, run.config, llama_licence, base)
     return folder
 
 

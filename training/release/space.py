@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -10,6 +11,8 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
+from space.contract import Contract, load_contract
+from space.licences import LLAMAS
 from training.outputs import write_json, write_text
 from training.release.hub import Unfinished, asked
 from training.release.push import Remote, changes, ensure_repo, local_files, look, push_folder, short, tree
@@ -17,14 +20,12 @@ from training.release.push import Remote, changes, ensure_repo, local_files, loo
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-    from space.contract import Contract
-
 HARDWARE = "zero-a10g"
 WAITING = ("NO_APP_FILE", "BUILDING", "RUNNING_BUILDING", "APP_STARTING", "RUNNING_APP_STARTING", "SLEEPING")
 PRELOADED = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json",
              "chat_template.jinja", "contract.toml", "golden.json", "run.json", "evaluation/scores-test.json",
              "LICENSE", "NOTICE")  # fmt: skip
-BASE_PRELOADED = ("model.safetensors", "config.json", "generation_config.json")
+BASE_PRELOADED = ("config.json", "generation_config.json", "model.safetensors.index.json")  # beside the weights
 # What the app answers where the model did not (space/trouble.py): for good, or because of a crowd or a used up quota.
 TROUBLE, BROKEN = "No answer just now", ("could not be loaded", "Something failed")
 
@@ -43,6 +44,7 @@ class Pin:
     date: str
     base: str
     base_revision: str
+    licence: str
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,19 @@ def pin_of(api: "HfApi", remote: Remote, commit: str, version: str, bundle: Path
     log = asked(f"looking at {remote.repo}", lambda: api.list_repo_commits(remote.repo, revision=commit))
     adapter = json.loads((bundle / "adapter_config.json").read_text(encoding="utf-8"))
     date = log[0].created_at.date().isoformat()
-    return Pin(remote.repo, commit, version, date, adapter["base_model_name_or_path"], adapter["revision"])
+    run = json.loads((bundle / "run.json").read_text(encoding="utf-8"))
+    base = (adapter["base_model_name_or_path"], adapter["revision"], run["base"]["licence"])
+    return Pin(remote.repo, commit, version, date, *base)
 
 
-def stage_space(folder: Path, source: Path, pin: Pin) -> None:
+def base_files(api: "HfApi", pin: Pin, bundle: Path) -> list[str]:
+    """The files of the base that the Space needs, of those that its repository has."""
+    run = json.loads((bundle / "run.json").read_text(encoding="utf-8"))
+    there = tree(api, Remote(pin.base, "model"), pin.base_revision)
+    return [name for name in (*run["base"]["weights"], *BASE_PRELOADED) if name in there]
+
+
+def stage_space(folder: Path, source: Path, pin: Pin, base_files: list[str]) -> None:
     """Fill a fresh folder with the Space's files, release.json, and a README whose front matter names the release."""
     for name, path in local_files(source).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -70,35 +81,39 @@ def stage_space(folder: Path, source: Path, pin: Pin) -> None:
     write_json(folder / "release.json", asdict(pin))
     readme = folder / "README.md"
     text = readme.read_text(encoding="utf-8") if readme.exists() else ""
-    write_text(readme, pinned_readme(text, pin))
+    write_text(readme, pinned_readme(text, pin, base_files))
 
 
-def pinned_readme(text: str, pin: Pin) -> str:
-    """A Space's README that preloads exactly this release into the image, and links to its card."""
+def pinned_readme(text: str, pin: Pin, base_files: list[str]) -> str:
+    """A Space's README that preloads exactly this release into the image, links to its card, and says what its base is
+    built with where the licence of a Llama asks for it."""
     from huggingface_hub import RepoCard
 
     card = RepoCard(text or "# Chat\n")
     card.data.sdk = card.data.get("sdk") or "gradio"
     card.data.models = [pin.adapter, pin.base]
     card.data.preload_from_hub = [
-        f"{pin.base} {','.join(BASE_PRELOADED)} {pin.base_revision}",
+        f"{pin.base} {','.join(base_files)} {pin.base_revision}",
         f"{pin.adapter} {','.join(PRELOADED)} {pin.revision}",
     ]
+    card.text = re.sub(r"\n*^Built with .*Llama.*\n?", "", card.text, flags=re.MULTILINE)
+    if pin.licence in LLAMAS and LLAMAS[pin.licence].built_with:
+        card.text = f"{card.text.rstrip()}\n\n{LLAMAS[pin.licence].built_with}. {LLAMAS[pin.licence].notice}\n"
     return str(card)
 
 
-def publish_space(api: "HfApi", space: str, source: Path, pin: Pin, contract: "Contract", patience: Patience) -> str:
+def publish_space(api: "HfApi", space: str, source: Path, pin: Pin, bundle: Path, patience: Patience) -> str:
     """Push, wait, ask; returns the Space's commit. Raises ValueError once a failing Space is put back."""
     ensure_repo(api, space, "space", space_sdk="gradio", space_hardware=HARDWARE)
     remote = look(api, space, "space")
     with tempfile.TemporaryDirectory(prefix="space-") as temporary:
-        stage_space(Path(temporary), source, pin)
+        stage_space(Path(temporary), source, pin, base_files(api, pin, bundle))
         before = commit_before(api, remote, Path(temporary))
         commit = push_folder(api, remote, Path(temporary), f"Serve {pin.adapter} {pin.version}")
     print(f"space: {space} is at {short(commit)}, pinned to {pin.adapter} {pin.version}", flush=True)
     try:
         wait_until_running(api, space, commit, patience)
-        text = ask(api, space, contract, patience)
+        text = ask(api, space, load_contract(bundle / "contract.toml"), patience)
     except SpaceFailed as error:
         put_back(api, space, commit, before)
         raise ValueError(f"{error}; the Space is back at the files of {short(before)}, the release stands") from error
@@ -130,7 +145,7 @@ def wait_until_running(api: "HfApi", space: str, commit: str, patience: Patience
     raise Unfinished(f"{space} is still {shown} after {patience.run / 60:.0f} minutes: see its logs")
 
 
-def ask(api: "HfApi", space: str, contract: "Contract", patience: Patience) -> str:
+def ask(api: "HfApi", space: str, contract: Contract, patience: Patience) -> str:
     """The Space's last words to the first golden question; raises SpaceFailed where they are no answer of the model."""
     info = asked(f"looking at {space}", lambda: api.space_info(space))
     question = contract.golden[0].messages[0]["content"]

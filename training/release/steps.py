@@ -4,7 +4,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from space.contract import load_contract
 from training.outputs import read_json, write_json
 from training.release.hub import Unfinished
 from training.release.plan import Plan, staged
@@ -21,13 +20,13 @@ Facts = dict[str, Any]  # what verification found
 
 def push_base(api: "HfApi", plan: Plan) -> Plan:
     """A local base first, in its own repository and commit, which the bundle is then built again to name."""
-    if not plan.base.folder or plan.base.commit:
+    if plan.base.revision:
         return plan
     ensure_repo(api, plan.base.model, private=plan.wanted.private)
     with staged(plan.run, plan.base, plan.wanted) as folder:
         commit = push_folder(api, look(api, plan.base.model), folder, f"Base of {plan.wanted.repo}")
     print(f"push: the base is {plan.base.model} at {short(commit)}", flush=True)
-    base = replace(plan.base, commit=commit)
+    base = replace(plan.base, revision=commit)
     bundle = build_bundle(plan.run, base, plan.wanted.llama_licence)
     write_card(bundle, plan.run, plan.wanted.repo, plan.version, plan.notes)
     return replace(plan, base=base)
@@ -79,8 +78,7 @@ def push_space(api: "HfApi", repo: str, space: str, bundle: Path, release: tuple
     """Push a Space's folder pinned to a release, its (version, commit); returns the Space's commit."""
     version, commit = release
     pin = pin_of(api, Remote(repo, "model"), commit, version, bundle)
-    contract = load_contract(bundle / "contract.toml")
-    return publish_space(api, space, folder, pin, contract, Patience())
+    return publish_space(api, space, folder, pin, bundle, Patience())
 
 
 def earlier_report(plan: Plan) -> dict[str, Any]:
@@ -96,7 +94,7 @@ def write_report(api: "HfApi", plan: Plan, commit: str, facts: Facts, space_comm
         "repo": plan.wanted.repo,
         "version": plan.version,
         "commit": commit,
-        "base": {"model": plan.base.model, "commit": plan.base.commit},
+        "base": {"model": plan.base.model, "commit": plan.base.revision},
         "space": {"repo": space, "commit": space_commit} if space_commit else None,
         "links": links(api, plan),
         "accepted": plan.notes.accepted,

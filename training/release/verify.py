@@ -67,14 +67,14 @@ def inspect(repo: str, commit: str, cache: Path, timeout: float) -> dict[str, An
     files = {path.relative_to(folder).as_posix(): file_sha256(path) for path in folder.rglob("*") if path.is_file()}
     adapter = read_json(folder / "adapter_config.json", "")
     contract = load_contract(folder / "contract.toml")
-    tokenizer = load_tokenizer(str(folder), "main")
+    tokenizer = load_tokenizer(folder)
     check_golden_ids(folder, tokenizer, contract)
     print(f"loading the base {adapter['base_model_name_or_path']}", flush=True)
     base = fetch(api, adapter["base_model_name_or_path"], adapter["revision"], None, BASE_FILES)
     device = pick_device()
     with plain_errors(f"loading {repo}"):
         model = PeftModel.from_pretrained(
-            load_base(str(base), "main", "fp32", device), repo, revision=commit, cache_dir=cache,
+            load_base(base, "fp32", device), repo, revision=commit, cache_dir=cache,
             torch_device=device, autocast_adapter_dtype=False,
         ).eval()  # fmt: skip
     recorded = read_json(folder / "run.json", "").get("golden_logits")
