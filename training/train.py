@@ -39,7 +39,13 @@ if TYPE_CHECKING:
 FORMAT = 1
 NOT_TRAINING = (
     "out",
+    "dataset_title",
     "dataset_licence",
+    "dataset_citation",
+    "question_column",
+    "answer_column",
+    "qtype_column",
+    "group_column",
     "base_licence",
     "score_batch",
     "report_to",
