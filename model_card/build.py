@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, StrictUndefined
 
 from space.contract import Contract, load_contract
+from space.credit import Credit
 from training.release.licence import LLAMA, LLAMA_NOTICE
 from training.scoring.table import (
     KINDS,
@@ -62,8 +63,8 @@ def card_text(
         is_llama=config.base_licence == LLAMA,
         licence=config.base_licence,
         llama_notice=LLAMA_NOTICE,
-        dataset_licence=config.dataset_licence,
-        dataset_name=dataset_name(data, config),
+        dataset=dataset_name(data),
+        credit=Credit.of(data["source"]).markdown(data["source"]["name"]),
         base=run["base"],
         config=run["config"],
         run=run,
@@ -93,8 +94,9 @@ def first_question(contract: Contract) -> str:
     return contract.golden[0].messages[0]["content"]
 
 
-def dataset_name(data: dict[str, Any], config: "TrainConfig") -> str:
-    return "MedQuAD" if config.dataset_licence == "cc-by-4.0" else f"`{data['source']['name']}`"
+def dataset_name(data: dict[str, Any]) -> str:
+    """The data's title, else the name of its file or repository."""
+    return Credit.of(data["source"]).title or f"`{data['source']['name']}`"
 
 
 def alt_texts(bundle: Path) -> dict[str, str | None]:
@@ -121,7 +123,7 @@ def metadata(
         EvalResult(
             task_type="text-generation",
             dataset_type=data["source"]["name"],
-            dataset_name=dataset_name(data, config).strip("`"),
+            dataset_name=dataset_name(data).strip("`"),
             dataset_split=f"{scores['split']} ({data['split']} split, n = {scores['n']})",
             dataset_revision=data["source"]["revision"],
             metric_type="rouge",
@@ -132,7 +134,7 @@ def metadata(
         for kind, label in KINDS.items()
     ]
     card = ModelCardData(
-        language="en",
+        language=None if data.get("warnings") else "en",
         license=config.base_licence,
         library_name="peft",
         pipeline_tag="text-generation",

@@ -5,7 +5,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from release import HERE, Release
+from release import HERE, Data, Release
 
 HUB = "https://huggingface.co"
 LICENCE = "https://www.llama.com/llama3_2/license/"
@@ -67,7 +67,7 @@ Face Spaces do.
 
 ## Licences
 Built with Llama. Llama 3.2 is licensed under the [Llama 3.2 Community License]({LICENCE}), Copyright © Meta Platforms,
-Inc. All Rights Reserved. MedQuAD: CC BY 4.0, Asma Ben Abacha and Dina Demner-Fushman. This page's code: Apache-2.0.
+Inc. All Rights Reserved. This page's code: Apache-2.0. {{credit}}
 """
 
 
@@ -76,8 +76,19 @@ def about(release: Release | None, scores: dict[str, Any]) -> str:
     base, data = "a Llama 3.2 of one billion parameters", MEDQUAD
     if release:
         base = f"[{release.base}]({HUB}/{release.base})" if release.on_hub else f"`{release.base}`"
-        data = MEDQUAD if release.data == "MedQuAD" else f"`{release.data}`" if release.data else "data of its own"
-    return ABOUT.format(base=base, data=data, safety=safety(), scores=table(scores))
+        data = title(release.data)
+    known = release.data if release else None
+    credit = f"Training data: {known.credit.markdown(known.name)}" if known else ""
+    return ABOUT.format(
+        base=base, data=data, safety=safety(), scores=table(scores, known.claim if known else ""), credit=credit
+    )
+
+
+def title(data: Data | None) -> str:
+    """What the training data is called; a file or repository without a title by its name."""
+    if data is None:
+        return "data of its own"
+    return MEDQUAD if data.credit.title == "MedQuAD" else data.credit.title or f"`{data.name}`"
 
 
 def safety(path: Path = HERE / "safety_results.json") -> str:
@@ -109,8 +120,11 @@ def share(result: dict[str, Any], of: str) -> str:
     return f"{result['k']:,} of {result['n']:,} {of} ({100 * result['low']:.2f} to {100 * result['high']:.2f} %)"
 
 
-def table(scores: dict[str, Any]) -> str:
-    """ROUGE-L of tuned, base and the strongest answer that knows no medicine, in Markdown."""
+def table(scores: dict[str, Any], claim: str = "") -> str:
+    """ROUGE-L of tuned, base and the strongest answer that knows no medicine, in Markdown.
+
+    claim: what the release may say of its test questions.
+    """
     if not scores:
         return "This adapter brought no scores along."
     floor = scores["strongest_floor"]
@@ -119,7 +133,7 @@ def table(scores: dict[str, Any]) -> str:
     return "\n".join(
         [
             f"Words shared (ROUGE-L F1 × 100, 95 % interval) with the reference answers to {scores['n']:,} test "
-            "questions. That is not truth: no clinician has judged any answer.",
+            f"questions{f' ({claim})' if claim else ''}. That is not truth: no clinician has judged any answer.",
             "",
             "| answers by | ROUGE-L |",
             "|---|---:|",

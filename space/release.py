@@ -11,10 +11,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from credit import Credit
+
 HERE = Path(__file__).parent
-ADAPTER_FILES = ["adapter_*", "*.json", "*.jinja", "*.toml", "evaluation/scores-test.json"]
+ADAPTER_FILES = ["adapter_*", "*.json", "*.jinja", "*.toml", "evaluation/scores-test.json", "evaluation/data.json"]
 BASE_FILES = ["*.safetensors", "*.json"]
 HANGING = 10.0  # seconds without a sign of the Hub
+
+
+@dataclass(frozen=True)
+class Data:
+    """What an adapter was trained on: the file's or repository's name, whose it is, and what the split may claim."""
+
+    name: str
+    credit: Credit
+    claim: str = ""
 
 
 @dataclass(frozen=True)
@@ -27,7 +38,7 @@ class Release:
     date: str = ""
     base: str = ""
     base_revision: str = ""
-    data: str = ""
+    data: Data | None = None
 
     @property
     def on_hub(self) -> bool:
@@ -62,13 +73,16 @@ def fetch_adapter(release: Release) -> tuple[Path, Release]:
     return folder, replace(release, revision=revision, base=base, base_revision=base_revision, data=trained_on(folder))
 
 
-def trained_on(folder: Path) -> str:
-    """What the adapter's own record of its training names as its data: MedQuAD, a file, or nothing."""
-    path = folder / "run.json"
-    run = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if run.get("config", {}).get("dataset_licence") == "cc-by-4.0":  # as the card tells MedQuAD from other data
-        return "MedQuAD"
-    return run.get("data", {}).get("source", {}).get("name", "")
+def trained_on(folder: Path) -> Data | None:
+    """What a release records of its training data; None where it records nothing."""
+    data, run = (read_record(folder / name) for name in ("evaluation/data.json", "run.json"))
+    source = data.get("source") or run.get("data", {}).get("source")
+    return Data(source["name"], Credit.of(source), data.get("subjects", {}).get("claim", "")) if source else None
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The content of a JSON file, or nothing where there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def fetch_base(release: Release) -> Path:
@@ -126,5 +140,4 @@ def wait_at_most(seconds: float) -> None:
 
 def read_scores(folder: Path) -> dict[str, Any]:
     """What the release measured of itself, or nothing."""
-    path = folder / "evaluation" / "scores-test.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return read_record(folder / "evaluation" / "scores-test.json")

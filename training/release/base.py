@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.configs import TrainConfig, is_local
-from training.outputs import write_text
-from training.release.licence import LLAMA, licence_files
+from training.outputs import read_json, write_text
+from training.release.licence import LLAMA, data_notice, licence_files
 from training.release.push import Remote, changes, tree
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def local_folder(model: str, config: TrainConfig) -> Path | None:
 
 def stage_base(folder: Path, base: Base, config: TrainConfig, adapter: str, llama_licence: Path | None) -> None:
     """Fill a fresh folder with links to the base's files, its licence and a card."""
-    for name, content in licence_files(config.base_licence, config.dataset_licence, llama_licence).items():
+    data = read_json(config.data_dir / "data.json", f"python -m training.prepare {config.name}")
+    for name, content in licence_files(config.base_licence, data_notice(data["source"]), llama_licence).items():
         (folder / name).write_bytes(content)
     for pattern in PATTERNS:
         for path in sorted(base.folder.glob(pattern)):

@@ -12,7 +12,7 @@ from space.contract import load_contract
 from space.prompt import encode_prompt
 from training.configs import TrainConfig
 from training.outputs import read_json, write_json
-from training.release.licence import licence_files
+from training.release.licence import data_notice, licence_files
 
 FROM_ADAPTER = (
     "adapter_model.safetensors",
@@ -37,7 +37,8 @@ def fill_bundle(folder: Path, config: TrainConfig, llama_licence: Path | None, b
     base: what the bundle names as its base, where the run knows only a local folder. Raises FileNotFoundError naming
     the step that is missing.
     """
-    for name, content in licence_files(config.base_licence, config.dataset_licence, llama_licence).items():
+    data = read_json(config.data_dir / "data.json", f"python -m training.prepare {config.name}")
+    for name, content in licence_files(config.base_licence, data_notice(data["source"]), llama_licence).items():
         (folder / name).write_bytes(content)
     for name in FROM_ADAPTER:
         copy(config.run_dir / "adapter" / name, folder / name, f"python -m training.train {config.name}")

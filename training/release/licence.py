@@ -2,6 +2,9 @@
 
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
+
+from space.credit import Credit
 
 LLAMA = "llama3.2"  # the Hub's id of the licence
 LLAMA_REPO = "meta-llama/Llama-3.2-1B-Instruct"
@@ -13,19 +16,23 @@ LLAMA_FILES = {
 LLAMA_NOTICE = (
     "Llama 3.2 is licensed under the Llama 3.2 Community License, Copyright © Meta Platforms, Inc. All Rights Reserved."
 )
-MEDQUAD_NOTICE = (
-    "Trained on MedQuAD (Asma Ben Abacha and Dina Demner-Fushman, 2019), licensed under CC BY 4.0, "
-    "https://creativecommons.org/licenses/by/4.0/. White space was settled and exact duplicates were left out; "
-    "long answers were cut for training."
+CHANGES = (
+    "White space was settled, exact duplicates and rows without a question or an answer were left out, and long "
+    "answers were cut for training."
 )
 OWN_LICENCE = Path(__file__).parents[2] / "LICENSE"  # Apache-2.0
 
 
-def licence_files(base_licence: str, dataset_licence: str, folder: Path | None) -> dict[str, bytes]:
+def data_notice(source: dict[str, Any]) -> str:
+    """What NOTICE says of the training data. source: of data.json."""
+    return f"Trained on {Credit.of(source).plain(source['name'])}\n{CHANGES}"
+
+
+def licence_files(base_licence: str, about_data: str, folder: Path | None) -> dict[str, bytes]:
     """Name in the bundle -> content: the base's licence, Meta's use policy for a Llama, and NOTICE.
 
-    folder: where Meta's two texts lie; None fetches them from the Hub. Raises FileNotFoundError where they can't be
-    had, ValueError where one has another checksum or the licence is unknown.
+    about_data: of `data_notice`. folder: where Meta's two texts lie; None fetches them from the Hub. Raises
+    FileNotFoundError where they can't be had, ValueError where one has another checksum or the licence is unknown.
     """
     files = {}
     notices = []
@@ -36,11 +43,7 @@ def licence_files(base_licence: str, dataset_licence: str, folder: Path | None) 
         files["LICENSE"] = OWN_LICENCE.read_bytes()
     else:
         raise ValueError(f"base_licence={base_licence!r}: only {LLAMA} and apache-2.0 are known; add its text here")
-    if dataset_licence == "cc-by-4.0":
-        notices.append(MEDQUAD_NOTICE)
-    else:
-        notices.append(f"The training data is licensed under {dataset_licence}.")
-    return files | {"NOTICE": ("\n\n".join(notices) + "\n").encode()}
+    return files | {"NOTICE": ("\n\n".join([*notices, about_data]) + "\n").encode()}
 
 
 def llama_text(name: str, checksum: str, folder: Path | None) -> bytes:

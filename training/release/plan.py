@@ -14,6 +14,7 @@ from training.release.preflight import (
     check_belongs,
     check_card,
     check_client,
+    check_data,
     check_disk,
     check_golden,
     check_licence,
@@ -137,6 +138,7 @@ def local_checks(run: Run, base: Base, bundle: Path, wanted: Wanted) -> list[Che
     checks = [
         *(check_name(repo, run.config.base_licence) for repo in (wanted.repo, wanted.base_repo) if repo),
         check_licence(run.config, wanted.llama_licence),
+        check_data(run.data["source"], run.config.name),
         check_base(base),
         check_belongs(run),
         check_golden(run),
