@@ -62,7 +62,7 @@ def before_training(api: "HfApi", wanted: Wanted) -> None:
 
 def prepared_source(run: Path) -> dict[str, Any] | None:
     """What the data.json of a run's folder says of the data's source; None where nothing is prepared yet."""
-    path = run.resolve().parents[1] / "data" / "data.json"
+    path = run.resolve().parent.parent / "data" / "data.json"
     return read_json(path, "")["source"] if path.exists() else None
 
 
