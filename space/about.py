@@ -35,7 +35,7 @@ information about diseases and conditions. It is an experiment in honest measure
 - It invents things. It can be wrong about any disease, also where it sounds sure, and what it learned may be outdated.
 - It was trained on single questions, not on conversations: it may lose the thread, and where a whole chat leads it
   to no answer, it is asked the last question alone.
-- It reads and writes English only, and its sources are from the United States.
+- It reads and writes English only, and it knows the sources of its training data alone.
 
 ## What keeps it in bounds
 Before the model sees a question, fixed rules, and beside them a table of word weights that was fitted to labelled
