@@ -150,4 +150,4 @@ def wait_at_most(seconds: float) -> None:
 
 def read_scores(folder: Path) -> dict[str, Any]:
     """What the release measured of itself, or nothing."""
-    return read_record(folder / "evaluation" / "scores-test.json")
+    return read_beside(folder, "evaluation/scores-test.json", "scores-test.json")
