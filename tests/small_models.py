@@ -172,24 +172,29 @@ def make_model(
     family: a name in FAMILIES, or "llama3-real" for a Llama with the real Llama 3 tokenizer of 128,256 tokens.
     licence: of the card, where it is another one than the family's. Skips the test where that tokenizer isn't at hand.
     """
-    about = FAMILIES[family.removesuffix("-real")]
     tokenizer = real_tokenizer() if family.endswith("-real") else make_tokenizer(family, vocab)
-    ids = {
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-        "pad_token_id": tokenizer.pad_token_id,
-    }
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = about.architecture(len(tokenizer), hidden, layers, **ids)
-    model.save_pretrained(folder)
+    random_model(family, tokenizer, hidden, layers, seed).save_pretrained(folder)
     if family.endswith("-real"):
         shutil.copytree(REAL_TOKENIZER, folder, dirs_exist_ok=True)
     else:
         tokenizer.save_pretrained(folder)
-    card = f"---\nlicense: {licence or about.licence}\n---\n\nRandom weights, for tests.\n"
+    card = f"---\nlicense: {licence or of(family).licence}\n---\n\nRandom weights, for tests.\n"
     (folder / "README.md").write_text(card, encoding="utf-8")
     return folder
+
+
+def of(family: str) -> Family:
+    return FAMILIES[family.removesuffix("-real")]
+
+
+def random_model(
+    family: str, tokenizer: PreTrainedTokenizerBase, hidden: int = 32, layers: int = 2, seed: int = 0
+) -> PreTrainedModel:
+    """A model of a family's architecture with the vocabulary of a tokenizer."""
+    ids = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return of(family).architecture(len(tokenizer), hidden, layers, **ids)
 
 
 def real_tokenizer() -> PreTrainedTokenizerBase:

@@ -6,8 +6,7 @@ import sys
 
 import pytest
 from conftest import ROOT, command
-
-from training.tiny_base import train_tokenizer
+from small_models import make_tokenizer
 
 QUESTION = "What are the symptoms of diabetes?"
 
@@ -65,7 +64,7 @@ def test_what_cannot_be_asked_is_one_line(adapter, words, says):
 
 
 def test_streamed_pieces_show_no_disclaimer_until_the_one_at_the_end(ask, contract, capsys):
-    tokenizer = train_tokenizer([{"question": "q", "answer": contract.disclaimer}], 400)
+    tokenizer = make_tokenizer("llama3")
     printer = ask.answer_printer(tokenizer, contract)
     written = f"{contract.disclaimer}\n\nDrink water. {contract.disclaimer.lower()} Rest."
     shown = []

@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 OURS = ("training", "space", "model_card", "scripts")
-STEPS = {"prepare", "tiny_base", "train", "score", "bundle", "study", "compare", "answers", "run_record", "progress"}
+STEPS = {"prepare", "train", "score", "bundle", "study", "compare", "answers", "run_record", "progress"}
 
 
 def modules() -> list[Path]:

@@ -97,7 +97,7 @@ def test_greedy_answers_do_not_depend_on_the_batch_and_adapter_off_is_the_base(s
     from training.model.generate import generate_answers, greedy
     from training.model.load import load_adapter, load_base, load_tokenizer
 
-    tokenizer = load_tokenizer(str(small_out / "base"), "main")
+    tokenizer = load_tokenizer(small_out / "base")
     records = read_jsonl(small_out / "data" / "test.jsonl", "")[:9]
     prompts = [encode_prompt(tokenizer, [{"role": "user", "content": r["question"]}], contract) for r in records]
 
@@ -105,9 +105,9 @@ def test_greedy_answers_do_not_depend_on_the_batch_and_adapter_off_is_the_base(s
         batches = generate_answers(model, tokenizer, prompts, greedy(model, tokenizer, 40), batch_size)
         return [a.text for a in sorted((a for batch in batches for a in batch), key=lambda answer: answer.index)]
 
-    plain = texts(load_base(str(small_out / "base"), "main", "fp32", "cpu"), 1)
+    plain = texts(load_base(small_out / "base", "fp32", "cpu"), 1)
     model = load_adapter(
-        load_base(str(small_out / "base"), "main", "fp32", "cpu"), small_out / "runs" / "demo" / "adapter", "cpu"
+        load_base(small_out / "base", "fp32", "cpu"), small_out / "runs" / "demo" / "adapter", "cpu"
     )
     tuned = texts(model, 4)
     assert texts(model, 1) == tuned

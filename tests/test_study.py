@@ -61,7 +61,7 @@ def test_a_rank_that_has_no_half_is_an_error():
     [
         (("r16", "r16"), "needs a name of its own"),
         (("r16", "as-reported"), "differ in out (outputs/medquad, outputs/medquad-random): add --set out=VALUE"),
-        (("r16", "medquad-tiny"), "differ in base_model"),
+        (("r16", "medquad-smollm2"), "differ in base_model"),
     ],
 )
 def test_configurations_that_cannot_be_compared_are_an_error(names, says):
@@ -500,11 +500,11 @@ def test_a_killed_study_goes_on_and_only_the_chosen_one_meets_the_test_split(sma
     for name in ("adapter", "run.json"):
         source = small_out / "runs" / "demo" / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, make(out / "runs" / "demo") / name)
-    words = ["demo", "medquad-tiny", "--limit", "6", *settings(out, base_model=small_out / "base")]
+    words = ["demo", "medquad-smollm2", "--limit", "6", *settings(out, base_model=small_out / "base")]
     log = tmp_path / "log"
     with log.open("w") as file:
         process = subprocess.Popen([sys.executable, "-m", "training.study", *words], cwd=ROOT, stdout=file)
-        wait_for((out / "runs" / "medquad-tiny" / "checkpoints").exists, 200)
+        wait_for((out / "runs" / "medquad-smollm2" / "checkpoints").exists, 200)
         process.kill()
         process.wait()
     first = log.read_text(encoding="utf-8")
@@ -518,7 +518,7 @@ def test_a_killed_study_goes_on_and_only_the_chosen_one_meets_the_test_split(sma
     assert "tuned answered" in result.stdout.split("2 of 2")[1].split("alone meets")[0]
     assert "base  answered" not in result.stdout.split("2 of 2")[1].split("alone meets")[0]
     study = read_json(out / "study.json", "")
-    assert (study["winner"], study["tied"], study["n"]) == ("demo", ["medquad-tiny"], 6)
+    assert (study["winner"], study["tied"], study["n"]) == ("demo", ["medquad-smollm2"], 6)
     assert study["rows"][0]["adapter_sha256"] == study["rows"][1]["adapter_sha256"]
     assert [path.parent.name for path in out.glob("runs/*/scores-test.json")] == ["demo"]
     assert "next: python -m training.bundle demo" in result.stdout
