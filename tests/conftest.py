@@ -1,14 +1,22 @@
 """What many tests share: the contract, a small run of the whole pipeline, and the material beside a checkout."""
 
 import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read where huggingface_hub is imported
+
+import io
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from small_models import make_model
 
 from space.contract import Contract, load_contract
+from training.command import run
 from training.configs import CONTRACT
 
 ROOT = Path(__file__).parents[1]
@@ -63,6 +71,26 @@ def command(*words: object, timeout: float = 240, **environment: str) -> subproc
 
 def step(name: str, *words: object, **environment: str) -> subprocess.CompletedProcess[str]:
     return command("-m", f"training.{name}", *words, **environment)
+
+
+def here(main: Callable[[], object], *words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """What a command does, in this process, without the seconds that another one takes to import torch."""
+    code, said, errors = 0, io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(errors):
+        patch.chdir(ROOT)
+        patch.setattr(sys, "argv", ["command", *map(str, words)])
+        for key, value in environment.items():
+            patch.setenv(key, value)
+        try:
+            run(main)
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+            errors.write(f"{end.code}\n" if isinstance(end.code, str) else "")
+    return subprocess.CompletedProcess(words, code, said.getvalue(), errors.getvalue())
+
+
+def step_here(name: str, *words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return here(import_module(f"training.{name}").main, *words, **environment)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
 """Start the Space for tests: as people do with an adapter, or with a model that repeats its question.
 
 `python tests/space_app.py` is the latter: the real page, API, queue and rules over a stand-in that answers at a known
-pace (ECHO_DELAY seconds a token) with the question it was asked, so that a crossed answer is seen. With SMALL_LLAMA=1 it
-is a real model instead, of random weights.
+pace (ECHO_DELAY seconds a token) with the question it was asked, so that a crossed answer is seen. With SMALL_LLAMA=1
+it is a real model instead, of random weights.
 """
 
 import os
@@ -74,7 +74,7 @@ def small_tokenizer():
 
 
 def small_llama():
-    """An Assistant over a real Llama of random weights, greedy: an answer depends on all that was read, and only that."""
+    """An Assistant over a real Llama of random weights, greedy: what was read decides an answer, and nothing else."""
     from dataclasses import replace
 
     from assistant import Assistant

@@ -87,6 +87,7 @@ def test_the_steps_say_what_went_in_and_a_second_call_does_nothing(small_run, sm
 @pytest.fixture(scope="module")
 def trainer_of(small_out, contract, tmp_path_factory):
     """A trainer on the small run's base and data, as train() builds it."""
+
     def build(**changes):
         out = tmp_path_factory.mktemp("trainer")
         config = replace(DEMO, out=str(small_out), name=out.name, lora_rank=4, **changes)
