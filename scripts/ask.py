@@ -73,7 +73,8 @@ def download(adapter: str, revision: str | None) -> Path:
         raise FileNotFoundError(f"{adapter} is neither a folder here nor an adapter on the Hub") from error
     except OSError as error:
         raise FileNotFoundError(
-            f"{adapter} is no folder here and can't be fetched from the Hub ({type(error).__name__})"
+            f"{adapter} is no folder here and can't be fetched from the Hub ({type(error).__name__}): check the name "
+            "and the network"
         ) from error
 
 

@@ -35,6 +35,8 @@ from pathlib import Path
 
 
 def main() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a log that lacks a character must not end a paid job
     options = parse()
     code = options.code if options.show else str(fetch(options.code).resolve())
     python = "python" if options.show else interpreter(Path(code))
