@@ -141,7 +141,7 @@ def keep(options: argparse.Namespace) -> None:
     for folder in (options.out.resolve() / "data", run_folder(options)):
         if folder.is_dir():
             target = options.keep / folder.relative_to(options.out.resolve())
-            shutil.copytree(folder, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("checkpoints", ".*"))
+            shutil.copytree(folder, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("checkpoints*", ".*"))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,10 @@ class Unfinished(OSError):
     """The Hub or the network failed on the way, nothing is wrong with the release: the same command goes on."""
 
 
+class Offline(ConnectionRefusedError):
+    """The client is told to ask no Hub."""
+
+
 class Refused(PermissionError):
     """The Hub refuses what this token asks for."""
 
@@ -31,7 +35,7 @@ def told(error: BaseException) -> OSError | ValueError | None:
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
-    if isinstance(error, (Refused, Unfinished)):
+    if isinstance(error, (Refused, Offline, Unfinished)):
         return None
     what = f"asking {constants.ENDPOINT}"
     for link in causes(error):  # an error of ours may stand for it, but can't know which token it was
@@ -65,7 +69,7 @@ def plain(what: str, error: BaseException) -> OSError | ValueError | None:
     from huggingface_hub.utils import httpx
 
     if isinstance(error, OfflineModeIsEnabled):
-        return ConnectionRefusedError(f"{what}: HF_HUB_OFFLINE is set, so the Hub is not asked; unset it")
+        return Offline(f"{what}: HF_HUB_OFFLINE is set, so the Hub is not asked; unset it")
     if isinstance(error, OIDCError):
         return PermissionError(f"{what}: no token by trusted publishing: {error}")
     if isinstance(error, (httpx.LocalProtocolError, UnicodeEncodeError)):  # the message may hold the token
@@ -81,7 +85,7 @@ def plain(what: str, error: BaseException) -> OSError | ValueError | None:
     if isinstance(cause, httpx.TimeoutException):
         return Unfinished(f"{what}: the Hub did not answer in time")
     if isinstance(cause, (httpx.TransportError, ConnectionError, json.JSONDecodeError)):
-        return Unfinished(f"{what}: the connection to the Hub broke ({type(cause).__name__}: {cause})")
+        return Unfinished(f"{what}: the connection to the Hub broke ({type(cause).__name__}: {cause}); check the network")
     return None
 
 
@@ -129,7 +133,8 @@ def settings_fault() -> str | None:
         return f"SSL_CERT_FILE={certificates}: {reason}; give a file of certificates in PEM form, or unset it"
     for name, url in getproxies().items():
         scheme = url.partition("://")[0] if "://" in url else "http"
-        shown, variable = re.sub(r"//[^/@]*@", "//", url), f"{name.upper()}_PROXY"
+        shown, names = re.sub(r"//[^/@]*@", "//", url), (f"{name.upper()}_PROXY", f"{name}_proxy")
+        variable = next((one for one in names if one in os.environ), f"the system's proxy for {name}")
         if name != "no" and scheme not in PROXIES:
             return f"{variable}={shown}: a proxy begins with http://, https:// or socks5://; change or unset it"
         if name != "no" and scheme.startswith("socks") and find_spec("socksio") is None:

@@ -77,7 +77,8 @@ def peak_gib() -> float:
     if resource is None:
         import psutil  # which comes with accelerate
 
-        return round(psutil.Process().memory_info().peak_wset / 2**30, 2)
+        memory = psutil.Process().memory_info()
+        return round(getattr(memory, "peak_wset", memory.rss) / 2**30, 2)
     unit = 1 if sys.platform == "darwin" else 1024  # bytes on a Mac, KiB elsewhere
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30, 2)
 
