@@ -8,7 +8,7 @@ from dataclasses import fields
 from io import TextIOWrapper
 
 from training.configs import CONFIGS, TrainConfig, override
-from training.outputs import DiskFull, is_full_disk
+from training.outputs import DiskFull, full_disk
 from training.processes import leave_group
 
 # What users and their data get wrong; anything else is our own bug and shows its traceback.
@@ -71,8 +71,8 @@ def user_error(error: Exception) -> Exception | None:
     """An error that users, their data, disk, network or token caused, of one line; None for a bug of ours."""
     from training.network import Unfinished, redacted, told
 
-    if is_full_disk(error) and not isinstance(error, DiskFull):
-        error = DiskFull(f"the disk is full ({error}): free some space and try again")
+    if not isinstance(error, DiskFull) and (said := full_disk(error)):
+        error = DiskFull(f"the disk is full ({said}): free some space and try again")
     found = error if isinstance(error, (DiskFull, Unfinished)) else told(error) or error
     if not isinstance(found, USER_ERRORS):
         return None

@@ -85,7 +85,8 @@ def plain(what: str, error: BaseException) -> OSError | ValueError | None:
     if isinstance(cause, httpx.TimeoutException):
         return Unfinished(f"{what}: the Hub did not answer in time")
     if isinstance(cause, (httpx.TransportError, ConnectionError, json.JSONDecodeError)):
-        return Unfinished(f"{what}: the connection to the Hub broke ({type(cause).__name__}: {cause}); check the network")
+        reason = f"{type(cause).__name__}: {cause}"
+        return Unfinished(f"{what}: the connection to the Hub broke ({reason}); check the network")
     return None
 
 

@@ -24,20 +24,20 @@ def full_disk_named(path: Path) -> Iterator[None]:
     """Raise DiskFull, of one line that names the path, for whatever a full disk makes a library raise."""
     try:
         yield
-    except DiskFull:
-        raise
     except Exception as error:
-        if not is_full_disk(error):
+        if not (said := full_disk(error)):
             raise
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DiskFull(f"{path} can't be written, the disk is full ({said}): free some space and try again") from error
 
 
-def is_full_disk(error: BaseException | None) -> bool:
-    return any(
-        (isinstance(link, OSError) and link.errno in FULL) or any(text in str(link) for text in FULL_TEXTS)
+def full_disk(error: BaseException) -> str | None:
+    """What a library said of a full disk when it met it; None where the error has other reasons."""
+    told = [
+        str(link).strip().split("\n")[0]
         for link in causes(error)
-    )
+        if (isinstance(link, OSError) and link.errno in FULL) or any(text in str(link) for text in FULL_TEXTS)
+    ]
+    return told[-1] if told else None
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
