@@ -11,9 +11,8 @@ export HF_HUB_DISABLE_PROGRESS_BARS := 1
 
 .PHONY: demo space ask rehearse study-demo test test-faults lint clean
 
-demo: .venv/installed  ## prepare, tiny base, train, score, bundle on the embedded sample
+demo: .venv/installed  ## prepare, train, score, bundle: a small pretrained base and the embedded sample
 	@$(STEP).prepare demo
-	@$(STEP).tiny_base demo
 	@$(STEP).train demo
 	@$(STEP).score demo --no-table
 	@$(STEP).bundle demo
@@ -35,7 +34,6 @@ test-faults: .venv/installed  ## publishing to a local Hub that fails in every w
 
 study-demo: .venv/installed  ## three configurations on the embedded sample, and the choice between them
 	@$(STEP).prepare demo
-	@$(STEP).tiny_base demo
 	@$(STEP).study demo --set name=study --set epochs=1.5
 
 lint: .venv/installed

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, StrictUndefined
 
 from space.contract import Contract, load_contract
+from space.credit import Credit
 from space.licences import LLAMAS, licence_name
 from training.scoring.table import (
     KINDS,
@@ -48,7 +49,7 @@ def card_text(
     contract = load_contract(bundle / "contract.toml")
     adapter = read(bundle / "adapter_config.json")
     base = run["base"]
-    title = repo.split("/")[1] if repo.count("/") == 1 else title_of(base["model"], data, config)
+    title = repo.split("/")[1] if repo.count("/") == 1 else title_of(base["model"], data)
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         metadata=metadata(run, data, scores, config, title),
@@ -61,8 +62,8 @@ def card_text(
         revision=f', revision="{revision}"' if revision else "",
         space=space,
         accepted=accepted,
-        dataset_licence=config.dataset_licence,
-        dataset_name=dataset_name(data, config),
+        dataset=dataset_name(data),
+        credit=Credit.of(data["source"]).markdown(data["source"]["name"]),
         base=base,
         config=run["config"],
         run=run,
@@ -85,9 +86,10 @@ def read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def title_of(base: str, data: dict[str, Any], config: "TrainConfig") -> str:
+def title_of(base: str, data: dict[str, Any]) -> str:
     """A name for what has no repository yet: base and data, so that of a Llama it begins as its licence asks."""
-    return f"{Path(base).name.removesuffix('-Instruct')}-{dataset_name(data, config).strip('`').split('.')[0]}-LoRA"
+    words = re.findall(r"[\w.]+", Credit.of(data["source"]).title or Path(data["source"]["name"]).stem)
+    return f"{Path(base).name.removesuffix('-Instruct')}-{'-'.join(words)}-LoRA"
 
 
 def template_of(bundle: Path) -> str:
@@ -104,8 +106,9 @@ def snippet_messages(contract: Contract, system_role: bool) -> list[str]:
     return [f'{{"role": "{role}", "content": {json.dumps(text)}}}' for role, text in roles.items()]
 
 
-def dataset_name(data: dict[str, Any], config: "TrainConfig") -> str:
-    return "MedQuAD" if config.dataset_licence == "cc-by-4.0" else f"`{data['source']['name']}`"
+def dataset_name(data: dict[str, Any]) -> str:
+    """The data's title, else the name of its file or repository."""
+    return Credit.of(data["source"]).title or f"`{data['source']['name']}`"
 
 
 def alt_texts(bundle: Path) -> dict[str, str | None]:
@@ -131,7 +134,7 @@ def metadata(
         EvalResult(
             task_type="text-generation",
             dataset_type=data["source"]["name"],
-            dataset_name=dataset_name(data, config).strip("`"),
+            dataset_name=dataset_name(data).strip("`"),
             dataset_split=f"{scores['split']} ({data['split']} split, n = {scores['n']})",
             dataset_revision=data["source"]["revision"],
             metric_type="rouge",
@@ -142,7 +145,7 @@ def metadata(
         for kind, label in KINDS.items()
     ]
     card = ModelCardData(
-        language="en",
+        language=None if data.get("warnings") else "en",
         license=run["base"]["licence"],
         library_name="peft",
         pipeline_tag="text-generation",

@@ -1,6 +1,6 @@
 """Play a whole release on a local Hub: publish, start the Space, ask it, release again, roll back. Nothing leaves here.
 
-`rehearse.py` takes the demo run; `--run DIR` another one with its base beside it. Each step is the command that a
+`rehearse.py` takes the demo run; `--run DIR` another one whose base is a folder. Each step is the command that a
 maintainer types.
 """
 
@@ -40,8 +40,8 @@ def main() -> None:
     options = parser.parse_args()
     if not (options.run / "run.json").exists():
         sys.exit(f"error: {options.run} holds no finished run: `make demo` makes one")
-    if not (options.run.resolve().parents[1] / "base").is_dir():
-        sys.exit(f"error: the base of {options.run} is not beside it, and a local Hub holds no other")
+    if not (options.run / "base.json").exists():
+        sys.exit(f"error: {options.run} was trained on a base from the Hub, which a local Hub doesn't hold")
     from hub import LocalHub
     from space_runner import running_space
 
@@ -80,10 +80,10 @@ def release_words(run: Path, options: argparse.Namespace) -> list[str]:
 
 
 def copy_of(run: Path, folder: Path) -> Path:
-    """Copy a run with the data and base beside it; returns its path in the folder, where the commands are run."""
+    """Copy a run with the data beside it; returns its path in the folder, where the commands are run."""
     run = run.resolve()
     out, copied = run.parents[1], Path("outputs", run.parents[1].name)
-    for name in ("data", "base", f"runs/{run.name}"):
+    for name in ("data", f"runs/{run.name}"):
         if (out / name).exists():
             shutil.copytree(out / name, folder / copied / name)
     return copied / "runs" / run.name

@@ -63,7 +63,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--code", default=".", metavar="URL@COMMIT", help="the project, or its folder (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("outputs/job"), metavar="DIR", help="default: %(default)s")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one field; repeatable")
-    parser.add_argument("--tiny-base", action="store_true", help="make a stand-in base first (demo, medquad-tiny)")
     parser.add_argument(
         "--processes", type=int, default=1, metavar="N", help="GPUs to train and score on (%(default)s)"
     )
@@ -85,7 +84,7 @@ def parse() -> argparse.Namespace:
 def commands(options: argparse.Namespace) -> dict[str, list[str]]:
     """What runs, in this order: words for Python, by the step's name. A push is checked before anything is paid for."""
     out = options.out.resolve()
-    changes = [f"out={out}", *([f"base_model={out / 'base'}"] if options.tiny_base else []), *options.set]
+    changes = [f"out={out}", *options.set]
     given = [options.config, *(word for change in changes for word in ("--set", change))]
     several = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(options.processes)]
     launcher = several if options.processes > 1 else []
@@ -96,7 +95,6 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
     steps = {
         "preflight": [*publish, "--preflight"] if options.push else None,
         "prepare": ["-m", "training.prepare", *given],
-        "tiny base": ["-m", "training.tiny_base", *given] if options.tiny_base else None,
         "train": [*launcher, "-m", "training.train", *given],
         "score": [*launcher, "-m", "training.score", *given, *asked],
         "publish": [*publish, *(["--push"] if options.push else [])] if options.repo else None,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from licences import LLAMAS, licence_name, licence_page
-from release import HERE, Release
+from release import HERE, Data, Release
 
 HUB = "https://huggingface.co"
 SMALL = 500e6  # parameters; below that answers are fluent and mostly wrong
@@ -35,7 +35,7 @@ information about diseases and conditions. It is an experiment in honest measure
 - It invents things. It can be wrong about any disease, also where it sounds sure, and what it learned may be outdated.
 - It was trained on single questions, not on conversations: it may lose the thread, and where a whole chat leads it
   to no answer, it is asked the last question alone.
-- It reads and writes English only, and its sources are from the United States.
+- It reads and writes English only, and it knows the sources of its training data alone.
 
 ## What keeps it in bounds
 Before the model sees a question, fixed rules, and beside them a table of word weights that was fitted to labelled
@@ -66,7 +66,7 @@ MCP clients find both as tools under `/gradio_api/mcp/`, where the server has gr
 Face Spaces do.
 
 ## Licences
-{licence} MedQuAD: CC BY 4.0, Asma Ben Abacha and Dina Demner-Fushman. This page's code: Apache-2.0.
+{{licence}} {{credit}} This page's code: Apache-2.0.
 """
 
 
@@ -75,9 +75,19 @@ def about(release: Release | None, scores: dict[str, Any]) -> str:
     base, data = "not loaded yet", MEDQUAD
     if release:
         base = f"[{release.base}]({HUB}/{release.base})" if release.on_hub else f"`{release.base}`"
-        data = MEDQUAD if release.data == "MedQuAD" else f"`{release.data}`" if release.data else "data of its own"
+        data = title(release.data)
+    known = release.data if release else None
+    credit = f"Training data: {known.credit.markdown(known.name)}" if known else ""
     licence = f"{licence_text(release.licence)}." if release and release.licence else ""
-    return ABOUT.format(base=base, data=data, licence=licence, safety=safety(), scores=table(scores))
+    scored = table(scores, known.claim if known else "")
+    return ABOUT.format(base=base, data=data, licence=licence, credit=credit, safety=safety(), scores=scored)
+
+
+def title(data: Data | None) -> str:
+    """What the training data is called; a file or repository without a title by its name."""
+    if data is None:
+        return "data of its own"
+    return MEDQUAD if data.credit.title == "MedQuAD" else data.credit.title or f"`{data.name}`"
 
 
 def licence_text(licence: str) -> str:
@@ -119,8 +129,11 @@ def share(result: dict[str, Any], of: str) -> str:
     return f"{result['k']:,} of {result['n']:,} {of} ({100 * result['low']:.2f} to {100 * result['high']:.2f} %)"
 
 
-def table(scores: dict[str, Any]) -> str:
-    """ROUGE-L of tuned, base and the strongest answer that knows no medicine, in Markdown."""
+def table(scores: dict[str, Any], claim: str = "") -> str:
+    """ROUGE-L of tuned, base and the strongest answer that knows no medicine, in Markdown.
+
+    claim: what the release may say of its test questions.
+    """
     if not scores:
         return "This adapter brought no scores along."
     floor = scores["strongest_floor"]
@@ -129,7 +142,7 @@ def table(scores: dict[str, Any]) -> str:
     return "\n".join(
         [
             f"Words shared (ROUGE-L F1 × 100, 95 % interval) with the reference answers to {scores['n']:,} test "
-            "questions. That is not truth: no clinician has judged any answer.",
+            f"questions{f' ({claim})' if claim else ''}. That is not truth: no clinician has judged any answer.",
             "",
             "| answers by | ROUGE-L |",
             "|---|---:|",

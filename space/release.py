@@ -11,10 +11,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from credit import Credit
+
 HERE = Path(__file__).parent
-ADAPTER_FILES = ["adapter_*", "*.json", "*.jinja", "*.toml", "evaluation/scores-test.json"]
+ADAPTER_FILES = ["adapter_*", "*.json", "*.jinja", "*.toml", "evaluation/scores-test.json", "evaluation/data.json"]
 BASE_FILES = ["*.safetensors", "*.json"]
 HANGING = 10.0  # seconds without a sign of the Hub
+
+
+@dataclass(frozen=True)
+class Data:
+    """What an adapter was trained on: the file's or repository's name, whose it is, and what the split may claim."""
+
+    name: str
+    credit: Credit
+    claim: str = ""
 
 
 @dataclass(frozen=True)
@@ -28,7 +39,7 @@ class Release:
     base: str = ""
     base_revision: str = ""
     licence: str = ""  # the Hub's id of that of the base
-    data: str = ""
+    data: Data | None = None
 
     @property
     def on_hub(self) -> bool:
@@ -60,24 +71,23 @@ def fetch_adapter(release: Release) -> tuple[Path, Release]:
     base = release.base or config["base_model_name_or_path"]
     revision = folder.name if release.on_hub else ""  # a Hub snapshot's folder is named by its commit
     base_revision = release.base_revision or config.get("revision") or ""
-    run = read_run(folder)
+    run, data = read_beside(folder, "run.json"), read_beside(folder, "evaluation/data.json", "../../data/data.json")
     licence = run.get("base", {}).get("licence", "")
-    known = {"base": base, "base_revision": base_revision, "licence": licence, "data": trained_on(run)}
+    known = {"base": base, "base_revision": base_revision, "licence": licence, "data": trained_on(data, run)}
     return folder, replace(release, revision=revision, **known)
 
 
-def read_run(folder: Path) -> dict[str, Any]:
-    """The adapter's own record of its training, which lies beside it in a run's folder; or nothing."""
-    paths = (folder / "run.json", folder.resolve().parent / "run.json")
-    path = next((path for path in paths if path.is_file()), None)
+def read_beside(folder: Path, name: str, in_run: str = "run.json") -> dict[str, Any]:
+    """A release's JSON file; of an adapter that is no release yet, the one in the folder of its run; or nothing."""
+    places = (folder / name, folder.resolve().parent / in_run)
+    path = next((path for path in places if path.is_file()), None)
     return json.loads(path.read_text(encoding="utf-8")) if path else {}
 
 
-def trained_on(run: dict[str, Any]) -> str:
-    """What a run names as its data: MedQuAD, a file, or nothing."""
-    if run.get("config", {}).get("dataset_licence") == "cc-by-4.0":  # as the card tells MedQuAD from other data
-        return "MedQuAD"
-    return run.get("data", {}).get("source", {}).get("name", "")
+def trained_on(data: dict[str, Any], run: dict[str, Any]) -> Data | None:
+    """What a release records of its training data; None where it records nothing."""
+    source = data.get("source") or run.get("data", {}).get("source")
+    return Data(source["name"], Credit.of(source), data.get("subjects", {}).get("claim", "")) if source else None
 
 
 def fetch_base(release: Release) -> Path:
@@ -140,5 +150,4 @@ def wait_at_most(seconds: float) -> None:
 
 def read_scores(folder: Path) -> dict[str, Any]:
     """What the release measured of itself, or nothing."""
-    path = folder / "evaluation" / "scores-test.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return read_beside(folder, "evaluation/scores-test.json", "scores-test.json")

@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import yaml
@@ -14,9 +14,10 @@ from huggingface_hub import ModelCard
 
 from model_card.build import card_text
 from training.configs import BASE, DEMO
+from training.datasets import MEDQUAD_CREDIT
 from training.outputs import read_json, write_json
 from training.release.files import PICKLES, check_bundle, chosen_by_study
-from training.release.licence import LLAMA_NOTICE, licence_files
+from training.release.licence import LLAMA_NOTICE, data_notice, licence_files
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +126,9 @@ def test_the_card_of_a_llama_release_is_licence_correct(bundle, tmp_path):
     run = read_json(copy / "run.json", "")
     run["base"] |= {"model": BASE.base_model, "revision": "0" * 40, "licence": "llama3.2"}
     write_json(copy / "run.json", run)
+    data = read_json(copy / "evaluation" / "data.json", "")
+    data["source"] |= asdict(MEDQUAD_CREDIT)
+    write_json(copy / "evaluation" / "data.json", data)
     text = card_text(copy, "owner/Llama-3.2-1B-MedQuAD-LoRA", replace(BASE, name="demo"), revision="v1.0.0")
     meta = yaml.safe_load(text.split("---")[1])
     assert meta["license"] == "llama3.2"
@@ -141,23 +145,23 @@ def test_the_licence_texts_are_accepted_only_as_meta_publishes_them(tmp_path):
     folder = SHARED / "llama3.2-licence"
     if not folder.is_dir():
         pytest.skip(f"{folder} is not here")
-    files = licence_files("llama3.2", "cc-by-4.0", folder)
+    files = licence_files("llama3.2", "Trained on something.", folder)
     assert set(files) == {"LICENSE", "USE_POLICY.md", "NOTICE"}
     assert LLAMA_NOTICE in files["NOTICE"].decode()
-    assert "CC BY 4.0" in files["NOTICE"].decode()
+    assert files["NOTICE"].decode().endswith("\n\nTrained on something.\n")
     for name in ("LICENSE.txt", "USE_POLICY.md"):
         shutil.copyfile(folder / name, tmp_path / name)
     (tmp_path / "USE_POLICY.md").write_text("anything", encoding="utf-8")
     with pytest.raises(ValueError, match=r"is not Meta's USE_POLICY\.md"):
-        licence_files("llama3.2", "cc-by-4.0", tmp_path)
+        licence_files("llama3.2", "", tmp_path)
     (tmp_path / "LICENSE.txt").unlink()
     with pytest.raises(FileNotFoundError, match=r"download LICENSE\.txt from"):
-        licence_files("llama3.2", "cc-by-4.0", tmp_path)
+        licence_files("llama3.2", "", tmp_path)
 
 
 def test_a_base_of_unknown_licence_is_refused():
     with pytest.raises(ValueError, match=r"only llama3\.2 and apache-2\.0 are known"):
-        licence_files("mit", "cc-by-4.0", None)
+        licence_files("mit", "", None)
 
 
 def test_a_second_bundle_is_up_to_date_and_a_missing_step_is_named(small_out, tmp_path):
@@ -182,3 +186,54 @@ def test_a_study_is_in_the_bundle_only_of_the_run_that_it_chose(small_out, tmp_p
         rows = [{"name": name, "adapter_sha256": checksum}, {"name": "demo-r8", "adapter_sha256": "another"}]
         write_json(study, {"winner": winner, "rows": rows})
         assert chosen_by_study(config) == expected
+
+
+def changed_data(bundle, folder, **changes) -> str:
+    """The card of a copy of the bundle whose data.json says something else."""
+    copy = shutil.copytree(bundle, folder / "changed")
+    data = read_json(copy / "evaluation" / "data.json", "")
+    write_json(copy / "evaluation" / "data.json", data | changes)
+    text = card_text(copy, "owner/name", DEMO)
+    shutil.rmtree(copy)
+    return text
+
+
+def test_the_card_credits_the_data_as_data_json_does_and_nothing_else(bundle, tmp_path, card):
+    assert "Data: the sample of this project, apache-2.0. Written for this project." in card.content
+    source = {"name": "mine.csv", "revision": "0" * 64, "title": "Mine", "licence": "cc-by-sa-4.0", "citation": "Me."}
+    text = changed_data(bundle, tmp_path, source=source)
+    assert "Data: Mine, [CC BY-SA 4.0](https://creativecommons.org/licenses/by-sa/4.0/). Me." in text
+    assert "question-answer pairs of Mine" in text
+    assert yaml.safe_load(text.split("---")[1])["model-index"][0]["results"][0]["dataset"]["name"] == "Mine"
+    for words in ("MedQuAD", "Ben Abacha", "ritten for this project", "United States"):
+        assert words not in text.split("## Load it")[0] + text.split("## Data")[1]
+    unknown = changed_data(bundle, tmp_path, source={"name": "mine.csv", "revision": "0" * 64})
+    assert "Data: `mine.csv`, licence not recorded." in unknown
+
+
+def test_the_card_claims_of_the_split_what_data_json_does(bundle, tmp_path, card):
+    claim = "no disease of which stands in train"
+    assert f"(grouped split, {claim})" in card.content
+    assert "The subject is known of 100.0% of the questions, by question templates." in card.content
+    other = {"by": "question templates", "known": 0.25, "established": False, "claim": "it is not established"}
+    text = changed_data(bundle, tmp_path, subjects=other)
+    assert claim not in text
+    assert text.count("it is not established") == 2
+    assert "known of 25.0% of the questions" in text
+
+
+def test_the_card_warns_of_texts_that_rouge_cannot_read_and_does_not_call_them_english(bundle, tmp_path, card):
+    assert card.data.language == "en"
+    text = changed_data(bundle, tmp_path, warnings=["ROUGE finds no words."])
+    assert "**ROUGE finds no words.**" in text.split("## Load it")[0]
+    assert "language" not in yaml.safe_load(text.split("---")[1])
+
+
+def test_the_notice_names_the_data_its_licence_and_what_was_changed(bundle):
+    notice = data_notice(
+        {"name": "a.csv", "revision": "0", "title": "A", "licence": "cc-by-4.0", "citation": "B, 2020"}
+    )
+    assert notice.startswith("Trained on A, CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/). B, 2020\nWhite ")
+    written = (bundle / "NOTICE").read_text(encoding="utf-8")
+    assert "Trained on the sample of this project, apache-2.0. Written for this project." in written
+    assert "MedQuAD" not in written

@@ -326,22 +326,24 @@ def test_an_adapter_gets_the_base_beside_it_and_not_a_namesake_here(tmp_path, mo
     )
 
 
+SCORES = {
+    "n": 80,
+    "strongest_floor": "template copier",
+    "systems": {
+        name: {"without disclaimer": {"rougeL": {"mean": mean, "low": mean - 0.01, "high": mean + 0.01}}}
+        for name, mean in (("tuned", 0.2), ("base", 0.1), ("template copier", 0.3))
+    },
+}
+
+
 def test_the_footer_names_the_exact_release_and_escapes_it():
     pin = release.Release("owner/Llama-x", "0123abc", "v1.0.0", "2026-11-01")
-    scores = {
-        "n": 80,
-        "strongest_floor": "template copier",
-        "systems": {
-            name: {"without disclaimer": {"rougeL": {"mean": mean, "low": mean - 0.01, "high": mean + 0.01}}}
-            for name, mean in (("tuned", 0.2), ("base", 0.1), ("template copier", 0.3))
-        },
-    }
-    text = about.footer(pin, scores)
+    text = about.footer(pin, SCORES)
     for words in ("Built with Llama", "v1.0.0", "2026-11-01", "owner/Llama-x/tree/0123abc", "tuned 20.0 [19.0, 21.0]",
                   "best answer without a model 30.0"):  # fmt: skip
         assert words in text
     assert "<script>" not in about.footer(release.Release("<script>"), {})
-    assert "| no model: template copier | 30.0" in about.about(pin, scores)
+    assert "| no model: template copier | 30.0" in about.about(pin, SCORES)
 
 
 def test_the_rules_results_are_read_from_their_file_the_latest_first_and_promise_nothing(tmp_path):
@@ -374,20 +376,37 @@ def test_every_set_that_was_measured_is_told():
     assert sets and told.count(" messages that call for a notice got one") == len(sets)
 
 
-def test_about_says_what_the_model_was_trained_on(tmp_path):
-    def trained_on(licence: str, name: str) -> str:
-        run = {"config": {"dataset_licence": licence}, "data": {"source": {"name": name}}}
-        (tmp_path / "run.json").write_text(json.dumps(run), encoding="utf-8")
+def test_about_says_what_the_model_was_trained_on_and_whose_it_is(tmp_path):
+    def trained_on(source: dict, **data: object) -> str:
+        (tmp_path / "evaluation").mkdir(exist_ok=True)
+        (tmp_path / "evaluation" / "data.json").write_text(json.dumps({"source": source} | data), encoding="utf-8")
         (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "b/ase"}', encoding="utf-8")
         return about.about(release.fetch_adapter(release.Release(str(tmp_path)))[1], {})
 
-    medquad, sample = trained_on("cc-by-4.0", "any/name"), trained_on("apache-2.0", "sample.csv")
-    assert "questions and answers from MedQuAD" in medquad and "questions and answers from MedQuAD" in about.about(
-        None, {}
-    )
-    assert "`b/ase`" in sample and "from `sample.csv`" in sample and "questions and answers from MedQuAD" not in sample
-    (tmp_path / "run.json").unlink()
-    assert release.trained_on(tmp_path) == ""
+    named = {"name": "any/name", "title": "MedQuAD", "licence": "cc-by-4.0", "citation": "Asma Ben Abacha"}
+    medquad, mine = trained_on(named), trained_on({"name": "mine.csv", "title": "", "licence": "mit", "citation": ""})
+    learned = "questions and answers from MedQuAD"
+    assert learned in medquad and learned in about.about(None, {})
+    link = "[CC BY 4.0](https://creativecommons.org/licenses/by/4.0/)"
+    assert f"Training data: MedQuAD, {link}. Asma Ben Abacha" in medquad
+    assert "`b/ase`" in mine and "from `mine.csv`" in mine and learned not in mine and "Ben Abacha" not in mine
+    assert "Training data: `mine.csv`, mit." in mine
+
+
+def test_what_a_release_recorded_at_training_counts_only_where_data_json_is_missing(tmp_path):
+    run = {"data": {"source": {"name": "then.csv", "title": "Then"}}}
+    (tmp_path / "run.json").write_text(json.dumps(run), encoding="utf-8")
+    assert release.trained_on(tmp_path).credit.title == "Then"
+    (tmp_path / "evaluation").mkdir()
+    data = {
+        "source": {"name": "then.csv", "title": "Now"},
+        "subjects": {"claim": "no disease of which stands in train"},
+    }
+    (tmp_path / "evaluation" / "data.json").write_text(json.dumps(data), encoding="utf-8")
+    assert release.trained_on(tmp_path).credit.title == "Now"
+    scores = about.table(SCORES, release.trained_on(tmp_path).claim)
+    assert "test questions (no disease of which stands in train)" in scores
+    assert release.trained_on(tmp_path / "nowhere") is None
 
 
 def test_about_tells_programs_how_to_ask():

@@ -57,9 +57,25 @@ def test_a_bad_setting_is_an_error_that_names_it(setting, says):
         override(BASE, [setting])
 
 
-def test_a_hub_id_and_a_path_are_told_apart(tmp_path):
-    assert not is_local("keivalya/MedQuad-MedicalQnADataset")
-    assert all(is_local(path) for path in ("./data.csv", "/data/x", "outputs/demo/base", str(tmp_path), "data.csv"))
+@pytest.mark.parametrize("hub_id", ["keivalya/MedQuad-MedicalQnADataset", "lavita/MedQuAD", "owner/name-1.5", "a/v.2"])
+def test_a_hub_id_is_no_path(hub_id):
+    assert not is_local(hub_id)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["./data.csv", "/data/x", "~/data", "outputs/demo/base", "data.csv", "data/typo.csv", "data/Typo.CSV",
+     "my/x.parquet", "my/x.tsv", "a/b/c", "../x", "folder"],
+)  # fmt: skip
+def test_a_path_is_no_hub_id_whether_it_is_there_or_not(path):
+    assert is_local(path)
+
+
+def test_a_folder_that_is_there_wins_over_a_hub_id_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert not is_local("owner/name")
+    (tmp_path / "owner" / "name").mkdir(parents=True)
+    assert is_local("owner/name")
 
 
 def test_a_path_outside_the_project_is_not_shown():

@@ -38,7 +38,9 @@ def test_imports_flow_one_way(path):
         if room == "space":
             assert parts[0] == "space", f"space/ is pushed alone, but {path} imports {name}"
         elif parts[0] == "space" and len(parts) > 1:
-            assert parts[1] in ("contract", "prompt"), f"only contract and prompt are shared, {path} imports {name}"
+            assert parts[1] in ("contract", "prompt", "credit"), (
+                f"only contract, prompt and credit are shared, {path} imports {name}"
+            )
         inner = path.relative_to(ROOT).parts[:2] in (("training", d) for d in ("data", "model", "scoring", "release"))
         if inner and parts[0] == "training" and len(parts) > 1:
             assert parts[1] not in STEPS, f"{path} is below the steps, but imports {name}"

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha1
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,6 +34,9 @@ from releasing import (
 from safetensors.numpy import load_file, save_file
 from space_runner import running_space
 
+from training.configs import DEMO
+from training.datasets import SAMPLE
+from training.prepare import prepare
 from training.release.base import Base
 from training.release.gates import Previous, gates
 from training.release.golden import judge
@@ -460,6 +464,25 @@ def test_a_plan_needs_no_network_and_refuses_a_local_base(tmp_path: Path, small_
     assert "--base-repo OWNER/NAME" in last_line(done) and "--accept REASON" in last_line(done)
     for part in ("new      adapter_model.safetensors", "sha256", "ok      weights", "FAILED  answers end"):
         assert part in done.stdout, part
+
+
+def test_data_of_unknown_licence_is_not_published_until_prepare_is_told_and_the_run_stays(
+    tmp_path: Path, small_out: Path
+):
+    run, mine = releasable(small_out, tmp_path), tmp_path / "mine.csv"
+    mine.write_bytes(SAMPLE.read_bytes())
+    config = replace(DEMO, out=str(tmp_path), base_model=str(tmp_path / "base"), dataset=str(mine))
+    prepare(config)
+    refused = command("scripts/publish.py", "maintainer/x", "--run", run)
+    assert "FAILED  data" in refused.stdout
+    assert "data: title, licence of mine.csv not known: run `python -m training.prepare demo`" in last_line(refused)
+    assert "--set dataset_title=TITLE --set dataset_licence=ID" in last_line(refused)
+    prepare(replace(config, dataset_title="Mine", dataset_licence="cc-by-4.0", dataset_citation="Me, 2026"))
+    told = command("scripts/publish.py", "maintainer/x", "--run", run)
+    assert "ok      data           Mine, CC BY 4.0" in told.stdout
+    assert "ok      one run" in told.stdout, "the data and the run are as they were"
+    notice = (run / "bundle" / "NOTICE").read_text(encoding="utf-8")
+    assert "Trained on Mine, CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/). Me, 2026" in notice
 
 
 @pytest.fixture(scope="module")

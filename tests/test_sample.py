@@ -6,8 +6,9 @@ from collections import Counter, defaultdict
 import pytest
 
 from training.configs import DEMO
-from training.data.medquad import load_rows, validate
+from training.data.load import load_rows, validate
 from training.data.splits import templated_disease
+from training.datasets import columns_of
 
 QTYPES = {
     "information", "symptoms", "treatment", "inheritance", "frequency", "genetic changes", "causes", "exams and tests",
@@ -18,7 +19,7 @@ QTYPES = {
 
 @pytest.fixture(scope="module")
 def records():
-    records, dropped, _ = validate(load_rows(DEMO.dataset, ""))
+    records, dropped, _ = validate(load_rows(DEMO.dataset, "", columns_of(DEMO)))
     assert not dropped
     return records
 

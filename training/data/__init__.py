@@ -1,1 +1,1 @@
-"""Records: loading and validating (medquad), splitting without leakage (splits), rendering (examples)."""
+"""Records: loading and validating (load), splitting without leakage (splits), rendering (examples)."""

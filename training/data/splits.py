@@ -1,18 +1,25 @@
-"""Split records 80/10/10, grouped so that no disease stands on two sides, or at random; and measure what leaks."""
+"""Split records 80/10/10, grouped so that nothing about one subject stands on two sides, or at random; measure leaks.
+
+A subject is what the data set's own column says, else the disease that MedQuAD's question templates name.
+"""
 
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
+from typing import Any
 
 import networkx as nx
 
-from training.data.medquad import Record
+from training.data.load import Record
 
 HELD_OUT = 0.1  # share of the rows in test, and again in validation
 BOILERPLATE = 3  # an answer shared by more diseases than this says nothing of any of them and joins no groups
 LONG_SENTENCE = 8  # words
+LONGEST_NAME = 20  # words of a disease
+ESTABLISHED = 0.99  # share of the questions whose subject must be known for a claim about the split
 
 # MedQuAD writes 99.7 % of its questions in these; the disease is what stands in the gap.
 TEMPLATES = (
@@ -55,31 +62,61 @@ def disease_key(disease: str) -> str:
     return " ".join(sorted(word[:-1] if len(word) > 3 and word[-1] == "s" != word[-2] else word for word in words))
 
 
-def diseases(records: list[Record]) -> dict[str, str]:
-    """Record id -> key of the disease it is about; of a question in no template, a name that it mentions, or itself."""
-    found = {record.id: templated_disease(record.question) for record in records}
-    free = [record for record in records if not found[record.id]]
-    names = {name for name in found.values() if name}
-    matches = (FREE.fullmatch(normal(record.question)) for record in free)
-    names |= {match[match.lastindex] for match in matches if match}  # "what is botulism?" brings a name of its own
-    for record in free:
-        question = normal(record.question)
-        mentioned = [name for name in names if name in question and re.search(rf"\b{re.escape(name)}\b", question)]
-        found[record.id] = max(mentioned, key=lambda name: (len(name), name), default=question)
-    return {key: disease_key(name) or name for key, name in found.items()}
+@dataclass(frozen=True)
+class Subjects:
+    """What records are about, by record id: the data set's own column where it says so, else the disease.
+
+    known: the ids whose subject was given, or recognised by a template. The others' is a guess, or their question.
+    """
+
+    of: dict[str, str]
+    known: frozenset[str]
+    name: str = "diseases"  # what they are, in tables
+
+    def share(self, records: list[Record]) -> float:
+        """The share (0..1) of records whose subject is known."""
+        return round(sum(record.id in self.known for record in records) / len(records), 4)
 
 
-def group_records(records: list[Record]) -> dict[str, str]:
-    """Record id -> group: the smallest id among all records tied to it by disease, question or a telling answer."""
-    disease_of = diseases(records)
+def find_subjects(records: list[Record], column: str = "") -> Subjects:
+    """What each record is about; of a question in no template a disease that it mentions, or the question itself.
+
+    column: the data set's own column of subjects, which the records hold; empty where there is none.
+    """
+    of = {record.id: f"column: {record.subject}" for record in records if record.subject}
+    named = {r.id: name for r in records if r.id not in of and (name := templated_disease(r.question))}
+    known = frozenset(of) | frozenset(named)
+    free = {record.id: normal(record.question) for record in records if record.id not in known}
+    certain = set(named.values())
+    matches = (FREE.fullmatch(question) for question in free.values())
+    names = certain | {match[match.lastindex] for match in matches if match}  # "what is botulism?" brings its own name
+    mentions = {key: longest_mentioned(question, names) for key, question in free.items()}
+    named |= {key: mentions[key] or question for key, question in free.items()}
+    known |= {key for key, name in mentions.items() if name in certain}
+    of |= {key: disease_key(name) or name for key, name in named.items()}
+    return Subjects(of, known, f"values of `{column}`" if column else "diseases")
+
+
+def longest_mentioned(question: str, names: set[str]) -> str | None:
+    """The longest of the names that stands in a question as whole words."""
+    words = list(re.finditer(r"\w+", question))
+    spans = (question[a.start() : b.end()] for n, a in enumerate(words) for b in words[n : n + LONGEST_NAME])
+    return max(names.intersection(spans), key=lambda name: (len(name), name), default=None)
+
+
+def group_records(records: list[Record], subjects: Subjects) -> dict[str, str]:
+    """Record id -> group: the smallest id among all records tied to it by subject, question or a telling answer."""
     told_of = defaultdict(set)
     for record in records:
-        told_of[record.answer].add(disease_of[record.id])
+        told_of[record.answer].add(subjects.of[record.id])
+    # Where few subjects are known, ten ways to ask the same look like ten: an answer of unknown ones alone joins them.
+    all_known = subjects.share(records) >= ESTABLISHED
+    certain = {record.answer for record in records if all_known or record.id in subjects.known}
     ties = nx.Graph()
     for record in records:
-        ties.add_edge(record.id, ("disease", disease_of[record.id]))
+        ties.add_edge(record.id, ("subject", subjects.of[record.id]))
         ties.add_edge(record.id, ("question", normal(record.question)))
-        if len(told_of[record.answer]) <= BOILERPLATE:
+        if len(told_of[record.answer]) <= BOILERPLATE or record.answer not in certain:
             ties.add_edge(record.id, ("answer", record.answer))
     groups = {}
     for tied in nx.connected_components(ties):
@@ -117,9 +154,11 @@ def grouped_split(records: list[Record], groups: dict[str, str], seed: int) -> d
     return split_of
 
 
-def leakage(splits: dict[str, list[Record]]) -> dict[str, float]:
-    """Shares (0..1) of the test split that also stand in train, by five ever finer measures."""
-    disease_of = diseases([record for records in splits.values() for record in records])
+def leakage(splits: dict[str, list[Record]], subjects: Subjects) -> dict[str, float]:
+    """Shares (0..1) of the test split that also stand in train, by ever finer measures.
+
+    Of the subjects only those that are known count, and the measure is left out where the test split has none.
+    """
     train, test = splits["train"], splits["test"]
 
     def share(things: Callable[[Record], set[str]]) -> float:
@@ -129,18 +168,33 @@ def leakage(splits: dict[str, list[Record]]) -> dict[str, float]:
         total = sum(map(len, in_test))
         return round(sum(len(found & leaked) for found in in_test) / total, 4) if total else 0.0
 
+    tested, trained = ({subjects.of[r.id] for r in side if r.id in subjects.known} for side in (test, train))
     return {
         "questions": share(lambda record: {normal(record.question)}),
         "answers": share(lambda record: {record.answer}),
-        "diseases": _share_of_distinct(test, train, disease_of),
+        **({subjects.name: round(len(tested & trained) / len(tested), 4)} if tested else {}),
         f"sentences of {LONG_SENTENCE} words or more": share(lambda record: long_sentences(record.answer)),
         "8-grams of answers": share(lambda record: ngrams(record.answer)),
     }
 
 
-def _share_of_distinct(test: list[Record], train: list[Record], disease_of: dict[str, str]) -> float:
-    tested = {disease_of[record.id] for record in test}
-    return round(len(tested & {disease_of[record.id] for record in train}) / len(tested), 4) if tested else 0.0
+def separation(
+    records: list[Record], subjects: Subjects, how: str, column: str, leaks: dict[str, float]
+) -> dict[str, Any]:
+    """What may be claimed of the split's subjects: the share that is known, and `claim`, a clause about the test split.
+
+    column: the data set's own column of subjects; empty where diseases were read from the questions. leaks: of
+    `leakage`.
+    """
+    share, one = subjects.share(records), f"`{column}`" if column else "disease"
+    if share < ESTABLISHED:
+        known = f"is known of only {share:.1%} of all questions, so it is not established that none of theirs"
+        claim = f"{one if column else 'a disease'} {known} stands in train"
+    elif how == "grouped":
+        claim = f"no {one} of which stands in train"
+    else:
+        claim = f"{leaks[subjects.name]:.0%} of whose {subjects.name} also stand in train"
+    return {"by": column or "question templates", "known": share, "established": share >= ESTABLISHED, "claim": claim}
 
 
 def long_sentences(answer: str) -> set[str]:
@@ -155,12 +209,14 @@ def ngrams(answer: str, n: int = 8) -> set[str]:
     return {" ".join(words[i : i + n]) for i in range(len(words) - n + 1)}
 
 
-def split_records(records: list[Record], how: str, seed: int) -> tuple[dict[str, list[Record]], dict[str, str]]:
+def split_records(
+    records: list[Record], subjects: Subjects, how: str, seed: int
+) -> tuple[dict[str, list[Record]], dict[str, str]]:
     """Split name -> records sorted by id, and record id -> group; `how` is `grouped` or `random`.
 
     Raises ValueError if a split would be empty.
     """
-    groups = group_records(records)
+    groups = group_records(records, subjects)
     choose = partial(grouped_split, groups=groups) if how == "grouped" else random_split
     split_of = choose(records, seed=seed)
     splits = {name: [r for r in records if split_of[r.id] == name] for name in ("train", "validation", "test")}

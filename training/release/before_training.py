@@ -1,7 +1,7 @@
 """What would stop a release, looked at before anything is trained, with a card of placeholder figures."""
 
 import tempfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +9,15 @@ from space.contract import load_contract
 from space.licences import LLAMAS
 from training.bases import ABOUT_FILES, Base, find_base
 from training.configs import CONFIGS, CONTRACT, SPLITS, TrainConfig
-from training.outputs import write_json, write_text
+from training.datasets import declared_credit
+from training.outputs import read_json, write_json, write_text
 from training.release.gates import Check
 from training.release.plan import main_files
 from training.release.preflight import (
     GIB,
     check_base,
     check_client,
+    check_data,
     check_disk,
     check_licence,
     check_name,
@@ -42,7 +44,8 @@ def before_training(api: "HfApi", wanted: Wanted) -> None:
         raise ValueError(f"--base-repo {wanted.base_repo}: the base {base.model} is on the Hub already, leave it out")
     checks = [
         *(check_name(repo, base.licence) for repo in (wanted.repo, wanted.base_repo) if repo),
-        check_licence(base, config, wanted.llama_licence),
+        check_licence(base, wanted.llama_licence),
+        check_data(prepared_source(wanted.run) or declared_source(config), config.name),
         check_base(replace(base, model=wanted.base_repo or base.model), wanted.base_repo),
         check_disk(10 * GIB if base.licence in LLAMAS else GIB),  # base, checkpoints, bundle and its copies
         *check_rights(api, hub.all(), must=True),
@@ -58,6 +61,18 @@ def before_training(api: "HfApi", wanted: Wanted) -> None:
     if refused:
         raise ValueError(f"{'; '.join(refused)}; a run could not be published")
     print("preflight: a run of this configuration can be published")
+
+
+def prepared_source(run: Path) -> dict[str, Any] | None:
+    """What the data.json of a run's folder says of the data's source; None where nothing is prepared yet."""
+    path = run.resolve().parent.parent / "data" / "data.json"
+    return read_json(path, "")["source"] if path.exists() else None
+
+
+def declared_source(config: TrainConfig) -> dict[str, Any]:
+    """What a configuration says of its data's source."""
+    name = {"name": config.public()["dataset"], "revision": config.dataset_revision}
+    return name | asdict(declared_credit(config))
 
 
 def check_placeholder_card(api: "HfApi", config: TrainConfig, base: Base, repo: str) -> Check:
@@ -92,9 +107,10 @@ def placeholder_run(config: TrainConfig, base: Base) -> dict[str, Any]:
 
 
 def placeholder_data(config: TrainConfig) -> dict[str, Any]:
-    source = {"name": config.public()["dataset"], "revision": config.dataset_revision}
-    empty = {"dropped": {}, "changed": {}, "leakage": {}}
-    return {"source": source, "split": config.split, "rows": 0, "records": ZEROS, **empty}
+    empty = {"dropped": {}, "changed": {}, "leakage": {}, "warnings": []}
+    subjects = {"by": "", "known": 0, "established": False, "claim": "none yet"}
+    source = declared_source(config)
+    return {"source": source, "split": config.split, "rows": 0, "records": ZEROS, "subjects": subjects, **empty}
 
 
 def placeholder_scores(config: TrainConfig) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from space.prompt import encode_prompt
 from training.bases import Base, set_base
 from training.configs import TrainConfig
 from training.outputs import read_json, write_json
-from training.release.licence import licence_files
+from training.release.licence import data_notice, licence_files
 
 FROM_ADAPTER = (
     "adapter_model.safetensors",
@@ -35,7 +35,8 @@ def fill_bundle(folder: Path, config: TrainConfig, llama_licence: Path | None, b
 
     Raises FileNotFoundError naming the step that is missing.
     """
-    for name, content in licence_files(base, config.dataset_licence, llama_licence).items():
+    data = read_json(config.data_dir / "data.json", f"python -m training.prepare {config.name}")
+    for name, content in licence_files(base, data_notice(data["source"]), llama_licence).items():
         (folder / name).write_bytes(content)
     for name in FROM_ADAPTER:
         copy(config.run_dir / "adapter" / name, folder / name, f"python -m training.train {config.name}")

@@ -2,7 +2,9 @@
 
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
+from space.credit import Credit
 from space.licences import LLAMAS
 from training.bases import Base
 
@@ -14,20 +16,24 @@ CHECKSUMS = {
 }
 # name in the bundle -> its names elsewhere
 LICENCE_NAMES = {"LICENSE": ("LICENSE", "LICENSE.txt", "LICENSE.md"), "USE_POLICY.md": ("USE_POLICY.md",)}
-MEDQUAD_NOTICE = (
-    "Trained on MedQuAD (Asma Ben Abacha and Dina Demner-Fushman, 2019), licensed under CC BY 4.0, "
-    "https://creativecommons.org/licenses/by/4.0/. White space was settled and exact duplicates were left out; "
-    "long answers were cut for training."
+CHANGES = (
+    "White space was settled, exact duplicates and rows without a question or an answer were left out, and long "
+    "answers were cut for training."
 )
 OWN_LICENCE = Path(__file__).parents[2] / "LICENSE"  # Apache-2.0
 
 
-def licence_files(base: Base, dataset_licence: str, folder: Path | None) -> dict[str, bytes]:
-    """Name in the bundle -> content: what `base_licence_files` gives, and NOTICE for base and data; raises like it."""
-    data = (
-        MEDQUAD_NOTICE if dataset_licence == "cc-by-4.0" else f"The training data is licensed under {dataset_licence}."
-    )
-    notices = [LLAMAS[base.licence].notice, data] if base.licence in LLAMAS else [data]
+def data_notice(source: dict[str, Any]) -> str:
+    """What NOTICE says of the training data. source: of data.json."""
+    return f"Trained on {Credit.of(source).plain(source['name'])}\n{CHANGES}"
+
+
+def licence_files(base: Base, about_data: str, folder: Path | None) -> dict[str, bytes]:
+    """Name in the bundle -> content: what `base_licence_files` gives, and NOTICE for base and data; raises like it.
+
+    about_data: of `data_notice`.
+    """
+    notices = [LLAMAS[base.licence].notice, about_data] if base.licence in LLAMAS else [about_data]
     return base_licence_files(base, folder) | {"NOTICE": ("\n\n".join(notices) + "\n").encode()}
 
 

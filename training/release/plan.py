@@ -15,6 +15,7 @@ from training.release.preflight import (
     check_belongs,
     check_card,
     check_client,
+    check_data,
     check_disk,
     check_golden,
     check_licence,
@@ -137,7 +138,8 @@ def local_checks(run: Run, base: Base, bundle: Path, wanted: Wanted) -> list[Che
     """What this machine can say."""
     checks = [
         *(check_name(repo, base.licence) for repo in (wanted.repo, wanted.base_repo) if repo),
-        check_licence(base, run.config, wanted.llama_licence),
+        check_licence(base, wanted.llama_licence),
+        check_data(run.data["source"], run.config.name),
         check_base(base, wanted.base_repo),
         check_belongs(run),
         check_golden(run),

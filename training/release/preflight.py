@@ -4,11 +4,12 @@ import importlib.util
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from space.credit import Credit
 from space.licences import LLAMAS, fits_name_rule
 from training.bases import Base
-from training.configs import TrainConfig
+from training.datasets import as_settings
 from training.outputs import file_sha256
 from training.release.files import TOKEN
 from training.release.gates import Check
@@ -42,13 +43,29 @@ def check_repo_id(option: str, repo: str) -> str:
     return repo
 
 
-def check_licence(base: Base, config: TrainConfig, llama_licence: Path | None) -> Check:
+def check_licence(base: Base, llama_licence: Path | None) -> Check:
     """Whether the licence texts are at hand, with the right checksums."""
     try:
-        files = licence_files(base, config.dataset_licence, llama_licence)
+        files = licence_files(base, "", llama_licence)
     except (OSError, ValueError) as error:
         return Check("licence", False, str(error))
     return Check("licence", True, f"{base.licence}: {', '.join(files)}")
+
+
+def check_data(source: dict[str, Any], config: str) -> Check:
+    """Title and licence of the training data are known, and who to name where that licence asks for it.
+
+    source: of data.json. config: the configuration's name.
+    """
+    credit = Credit.of(source)
+    if missing := credit.missing():
+        return Check(
+            "data",
+            False,
+            f"{', '.join(missing)} of {source['name']} not known: run `python -m training.prepare {config}` with the "
+            f"settings of before and {as_settings(missing)}, which changes nothing of the data or the run",
+        )
+    return Check("data", True, f"{credit.title}, {credit.licence_name}")
 
 
 def check_base(base: Base, base_repo: str | None) -> Check:

@@ -65,7 +65,7 @@ def write_card(bundle: Path, run: Run, repo: str, version: str, notes: Notes) ->
     except UndefinedError as error:
         folder = run.config.run_dir
         raise ValueError(
-            f"{folder}: the card needs what an older version did not record ({error}): train again"
+            f"{folder}: the card needs what an older version did not record ({error}): prepare and train again"
         ) from error
     write_text(bundle / "README.md", text)
     check_bundle(bundle)

@@ -24,7 +24,7 @@ HARDWARE = "zero-a10g"
 WAITING = ("NO_APP_FILE", "BUILDING", "RUNNING_BUILDING", "APP_STARTING", "RUNNING_APP_STARTING", "SLEEPING")
 PRELOADED = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json",
              "chat_template.jinja", "contract.toml", "golden.json", "run.json", "evaluation/scores-test.json",
-             "LICENSE", "NOTICE")  # fmt: skip
+             "evaluation/data.json", "LICENSE", "NOTICE")  # fmt: skip
 BASE_PRELOADED = ("config.json", "generation_config.json", "model.safetensors.index.json")  # beside the weights
 # What the app answers where the model did not (space/trouble.py): for good, or because of a crowd or a used up quota.
 TROUBLE, BROKEN = "No answer just now", ("could not be loaded", "Something failed")

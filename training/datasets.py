@@ -1,0 +1,163 @@
+"""What a data set is: where it comes from, whose it is, which columns hold what. The only place that finds one."""
+
+import re
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+from space.credit import Credit
+from training.configs import MEDQUAD, TrainConfig, is_local
+
+SAMPLE = Path(__file__).parent / "data" / "sample.csv"
+SUFFIXES = (".csv", ".tsv", ".parquet")
+WAIT = 20  # seconds for the Hub's answer
+BIBTEX = re.compile(r"```(?:bibtex|latex)?\s*(@\w+\s*{.*?)\s*```", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns hold what. `qtype`: empty for the column `qtype` where there is one; `group`: empty for none."""
+
+    question: str = "Question"
+    answer: str = "Answer"
+    qtype: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Named:
+    """A data set that this project knows."""
+
+    credit: Credit
+    columns: Columns = Columns()
+
+
+MEDQUAD_CREDIT = Credit(
+    "MedQuAD",
+    "cc-by-4.0",
+    "Asma Ben Abacha and Dina Demner-Fushman: A question-entailment approach to question answering. "
+    "BMC Bioinformatics 20, 511 (2019).",
+)
+NAMED = {
+    MEDQUAD: Named(MEDQUAD_CREDIT),
+    "lavita/MedQuAD": Named(MEDQUAD_CREDIT, Columns("question", "answer", "question_type", "question_focus")),
+    str(SAMPLE): Named(Credit("the sample of this project", "apache-2.0", "Written for this project.")),
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the rows come from: `revision` is a Hub commit, or the sha256 of the local files' bytes."""
+
+    name: str
+    revision: str
+    credit: Credit
+
+    def as_json(self) -> dict[str, str]:
+        return {"name": self.name, "revision": self.revision} | asdict(self.credit)
+
+
+def named(dataset: str) -> Named | None:
+    """The entry of a Hub id, or of the embedded sample by its path."""
+    return NAMED.get(str(Path(dataset).resolve()) if is_local(dataset) else dataset)
+
+
+def columns_of(config: TrainConfig) -> Columns:
+    """The columns that a configuration names, else those of the named data set, else MedQuAD's."""
+    entry = named(config.dataset)
+    chosen = {key: getattr(config, f"{key}_column") for key in asdict(Columns())}
+    return replace(entry.columns if entry else Columns(), **{key: name for key, name in chosen.items() if name})
+
+
+def declared_credit(config: TrainConfig) -> Credit:
+    """What the options say of the data, completed by the named entry."""
+    declared = Credit(config.dataset_title, config.dataset_licence, config.dataset_citation)
+    entry = named(config.dataset)
+    return declared.completed(entry.credit) if entry else declared
+
+
+def as_settings(missing: list[str]) -> str:
+    """The options that say what is missing of a credit."""
+    values = {"title": "TITLE", "licence": "ID", "citation": "TEXT"}
+    return " ".join(f"--set dataset_{name}={values[name]}" for name in missing)
+
+
+def find_source(config: TrainConfig) -> Source:
+    """Pin a data set to what it holds now, and find out whose it is.
+
+    Raises FileNotFoundError or PermissionError for one that can't be had, ConnectionError where the Hub can't be asked.
+    """
+    credit = declared_credit(config)
+    if is_local(config.dataset):
+        path = Path(config.dataset).expanduser()
+        digest = sha256()
+        for file in local_files(path):
+            digest.update(file.read_bytes())
+        return Source(path.resolve().name, digest.hexdigest(), credit)
+    return hub_source(config.dataset, config.dataset_revision, credit)
+
+
+def local_files(path: Path) -> list[Path]:
+    """The CSV, TSV and Parquet files that a path names, sorted; raises FileNotFoundError if there are none."""
+    if path.is_dir():
+        found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    else:
+        found = [path] if path.is_file() and path.suffix.lower() in SUFFIXES else []
+    if not found:
+        what = (
+            "holds no data" if path.is_dir() else "is no CSV, TSV or Parquet file" if path.is_file() else "is missing"
+        )
+        raise FileNotFoundError(
+            f"dataset={path}: {'this folder' if path.is_dir() else 'this file'} {what}; give a .csv, .tsv or .parquet "
+            "file, a folder that holds some, or a Hub id (owner/name)"
+        )
+    return found
+
+
+def hub_source(dataset: str, revision: str, credit: Credit) -> Source:
+    """A Hub data set at its commit, its card asked for what the credit lacks; raises as `find_source` does."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.utils import httpx
+
+    try:
+        info = HfApi().dataset_info(dataset, revision=revision, timeout=WAIT)
+        if not all(asdict(credit).values()):
+            credit = credit.completed(card_credit(dataset, info.sha, info.card_data or {}))
+        return Source(dataset, info.sha, credit)
+    except GatedRepoError as error:
+        raise PermissionError(
+            f"dataset={dataset} is gated: ask for access on https://huggingface.co/datasets/{dataset}, then log in "
+            "with `hf auth login` or HF_TOKEN as the account that was granted it"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise FileNotFoundError(f"dataset_revision={revision}: {dataset} has no such branch, tag or commit") from error
+    except RepositoryNotFoundError as error:
+        raise FileNotFoundError(
+            f"dataset={dataset}: the Hub has no such data set that this token may see, and there is no such file here; "
+            "check the name"
+        ) from error
+    except (OSError, httpx.HTTPError) as error:
+        raise ConnectionError(
+            f"dataset={dataset}: the Hub can't be asked for it ({type(error).__name__}); check the network, or give a "
+            "local file with --set dataset=FILE"
+        ) from error
+
+
+def card_credit(dataset: str, commit: str, metadata: dict) -> Credit:
+    """What a data set's Hub card says: `pretty_name`, `license`, and the first BibTeX entry of its text."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import RemoteEntryNotFoundError
+
+    licence = metadata.get("license") or ""
+    if isinstance(licence, list):  # which of several holds for what, a person must say
+        licence = licence[0] if len(licence) == 1 else ""
+    if licence in ("other", "unknown"):
+        licence = metadata.get("license_name") or ""
+    try:
+        path = hf_hub_download(dataset, "README.md", repo_type="dataset", revision=commit)
+        entry = BIBTEX.search(Path(path).read_text(encoding="utf-8", errors="replace"))
+    except RemoteEntryNotFoundError:
+        entry = None
+    title = " ".join(str(metadata.get("pretty_name") or "").split())
+    return Credit(title, str(licence), entry[1] if entry else "")
