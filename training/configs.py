@@ -101,8 +101,6 @@ MEDQUAD_SMOLLM2 = replace(
     base_model=EMBEDDED,
     learning_rate=1e-3,
     max_tokens=512,
-    batch_size=16,
-    accumulation=1,
     score_batch=64,
 )
 AS_REPORTED = replace(BASE, name="as-reported", out="outputs/medquad-random", split="random")
