@@ -66,7 +66,7 @@ MCP clients find both as tools under `/gradio_api/mcp/`, where the server has gr
 Face Spaces do.
 
 ## Licences
-{{licence}} {{credit}} This page's code: Apache-2.0.
+{licence} {credit} This page's code: Apache-2.0.
 """
 
 

@@ -1,8 +1,8 @@
 """Start the Space for tests: as people do with an adapter, or with a model that repeats its question.
 
 `python tests/space_app.py` is the latter: the real page, API, queue and rules over a stand-in that answers at a known
-pace (ECHO_DELAY seconds a token) with the question it was asked, so that a crossed answer is seen. With TINY_LLAMA=1 it
-is a real model instead, of random weights.
+pace (ECHO_DELAY seconds a token) with the question it was asked, so that a crossed answer is seen. With SMALL_LLAMA=1
+it is a real model instead, of random weights.
 """
 
 import os
@@ -68,31 +68,21 @@ def wait_for(ready, seconds: float, what: str) -> float:
 
 
 def small_tokenizer():
-    from training.tiny_base import train_tokenizer
+    from small_models import make_tokenizer
 
-    text = "What are the symptoms of asthma in group number 17? How is it treated? You asked me this."
-    return train_tokenizer([{"question": text, "answer": f"{text} {sentence}"} for sentence in SENTENCES], 400)
+    return make_tokenizer("llama3")
 
 
-def tiny_llama():
-    """An Assistant over a real Llama of random weights, greedy: an answer depends on all that was read, and only that.
-
-    Weights ten times as large as usual, or it would say the same to everybody.
-    """
+def small_llama():
+    """An Assistant over a real Llama of random weights, greedy: what was read decides an answer, and nothing else."""
     from dataclasses import replace
 
-    import torch
     from assistant import Assistant
     from contract import load_contract
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from small_models import random_model
 
-    torch.manual_seed(0)
     tokenizer = small_tokenizer()
-    shape = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
-        max_position_embeddings=2048, initializer_range=0.3,
-    )  # fmt: skip
-    model = LlamaForCausalLM(shape).eval()
+    model = random_model("llama3", tokenizer).eval()
     contract = load_contract(ROOT / "training" / "contract.toml")
     greedy = replace(contract, decoding=replace(contract.decoding, top_p=1e-9))
     ends = frozenset([tokenizer.convert_tokens_to_ids(TURN_END)])
@@ -163,7 +153,7 @@ def main() -> None:
     from page import LAUNCH, build
 
     delay = float(os.environ.get("ECHO_DELAY", "0"))
-    serving.SERVED.assistant = tiny_llama() if "TINY_LLAMA" in os.environ else echo_assistant(delay)
+    serving.SERVED.assistant = small_llama() if "SMALL_LLAMA" in os.environ else echo_assistant(delay)
     serving.SERVED.loaded.set()
     build().launch(**LAUNCH)
 

@@ -37,9 +37,9 @@ def echo(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def llama(tmp_path_factory):
-    """Address and folder of an app over a real model, a tiny one that always says the same to the same."""
+    """Address and folder of an app over a real model, a small one that always says the same to the same."""
     folder = tmp_path_factory.mktemp("llama") / "app"
-    with running_app(folder, file=ECHO, TINY_LLAMA="1") as address:
+    with running_app(folder, file=ECHO, SMALL_LLAMA="1") as address:
         yield address, folder
 
 
@@ -243,7 +243,7 @@ def test_a_release_on_the_hub_is_served_at_its_exact_revision(tmp_path, small_ou
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # the suite runs with it
     with LocalHub(tmp_path / "hub") as hub:
         api = HfApi(endpoint=hub.endpoint, token=hub.token)
-        for repo, folder in (("maintainer/tiny", small_out / "base"), ("maintainer/Llama-x", bundle_of(small_out))):
+        for repo, folder in (("maintainer/small", small_out / "base"), ("maintainer/Llama-x", bundle_of(small_out))):
             api.create_repo(repo)
             files = [path for path in folder.rglob("*") if path.is_file()]
             operations = [CommitOperationAdd(path.relative_to(folder).as_posix(), path) for path in files]
@@ -252,7 +252,7 @@ def test_a_release_on_the_hub_is_served_at_its_exact_revision(tmp_path, small_ou
         api.create_commit("maintainer/Llama-x", [CommitOperationDelete("contract.toml")], commit_message="Break main")
         space = shutil.copytree(SPACE, tmp_path / "space", ignore=shutil.ignore_patterns("__pycache__"))
         pin = {"adapter": "maintainer/Llama-x", "revision": pinned, "version": "v1.0.0", "date": "2026-11-01",
-               "base": "maintainer/tiny", "base_revision": api.repo_info("maintainer/tiny").sha}  # fmt: skip
+               "base": "maintainer/small", "base_revision": api.repo_info("maintainer/small").sha}  # fmt: skip
         (space / "release.json").write_text(json.dumps(pin), encoding="utf-8")
         environment = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": hub.endpoint, "HF_HUB_DISABLE_XET": "1"}
         with running_app(tmp_path / "app", file=space / "app.py", **environment) as address:

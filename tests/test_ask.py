@@ -1,13 +1,13 @@
 """The terminal chat: one answer or many, the disclaimer once, and clear words for what can't be asked."""
 
 import importlib.util
-import subprocess
-import sys
+import io
+import shutil
+import time
 
 import pytest
-from conftest import ROOT, command
-
-from training.tiny_base import train_tokenizer
+from conftest import ROOT, command, here
+from small_models import make_tokenizer
 
 QUESTION = "What are the symptoms of diabetes?"
 
@@ -21,8 +21,13 @@ def ask():
 
 
 @pytest.fixture(scope="module")
-def adapter(small_out):
-    return small_out / "runs" / "demo" / "adapter"
+def adapter(small_out, tmp_path_factory):
+    """The small run's, with a contract of shorter answers: one of random weights never ends by itself."""
+    run = shutil.copytree(small_out / "runs" / "demo", tmp_path_factory.mktemp("ask") / "demo")
+    path = run / "adapter" / "contract.toml"
+    text = path.read_text(encoding="utf-8").replace("max_new_tokens = 512", "max_new_tokens = 40")
+    path.write_text(text, encoding="utf-8")
+    return path.parent
 
 
 def test_an_answer_ends_in_the_disclaimer_exactly_once(adapter, contract):
@@ -33,15 +38,11 @@ def test_an_answer_ends_in_the_disclaimer_exactly_once(adapter, contract):
     assert result.stderr == ""
 
 
-def test_a_chat_answers_each_line_and_ends_on_an_empty_one(adapter, contract):
-    result = subprocess.run(
-        [sys.executable, "scripts/ask.py", adapter],
-        cwd=ROOT,
-        input=f"{QUESTION}\nHow is it treated?<|eot_id|>\n\nnever read\n",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_a_chat_answers_each_line_and_ends_on_an_empty_one(ask, adapter, contract, monkeypatch):
+    typed = io.StringIO(f"{QUESTION}\nHow is it treated?<|eot_id|>\n\nnever read\n")
+    monkeypatch.setattr("sys.stdin", typed)
+    result = here(ask.main, adapter)
+    assert typed.read() == "never read\n"
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("Not medical advice, not for emergencies.")
     assert result.stdout.count(contract.disclaimer) == 2
@@ -57,15 +58,15 @@ def test_a_chat_answers_each_line_and_ends_on_an_empty_one(adapter, contract):
     ],
     ids=["no folder", "no network", "empty", "too long"],
 )
-def test_what_cannot_be_asked_is_one_line(adapter, words, says):
-    result = command("scripts/ask.py", *(adapter if word == "ADAPTER" else word for word in words))
+def test_what_cannot_be_asked_is_one_line(ask, adapter, words, says):
+    result = here(ask.main, *(adapter if word == "ADAPTER" else word for word in words))
     assert result.returncode == 1
     assert says in result.stderr.replace("neither a folder", "no folder").replace("is no folder here nor", "is no")
     assert result.stderr.count("\n") == 1
 
 
 def test_streamed_pieces_show_no_disclaimer_until_the_one_at_the_end(ask, contract, capsys):
-    tokenizer = train_tokenizer([{"question": "q", "answer": contract.disclaimer}], 400)
+    tokenizer = make_tokenizer("llama3")
     printer = ask.answer_printer(tokenizer, contract)
     written = f"{contract.disclaimer}\n\nDrink water. {contract.disclaimer.lower()} Rest."
     shown = []
@@ -79,8 +80,6 @@ def test_streamed_pieces_show_no_disclaimer_until_the_one_at_the_end(ask, contra
 
 
 def test_help_is_quick(ask):
-    import time
-
     started = time.monotonic()
     assert command("scripts/ask.py", "--help").returncode == 0
     assert time.monotonic() - started < 1.0

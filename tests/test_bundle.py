@@ -9,15 +9,17 @@ from dataclasses import asdict, replace
 
 import pytest
 import yaml
-from conftest import SHARED, settings, step
+from conftest import SHARED, settings, step_here
 from huggingface_hub import ModelCard
 
 from model_card.build import card_text
+from space.licences import LLAMAS
+from training.bases import Base
 from training.configs import BASE, DEMO
 from training.datasets import MEDQUAD_CREDIT
 from training.outputs import read_json, write_json
 from training.release.files import PICKLES, check_bundle, chosen_by_study
-from training.release.licence import LLAMA_NOTICE, data_notice, licence_files
+from training.release.licence import data_notice, licence_files
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +86,7 @@ def test_the_card_has_valid_metadata(card, bundle):
 
 def test_the_first_screen_says_what_it_is_not(card):
     first = "\n".join(card.content.split("---", 2)[2].splitlines()[:12])
-    assert "Not medical advice" in first
-    assert "demonstration, not a usable model" in first
+    assert "Not medical advice" in first and "often wrong" in first
 
 
 def test_every_score_in_the_card_stands_in_the_json(card, bundle):
@@ -136,7 +137,7 @@ def test_the_card_of_a_llama_release_is_licence_correct(bundle, tmp_path):
     assert f"base_model:adapter:{BASE.base_model}" in meta["tags"]
     assert meta["model-index"][0]["name"] == "Llama-3.2-1B-MedQuAD-LoRA"
     assert "**Built with Llama.**" in text.split("## Scores")[0]
-    assert LLAMA_NOTICE in text
+    assert LLAMAS["llama3.2"].notice in text
     assert "Ben Abacha" in text
     assert text.count('revision="v1.0.0"') == 2
 
@@ -145,29 +146,36 @@ def test_the_licence_texts_are_accepted_only_as_meta_publishes_them(tmp_path):
     folder = SHARED / "llama3.2-licence"
     if not folder.is_dir():
         pytest.skip(f"{folder} is not here")
-    files = licence_files("llama3.2", "Trained on something.", folder)
+    base = Base("owner/base", "0" * 40, None, "llama3.2", {})
+    files = licence_files(base, "Trained on something.", folder)
     assert set(files) == {"LICENSE", "USE_POLICY.md", "NOTICE"}
-    assert LLAMA_NOTICE in files["NOTICE"].decode()
+    assert files["NOTICE"].decode().startswith(LLAMAS["llama3.2"].notice)
     assert files["NOTICE"].decode().endswith("\n\nTrained on something.\n")
     for name in ("LICENSE.txt", "USE_POLICY.md"):
         shutil.copyfile(folder / name, tmp_path / name)
     (tmp_path / "USE_POLICY.md").write_text("anything", encoding="utf-8")
     with pytest.raises(ValueError, match=r"is not Meta's USE_POLICY\.md"):
-        licence_files("llama3.2", "", tmp_path)
+        licence_files(base, "", tmp_path)
     (tmp_path / "LICENSE.txt").unlink()
-    with pytest.raises(FileNotFoundError, match=r"download LICENSE\.txt from"):
-        licence_files("llama3.2", "", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"LICENSE of Llama 3\.2 is missing in .*: download it from"):
+        licence_files(base, "", tmp_path)
 
 
-def test_a_base_of_unknown_licence_is_refused():
-    with pytest.raises(ValueError, match=r"only llama3\.2 and apache-2\.0 are known"):
-        licence_files("mit", "", None)
+def test_a_licence_that_asks_for_its_text_is_refused_without_it(tmp_path):
+    base = Base("owner/base", "0" * 40, tmp_path, "mit", {})
+    with pytest.raises(FileNotFoundError, match=r"owner/base \(mit\) asks for its text.*--licence-texts DIR"):
+        licence_files(base, "", None)
+    (tmp_path / "LICENSE").write_text("MIT", encoding="utf-8")
+    assert licence_files(base, "Trained on something.", None) == {
+        "LICENSE": b"MIT",
+        "NOTICE": b"Trained on something.\n",
+    }
 
 
 def test_a_second_bundle_is_up_to_date_and_a_missing_step_is_named(small_out, tmp_path):
-    again = step("bundle", "demo", *settings(small_out))
+    again = step_here("bundle", "demo", *settings(small_out))
     assert "is up to date" in again.stdout
-    result = step("bundle", "demo", *settings(tmp_path))
+    result = step_here("bundle", "demo", *settings(tmp_path))
     assert result.returncode == 1
     assert "`python -m training.score demo` writes it, run that first" in result.stderr
 

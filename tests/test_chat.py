@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -337,11 +337,12 @@ SCORES = {
 
 
 def test_the_footer_names_the_exact_release_and_escapes_it():
-    pin = release.Release("owner/Llama-x", "0123abc", "v1.0.0", "2026-11-01")
+    pin = release.Release("owner/Llama-x", "0123abc", "v1.0.0", "2026-11-01", licence="llama3.2")
     text = about.footer(pin, SCORES)
     for words in ("Built with Llama", "v1.0.0", "2026-11-01", "owner/Llama-x/tree/0123abc", "tuned 20.0 [19.0, 21.0]",
                   "best answer without a model 30.0"):  # fmt: skip
         assert words in text
+    assert "Llama 3.2" not in about.footer(replace(pin, licence="apache-2.0"), SCORES)
     assert "<script>" not in about.footer(release.Release("<script>"), {})
     assert "| no model: template copier | 30.0" in about.about(pin, SCORES)
 
@@ -394,19 +395,23 @@ def test_about_says_what_the_model_was_trained_on_and_whose_it_is(tmp_path):
 
 
 def test_what_a_release_recorded_at_training_counts_only_where_data_json_is_missing(tmp_path):
+    def trained_on() -> release.Data | None:
+        return release.fetch_adapter(release.Release(str(tmp_path)))[1].data
+
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "b/ase"}', encoding="utf-8")
+    assert trained_on() is None
     run = {"data": {"source": {"name": "then.csv", "title": "Then"}}}
     (tmp_path / "run.json").write_text(json.dumps(run), encoding="utf-8")
-    assert release.trained_on(tmp_path).credit.title == "Then"
+    assert trained_on().credit.title == "Then"
     (tmp_path / "evaluation").mkdir()
     data = {
         "source": {"name": "then.csv", "title": "Now"},
         "subjects": {"claim": "no disease of which stands in train"},
     }
     (tmp_path / "evaluation" / "data.json").write_text(json.dumps(data), encoding="utf-8")
-    assert release.trained_on(tmp_path).credit.title == "Now"
-    scores = about.table(SCORES, release.trained_on(tmp_path).claim)
+    assert trained_on().credit.title == "Now"
+    scores = about.table(SCORES, trained_on().claim)
     assert "test questions (no disease of which stands in train)" in scores
-    assert release.trained_on(tmp_path / "nowhere") is None
 
 
 def test_about_tells_programs_how_to_ask():

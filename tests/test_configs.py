@@ -4,7 +4,7 @@ from training.configs import BASE, CONFIGS, STUDY, checked, is_local, override
 
 
 def test_the_names_that_others_rely_on_exist():
-    assert set(CONFIGS) == {"r16", "r8", "r32", "demo", "medquad-tiny", "as-reported"}
+    assert set(CONFIGS) == {"r16", "r8", "r32", "demo", "medquad-smollm2", "as-reported"}
     assert CONFIGS["as-reported"].split == "random"
     assert {CONFIGS["r16"].out, CONFIGS["demo"].out} == {"outputs/medquad", "outputs/demo"}
 

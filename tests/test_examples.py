@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from small_models import make_tokenizer
 
 from training.data.examples import (
     IGNORED,
@@ -10,16 +11,15 @@ from training.data.examples import (
     reference_lengths,
 )
 from training.outputs import read_jsonl
-from training.tiny_base import train_tokenizer
 
 LONG = " ".join(f"Sentence number {n} says a little more about gout." for n in range(60))
 
 
-@pytest.fixture(params=["tiny", "real"])
+@pytest.fixture(params=["small", "real"])
 def tokenizer(request):
     if request.param == "real":
         return request.getfixturevalue("real_tokenizer")
-    return train_tokenizer([{"question": "What causes Gout ?", "answer": LONG}], 400)
+    return make_tokenizer("llama3")
 
 
 def example(tokenizer, contract, answer: str, max_tokens: int = 1024):
@@ -88,7 +88,7 @@ def test_the_length_report_is_what_it_is_by_hand():
 def test_every_prepared_example_of_the_sample_ends_right(small_out, contract):
     from training.model.load import load_tokenizer
 
-    tokenizer = load_tokenizer(str(small_out / "base"), "main")
+    tokenizer = load_tokenizer(small_out / "base")
     begin, end = tokenizer.convert_tokens_to_ids(["<|begin_of_text|>", "<|eot_id|>"])
     for record in read_jsonl(small_out / "data" / "train.jsonl", "prepare")[::20]:
         encoded = encode_example(tokenizer, record, contract, 300)

@@ -5,7 +5,7 @@ import shutil
 from collections import Counter
 
 import pytest
-from conftest import settings, step
+from conftest import settings, step_here
 
 from training.answers import open_partial, read_partial, select
 from training.outputs import read_json, read_jsonl, write_json
@@ -69,8 +69,8 @@ def test_rouge_is_that_of_the_rouge_score_library(small_out):
 
 def test_a_second_score_is_up_to_date_and_another_limit_is_not(small_out):
     words = ("score", "demo", *settings(small_out))
-    assert "is up to date" in step(*words, "--limit", "12").stdout
-    result = step(*words, "--limit", "0")
+    assert "is up to date" in step_here(*words, "--limit", "12").stdout
+    result = step_here(*words, "--limit", "0")
     assert result.returncode == 1
     assert result.stderr == "error: --limit 0: give at least one question\n"
 
@@ -81,13 +81,13 @@ def test_a_report_of_an_older_form_is_made_anew_from_the_answers_that_are_there(
     before = read_json(scores, "")
     write_json(scores, {"fingerprint": "of an older form", "answers_fingerprint": before["answers_fingerprint"]})
     words = settings(tmp_path / "out", base_model=small_out / "base")
-    result = step("score", "demo", *words, "--limit", "12")
+    result = step_here("score", "demo", *words, "--limit", "12")
     assert "not asked for again" in result.stdout and "answered" not in result.stdout
     assert read_json(scores, "") == before
 
 
 def test_score_without_a_run_names_the_step_that_is_missing(tmp_path):
-    result = step("score", "demo", *settings(tmp_path))
+    result = step_here("score", "demo", *settings(tmp_path))
     assert result.returncode == 1
     assert "`python -m training.train demo` writes it, run that first" in result.stderr
 
@@ -97,7 +97,7 @@ def test_greedy_answers_do_not_depend_on_the_batch_and_adapter_off_is_the_base(s
     from training.model.generate import generate_answers, greedy
     from training.model.load import load_adapter, load_base, load_tokenizer
 
-    tokenizer = load_tokenizer(str(small_out / "base"), "main")
+    tokenizer = load_tokenizer(small_out / "base")
     records = read_jsonl(small_out / "data" / "test.jsonl", "")[:9]
     prompts = [encode_prompt(tokenizer, [{"role": "user", "content": r["question"]}], contract) for r in records]
 
@@ -105,10 +105,8 @@ def test_greedy_answers_do_not_depend_on_the_batch_and_adapter_off_is_the_base(s
         batches = generate_answers(model, tokenizer, prompts, greedy(model, tokenizer, 40), batch_size)
         return [a.text for a in sorted((a for batch in batches for a in batch), key=lambda answer: answer.index)]
 
-    plain = texts(load_base(str(small_out / "base"), "main", "fp32", "cpu"), 1)
-    model = load_adapter(
-        load_base(str(small_out / "base"), "main", "fp32", "cpu"), small_out / "runs" / "demo" / "adapter", "cpu"
-    )
+    plain = texts(load_base(small_out / "base", "fp32", "cpu"), 1)
+    model = load_adapter(load_base(small_out / "base", "fp32", "cpu"), small_out / "runs" / "demo" / "adapter", "cpu")
     tuned = texts(model, 4)
     assert texts(model, 1) == tuned
     with model.disable_adapter():

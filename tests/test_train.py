@@ -14,9 +14,10 @@ import torch
 from conftest import ROOT, command, settings, step
 from transformers import TrainerCallback
 
-from training.configs import BASE, DEMO, PROJECTIONS, override
+from training.configs import BASE, DEMO
+from training.model.load import PROJECTIONS, load_tokenizer
 from training.outputs import file_sha256
-from training.train import lora_config, make_trainer, sft_config
+from training.train import encode_splits, lora_config, lora_model, make_trainer, sft_config
 
 
 def test_lora_trains_11_272_192_parameters_of_the_real_1b_shape():
@@ -36,7 +37,7 @@ def test_lora_trains_11_272_192_parameters_of_the_real_1b_shape():
                 tie_word_embeddings=True,
             )
         )
-        trainable, total = get_peft_model(base, lora_config(BASE)).get_nb_trainable_parameters()
+        trainable, total = get_peft_model(base, lora_config(base, BASE)).get_nb_trainable_parameters()
     assert trainable == 11_272_192
     assert 0.008 < trainable / total < 0.0095
 
@@ -76,7 +77,7 @@ def test_run_json_records_what_a_run_depends_on(small_out):
 def test_the_steps_say_what_went_in_and_a_second_call_does_nothing(small_run, small_out):
     assert "608 kept, 0 cut" in small_run["train"].stdout
     assert "parameters are trained" in small_run["train"].stdout
-    for name in ("prepare", "tiny_base", "train"):
+    for name in ("prepare", "train"):
         again = step(name, "demo", *settings(small_out))
         assert again.returncode == 0
         assert "is up to date" in again.stdout, name
@@ -86,17 +87,12 @@ def test_the_steps_say_what_went_in_and_a_second_call_does_nothing(small_run, sm
 @pytest.fixture(scope="module")
 def trainer_of(small_out, contract, tmp_path_factory):
     """A trainer on the small run's base and data, as train() builds it."""
-    from training.model.load import load_tokenizer
-    from training.train import encode_splits, lora_model
 
     def build(**changes):
         out = tmp_path_factory.mktemp("trainer")
-        config = override(
-            replace(DEMO, out=str(small_out), name=out.name), ["lora_rank=4", f"base_model={small_out / 'base'}"]
-        )
-        config = replace(config, **changes)
-        tokenizer = load_tokenizer(config.base_model, "main")
-        model = lora_model(config, "fp32", "cpu")
+        config = replace(DEMO, out=str(small_out), name=out.name, lora_rank=4, **changes)
+        tokenizer = load_tokenizer(small_out / "base")
+        model = lora_model(small_out / "base", config, "fp32", "cpu")
         return make_trainer(config, model, tokenizer, encode_splits(tokenizer, config, contract), "fp32")[0]
 
     return build
@@ -137,12 +133,10 @@ def test_batches_hold_examples_of_like_length(trainer_of):
 
 @pytest.mark.parametrize(("precision", "flags"), [("bf16", (True, False)), ("fp32", (False, False))])
 def test_precision_sets_the_trainer_and_leaves_the_adapter_in_float32(small_out, precision, flags):
-    from training.train import lora_model
-
-    config = override(replace(DEMO, out=str(small_out)), [f"base_model={small_out / 'base'}"])
+    config = replace(DEMO, out=str(small_out))
     arguments = sft_config(config, precision, 100)
     assert (arguments.bf16, arguments.fp16) == flags
-    model = lora_model(config, precision, "cpu")
+    model = lora_model(small_out / "base", config, precision, "cpu")
     dtypes = {weight.dtype for name, weight in model.named_parameters() if "lora_" in name}
     assert dtypes == {torch.float32}
     assert model.get_input_embeddings().weight.dtype == (torch.bfloat16 if precision == "bf16" else torch.float32)
@@ -236,10 +230,10 @@ def test_what_a_user_gets_wrong_is_one_line(small_out, change, says):
 
 
 def test_help_is_quick_and_understandable():
-    for name in ("prepare", "tiny_base", "train", "score", "bundle"):
+    for name in ("prepare", "train", "score", "bundle"):
         started = time.monotonic()
         result = command("-m", f"training.{name}", "--help")
         assert result.returncode == 0
         assert time.monotonic() - started < 1.0, f"{name} --help"
-        assert "medquad-tiny" in result.stdout
+        assert "medquad-smollm2" in result.stdout
         assert "learning_rate" in result.stdout

@@ -32,8 +32,8 @@ from training.processes import join, let_first_speak
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from peft import PeftModel
-    from transformers import PreTrainedTokenizerBase
+    from peft import LoraConfig, PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
     from trl import SFTTrainer
 
     from training.progress import StopOnSignal
@@ -168,23 +168,31 @@ def encode_splits(tokenizer: "PreTrainedTokenizerBase", config: TrainConfig, con
 
 def lora_model(folder: Path, config: TrainConfig, precision: str, device: str) -> "PeftModel":
     """The base in a folder with a fresh LoRA adapter, in float32 whatever the base's precision."""
-    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+    from peft import get_peft_model, prepare_model_for_kbit_training
     from transformers import set_seed
 
-    from training.model.load import load_base, lora_targets
+    from training.model.load import load_base
 
     base = load_base(folder, precision, device, config.quantize)
     if config.quantize == "4bit":
         base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=False)
     set_seed(config.seed)
-    lora = LoraConfig(
+    return get_peft_model(base, lora_config(base, config))
+
+
+def lora_config(base: "PreTrainedModel", config: TrainConfig) -> "LoraConfig":
+    """PEFT's settings of the adapter; which layers it adapts depends on the base's architecture."""
+    from peft import LoraConfig
+
+    from training.model.load import lora_targets
+
+    return LoraConfig(
         task_type="CAUSAL_LM",
         r=config.lora_rank,
         lora_alpha=config.lora_alpha,
         lora_dropout=config.lora_dropout,
         target_modules=lora_targets(base),
     )
-    return get_peft_model(base, lora)
 
 
 def print_start(config: TrainConfig, examples: Examples, model: "PeftModel", where: str) -> None:
