@@ -5,72 +5,74 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from training.configs import MEDQUAD_SMOLLM2
 from training.model.generate import generate_answers, greedy
 from training.model.load import load_adapter, load_base, pick_precision
+from training.scoring.rouge import rouge_scores
 from training.speed.work import Work
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
-PRECISIONS = {"cpu": "fp32"}  # as `training.score` chooses it; on a GPU that of training
+ONE_IN = 4  # questions that are also asked one by one
+Answers = tuple[list[str], int]  # texts in the order of the prompts, and the tokens of all
 
 
 def tuned(work: Work, precision: str) -> "PeftModel":
-    base = load_base(work.config.base_model, work.config.base_revision, precision, work.device)
-    if work.adapter:
-        return load_adapter(base, work.adapter, work.device)
-    from peft import get_peft_model
-
-    from training.train import lora_config
-
-    return get_peft_model(base, lora_config(work.config)).eval()
+    if work.adapter is None:
+        return work.model(precision).eval()
+    return load_adapter(load_base(work.base, precision, work.device), work.adapter, work.device)
 
 
 @torch.inference_mode()
-def one_by_one(model: "PeftModel", work: Work, prompts: list[list[int]]) -> list[str]:
+def one_by_one(model: "PeftModel", work: Work, prompts: list[list[int]]) -> Answers:
     """The first users': `generate` for each question, the adapter beside the base."""
     tokenizer = work.tokenizer()
     decoding = greedy(model, tokenizer, work.new_tokens)
-    texts = []
+    texts, tokens = [], 0
     for prompt in prompts:
         ids = torch.tensor([prompt], device=work.device)
         output = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=decoding)
-        texts.append(tokenizer.decode(output[0, len(prompt) :], skip_special_tokens=True).strip())
-    return texts
+        answer = [token for token in output[0, len(prompt) :].tolist() if token not in decoding.eos_token_id]
+        tokens += len(answer)
+        texts.append(tokenizer.decode(answer, skip_special_tokens=True).strip())
+    return texts, tokens
 
 
-def together(model: "PeftModel", work: Work, prompts: list[list[int]], batch: int) -> list[str]:
+def together(model: "PeftModel", work: Work, prompts: list[list[int]], batch: int) -> Answers:
     """Ours: batches that a row leaves when its answer ends, the adapter merged."""
     tokenizer = work.tokenizer()
     batches = generate_answers(model, tokenizer, prompts, greedy(model, tokenizer, work.new_tokens), batch)
-    answers = [answer for batch in batches for answer in batch]
-    return [answer.text for answer in sorted(answers, key=lambda answer: answer.index)]
+    answers = sorted((answer for batch in batches for answer in batch), key=lambda answer: answer.index)
+    return [answer.text for answer in answers], sum(answer.tokens for answer in answers)
 
 
-def compare_scoring(work: Work, rounds: int, batch: int) -> dict[str, Any]:
-    """Answers a second of both, taking turns: each round one by one answers its part of the questions, ours all."""
-    prompts = work.prompts()
-    precision = PRECISIONS.get(work.device) or pick_precision("auto", work.device)
+def compare_scoring(work: Work) -> dict[str, Any]:
+    """Answered tokens a second of both: ours answers all questions, one by one every fourth of them."""
+    prompts, batch = work.prompts(), MEDQUAD_SMOLLM2.score_batch
+    # as `training.score` chooses it: on a CPU fp32, on a GPU the precision of training
+    precision = "fp32" if work.device == "cpu" else pick_precision("auto", work.device)
     slow, fast = tuned(work, "fp32"), tuned(work, precision)
     fast.merge_adapter()
-    one, all_at_once = [], []
-    seconds = {"first recipe": 0.0, "ours": 0.0}
-    for number in range(rounds):
-        part = prompts[number * len(prompts) // rounds : (number + 1) * len(prompts) // rounds]
-        started = time.perf_counter()
-        one += one_by_one(slow, work, part)
-        between = time.perf_counter()
-        all_at_once = together(fast, work, prompts, batch)
-        seconds["first recipe"] += between - started
-        seconds["ours"] += time.perf_counter() - between
-        shown = ", ".join(f"{name} {spent:.1f} s" for name, spent in seconds.items())
-        print(f"  scoring, after round {number + 1} of {rounds}: {shown}", flush=True)
-    first, ours = len(prompts) / seconds["first recipe"], rounds * len(prompts) / seconds["ours"]
+    started = time.perf_counter()
+    first, first_tokens = one_by_one(slow, work, prompts[::ONE_IN])
+    between = time.perf_counter()
+    every, our_tokens = together(fast, work, prompts, batch)
+    seconds = {"first recipe": between - started, "ours": time.perf_counter() - between}
+    print("  scoring: " + ", ".join(f"{name} {spent:.1f} s" for name, spent in seconds.items()), flush=True)
+    speeds = {"first recipe": first_tokens / seconds["first recipe"], "ours": our_tokens / seconds["ours"]}
+    compared, references = every[::ONE_IN], [row["answer"] for row in work.questions[::ONE_IN]]
     return {
-        "questions": len(prompts),
+        "questions": {"first recipe": len(first), "ours": len(every)},
         "batch": batch,
+        "new_tokens": work.new_tokens,
         "precision": precision,
-        "answers_per_second": {"first recipe": round(first, 3), "ours": round(ours, 3)},
-        "ratio": round(ours / first, 2),
-        "equal_answers": sum(a == b for a, b in zip(one, all_at_once, strict=True)),
+        "seconds": {name: round(spent, 3) for name, spent in seconds.items()},
+        "tokens_per_second": {name: round(speed, 2) for name, speed in speeds.items()},
+        "ratio": round(speeds["ours"] / speeds["first recipe"], 2),
+        "equal_answers": sum(a == b for a, b in zip(first, compared, strict=True)),
+        "rouge_l": {
+            name: round(float(rouge_scores(answers, references)["rougeL"].mean()), 4)
+            for name, answers in (("first recipe", first), ("ours", compared))
+        },
     }

@@ -15,7 +15,7 @@ from training.speed.memory import in_fresh_process, watched
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "training" / "data" / "sample.csv"
 TIMES = (1, 4, 16)
-STEPS = ("prepare", "tiny_base", "train", "score", "study", "bundle")
+STEPS = ("prepare", "train", "score", "study", "bundle")
 
 
 def prepare_scaling(dataset: Path | None, folder: Path) -> list[dict[str, float]]:

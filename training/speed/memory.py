@@ -2,6 +2,7 @@
 
 import multiprocessing
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -42,29 +43,14 @@ def watched() -> Iterator[SimpleNamespace]:
 
 def in_fresh_process(work: Callable[..., Any], *given: Any) -> Any:
     """What work(*given) returns, called where nothing else was loaded before."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), quiet) as pool:
         return pool.submit(work, *given).result()
 
 
-def training_peak(name: str, work: Any, folder: str) -> dict[str, float]:
-    """MiB that a recipe's process holds at most, and how much of it came with training; for `in_fresh_process`."""
-    import warnings
-
-    import transformers
-
-    from training.progress import without_default_output
-    from training.speed.recipes import RECIPES
-
-    quiet(warnings, transformers)
-    trainer = without_default_output(RECIPES[name](work, folder))
-    with watched() as seen:
-        trainer.train()
-    return {"peak_mib": round(seen.peak), "growth_mib": round(seen.peak - seen.before)}
-
-
-def quiet(warnings: Any, transformers: Any) -> None:
-    """Other recipes' warnings and bars are not the benchmark's."""
+def quiet() -> None:
+    """Leave out the warnings and progress bars of the other recipes."""
     import datasets
+    import transformers
 
     warnings.simplefilter("ignore")
     transformers.logging.set_verbosity_error()

@@ -2,17 +2,20 @@
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
+import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from trl import SFTConfig, SFTTrainer
 
+from training.configs import MEDQUAD_SMOLLM2
 from training.model.load import pick_precision
+from training.model.trainer import CompletionTrainer
 from training.progress import without_default_output
+from training.speed.memory import watched
 from training.speed.work import Work
-
-if TYPE_CHECKING:
-    from datasets import Dataset
+from training.train import sft_config
 
 PER_STEP = 16  # examples an optimizer step sees, in every recipe
 QUIET = {"num_train_epochs": 1, "save_strategy": "no", "report_to": "none", "disable_tqdm": True, "logging_steps": 1}
@@ -36,26 +39,16 @@ def first_recipe(work: Work, folder: str) -> Trainer:
 
 
 def trl_defaults(work: Work, folder: str) -> Trainer:
-    """trl's: batch 8 padded to its longest, bf16 over a base in fp32, activation checkpointing, completion loss."""
-    arguments = SFTConfig(folder, **shared(work, 8), bf16=True)
+    """trl's: batch 8 padded to its longest, activation checkpointing, completion loss; bf16 where the device has it."""
+    bf16 = pick_precision("auto", work.device) == "bf16"
+    arguments = SFTConfig(folder, **shared(work, 8), bf16=bf16)
     rows = work.examples().remove_columns("length")
     return SFTTrainer(work.model("fp32"), arguments, train_dataset=rows, processing_class=work.tokenizer())
 
 
 def ours(work: Work, folder: str) -> Trainer:
     """Ours: as `training.train` does it, in the precision that it would choose."""
-    return our_trainer(work, folder, pick_precision("auto", work.device), work.examples())
-
-
-def ours_like_the_first(work: Work, folder: str) -> Trainer:
-    """Ours in the precision of the first recipe, with the loss on the same tokens as there."""
-    return our_trainer(work, folder, "fp32", work.examples().map(lambda row: {"labels": row["input_ids"]}))
-
-
-def our_trainer(work: Work, folder: str, precision: str, rows: "Dataset") -> Trainer:
-    from training.model.trainer import CompletionTrainer
-    from training.train import sft_config
-
+    precision, rows = pick_precision("auto", work.device), work.examples()
     arguments = sft_config(work.config, precision, len(rows))
     for key, value in {"output_dir": folder, "eval_strategy": "no", **QUIET}.items():
         setattr(arguments, key, value)
@@ -75,11 +68,18 @@ def shared(work: Work, batch: int) -> dict[str, Any]:
     }
 
 
-RECIPES: dict[str, Callable[[Work, str], Trainer]] = {
-    "first recipe": first_recipe,
-    "trl's defaults": trl_defaults,
-    "ours": ours,
-    "ours, fp32, full loss": ours_like_the_first,
+@dataclass(frozen=True)
+class Recipe:
+    """How to make its trainer, and how many examples that holds at once."""
+
+    trainer: Callable[[Work, str], Trainer]
+    batch: int
+
+
+RECIPES = {
+    "first recipe": Recipe(first_recipe, 4),
+    "trl's defaults": Recipe(trl_defaults, 8),
+    "ours": Recipe(ours, MEDQUAD_SMOLLM2.batch_size),
 }
 
 
@@ -90,18 +90,22 @@ class Clock(TrainerCallback):
         self.started = time.perf_counter()
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
         self.seconds = time.perf_counter() - self.started
 
 
-def train_once(name: str, work: Work, folder: str) -> dict[str, float]:
-    """One pass of a recipe over the work's rows: its seconds and the last loss."""
-    import torch
-
-    trainer = without_default_output(RECIPES[name](work, folder))
-    clock = Clock()
+def training_seconds(name: str, work: Work, folder: str) -> float:
+    """What one pass of a recipe over the work's rows takes."""
+    trainer, clock = without_default_output(RECIPES[name].trainer(work, folder)), Clock()
     trainer.add_callback(clock)
     trainer.train()
-    if work.device == "cuda":
-        torch.cuda.synchronize()
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    return {"seconds": clock.seconds, "loss": losses[-1] if losses else trainer.state.log_history[-1]["train_loss"]}
+    return clock.seconds
+
+
+def training_peak(name: str, work: Work, folder: str) -> dict[str, int]:
+    """MiB that a recipe needs at most, and how much of it came with training; for `in_fresh_process`."""
+    trainer = without_default_output(RECIPES[name].trainer(work, folder))
+    with watched() as seen:
+        trainer.train()
+    return {"peak_mib": round(seen.peak), "growth_mib": round(seen.peak - seen.before)}

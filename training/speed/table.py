@@ -1,4 +1,4 @@
-"""The benchmark's figures as people read them."""
+"""The benchmark's figures as people read them, in a terminal and in the README."""
 
 from typing import Any
 
@@ -6,50 +6,55 @@ Report = dict[str, Any]  # the content of the benchmark's JSON file
 
 
 def speed_table(report: Report) -> str:
-    """One table for a terminal."""
-    lines = [heading(report), "", f"{'training':24}{'tokens/s':>10}{'ratio':>8}{'peak MiB':>10}{'of it training':>16}"]
-    for row in report["training"]:
-        speed = f"{row['tokens_per_second']:>10,}{row['ratio']:>8.2f}"
-        lines.append(f"{row['name']:24}{speed}{row['peak_mib']:>10,}{row['growth_mib']:>16,}")
-    scoring = report["scoring"]
-    lines += ["", f"{'scoring':24}{'answers/s':>10}{'ratio':>8}"]
-    for name, speed in scoring["answers_per_second"].items():
-        ratio = scoring["ratio"] if name == "ours" else 1.0
-        lines.append(f"{name:24}{speed:>10.2f}{ratio:>8.2f}")
-    lines.append(f"{scoring['equal_answers']} of {scoring['questions']} answers are the same, to the letter")
-    lines += ["", f"{'prepare':24}{'rows/s':>10}{'seconds':>10}{'peak MiB':>10}"]
-    for row in report["prepare"]:
-        lines.append(f"{row['rows']:<24,}{row['rows_per_second']:>10,}{row['seconds']:>10.2f}{row['peak_mib']:>10,}")
-    lines += ["", f"{'--help':32}{'seconds':>10}"]
-    lines += [f"{name:32}{seconds:>10.2f}" for name, seconds in report["start_up_seconds"].items()]
-    return "\n".join([*lines, "", *operation_lines(report)])
-
-
-def heading(report: Report) -> str:
-    """What was measured where."""
-    return (
-        f"{machine_text(report)}: shape {report['shape']}, {report['vocabulary']:,} tokens in the vocabulary; "
-        f"{report['rows']:,} rows of {report['data']}, {report['tokens']:,} tokens, {report['max_tokens']:,} at most"
+    """One benchmark in Markdown: where it ran, the tables, and what follows from them."""
+    machine, scoring = report["machine"], report["scoring"]
+    asked = scoring["questions"]
+    training = [
+        (row["name"], f"{row['tokens_per_second']:,}", f"{row['ratio']:.1f}", f"{row['peak_mib']:,}",
+         f"{row['growth_mib']:,}")
+        for row in report["training"]
+    ]  # fmt: skip
+    answering = [
+        (name, f"{speed:,.1f}", f"{scoring['ratio'] if name == 'ours' else 1:.1f}", f"{asked[name]:,}")
+        for name, speed in scoring["tokens_per_second"].items()
+    ]
+    return "\n\n".join(
+        [
+            f"{machine['name']}, {machine['threads']} threads, torch {machine['torch']}: `{report['base']}`, "
+            f"{report['vocabulary']:,} tokens in the vocabulary, {report['rows']:,} rows of {report['data']} "
+            f"({report['tokens']:,} tokens, {report['max_tokens']:,} a row at most). All in one run, "
+            + ("each recipe once." if report["rounds"] == 1 else f"medians of {report['rounds']} rounds in turns."),
+            markdown(("training", "useful tokens/s", "ratio", "peak MiB", "of it training"), training),
+            markdown(("scoring", "new tokens/s", "ratio", "questions"), answering),
+            " ".join([answers_sentence(scoring), *other_sentences(report)]),
+        ]
     )
 
 
-def machine_text(report: Report) -> str:
-    machine = report["machine"]
-    return f"{machine['name']}, {machine['threads']} threads, torch {machine['torch']}"
+def markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """A table whose first column is text and whose others are numbers."""
+    lines = [head, ("---", *["---:"] * (len(head) - 1)), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def operation_lines(report: Report) -> list[str]:
-    """The share of the ceiling, the T4's estimate, and what would be measured on a GPU where there is none."""
-    done, t4 = report["operations"], report["t4_estimate"]
-    lines = [
-        f"our training does {done['tflops']:.3g} TFLOP/s, {done['share']:.0%} of the {done['ceiling_tflops']:.3g} that "
-        f"matrix products in {done['precision']} reach here",
-        f"Llama 3.2 1B on a T4, estimated from counted operations and bytes, not measured: {t4['hours']:.1f} hours at "
-        f"{t4['share_of_peak_assumed']:.0%} of its peak, {t4['peak_gib']:.1f} GiB"
-        + ("" if t4["fits"] else ", which does not fit its 16 GB"),
+def answers_sentence(scoring: dict[str, Any]) -> str:
+    """How many answers are the same, and what the others score."""
+    compared, rouge = scoring["questions"]["first recipe"], scoring["rouge_l"]
+    sentence = f"{scoring['equal_answers']} of {compared} greedy answers are the same to the letter"
+    if scoring["equal_answers"] < compared:
+        sentence += f"; ROUGE-L of all is {rouge['ours']:.4f}, of the first recipe {rouge['first recipe']:.4f}"
+    return f"{sentence} ({scoring['precision']}, at most {scoring['new_tokens']} tokens an answer)."
+
+
+def other_sentences(report: Report) -> list[str]:
+    """The share of the ceiling, preparing, and starting."""
+    done, slowest = report["operations"], max(report["start_up_seconds"].values())
+    scaling = ", ".join(
+        f"{row['rows']:,} rows {row['seconds']:.1f} s and {row['peak_mib']:,} MiB" for row in report["prepare"]
+    )
+    return [
+        f"Training does {done['share']:.0%} of the {1000 * done['ceiling_tflops']:,.0f} GFLOP/s that large matrix "
+        f"products reach there ({done['precision']}).",
+        f"`prepare`: {scaling}.",
+        f"Every `--help` within {slowest:.2f} s.",
     ]
-    if not report["on_gpu"]:
-        lines.append(
-            "no GPU here: `--shape 1b` on one measures all of this for 1B weights, and the share of its ceiling"
-        )
-    return lines

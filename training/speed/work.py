@@ -1,20 +1,24 @@
 """The work that every recipe is given: one base, one set of rows, one set of questions."""
 
+import argparse
+import csv
 import random
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from space.contract import load_contract
-from training.configs import BASE, CONTRACT, TrainConfig
-from training.outputs import read_jsonl
+from training.bases import local_folder
+from training.configs import BASE, CONTRACT, DEMO, EMBEDDED, MEDQUAD_SMOLLM2, TrainConfig
+from training.outputs import read_json, read_jsonl
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from peft import PeftModel
     from transformers import PreTrainedTokenizerBase
 
-# Llama-3.2-1B-Instruct, for `--shape 1b`: the weights are random, which costs the same time and memory.
+Row = dict[str, str]
+# Llama-3.2-1B-Instruct, for `--shape 1b`: random weights cost the same time and memory.
 SHAPE_1B = {
     "vocab_size": 128_256,
     "hidden_size": 2048,
@@ -32,11 +36,13 @@ SHAPE_1B = {
 class Work:
     """Small enough to be sent to another process: folders, records and numbers."""
 
-    config: TrainConfig  # the base configuration, with `base_model` a folder
+    config: TrainConfig
+    base: Path  # its folder
     device: str
-    adapter: Path | None  # a trained one, so that answers end as real ones do; None: a fresh one that changes nothing
-    records: list[dict[str, str]]  # trained on
-    questions: list[str]
+    adapter: Path | None  # None: a fresh one, which changes no answer
+    data: str  # what the rows are called
+    records: list[Row]  # trained on
+    questions: list[Row]  # asked, with their answers
     new_tokens: int  # at most, an answer
 
     def examples(self) -> "Dataset":
@@ -48,58 +54,91 @@ class Work:
         from space.prompt import encode_prompt
 
         contract, tokenizer = load_contract(CONTRACT), self.tokenizer()
-        return [encode_prompt(tokenizer, [{"role": "user", "content": text}], contract) for text in self.questions]
+        return [
+            encode_prompt(tokenizer, [{"role": "user", "content": row["question"]}], contract) for row in self.questions
+        ]
 
     def tokenizer(self) -> "PreTrainedTokenizerBase":
         from training.model.load import load_tokenizer
 
-        return load_tokenizer(self.config.base_model, self.config.base_revision)
+        return load_tokenizer(self.base)
+
+    def vocabulary(self) -> int:
+        from transformers import AutoConfig
+
+        return AutoConfig.from_pretrained(self.base).vocab_size
 
     def model(self, precision: str) -> "PeftModel":
         """The base with a fresh adapter, the same one at every call."""
         from training.train import lora_model
 
-        return lora_model(self.config, precision, self.device)
+        return lora_model(self.base, self.config, precision, self.device)
+
+    def longest(self, rows: int) -> "Work":
+        """The same with the longest rows alone."""
+        return replace(self, records=sorted(self.records, key=lambda row: -len(row["answer"]))[:rows])
 
 
-def make_work(options: Any, scratch: Path) -> Work:
-    """What the benchmark's options name. Raises FileNotFoundError where data or base is missing.
+def make_work(options: argparse.Namespace, scratch: Path) -> Work:
+    """What the benchmark's options name; scratch: a folder for random weights.
 
-    scratch: a folder for random weights, where the base is to have other sizes than the one beside the data.
+    Raises FileNotFoundError where data, base or adapter is missing, ValueError for 1B weights without a GPU.
     """
     from training.model.load import pick_device
 
-    data = options.data
-    records = read_jsonl(data / "train.jsonl", "python -m training.prepare CONFIG")
-    asked = read_jsonl(data / "test.jsonl", "python -m training.prepare CONFIG")
-    dice = random.Random(0)
-    base, random_weights = data.parent / "base", options.shape != "tiny" or options.vocabulary
-    trained = sorted((data.parent / "runs").glob("*/adapter"))
+    device = options.device or pick_device()
+    if options.shape == "1b" and device == "cpu":
+        raise ValueError("--shape 1b: there is no GPU here, and on a CPU a step takes minutes; leave the option out")
+    if options.adapter and not (options.adapter / "adapter_config.json").is_file():
+        raise FileNotFoundError(f"--adapter {options.adapter}: no adapter_config.json there; give a run's adapter/")
+    data, train, test = read_data(options.data)
+    base = local_folder(str(options.base or EMBEDDED))
     return Work(
-        config=replace(BASE, base_model=str(random_base(options, base, scratch) if random_weights else base)),
-        device=options.device or pick_device(),
-        adapter=trained[0] if trained and not random_weights else None,
-        records=dice.sample(records, min(options.rows, len(records))),
-        questions=[row["question"] for row in dice.sample(asked, min(options.questions, len(asked)))],
-        new_tokens=options.new_tokens or load_contract(CONTRACT).decoding.max_new_tokens,
+        config=replace(MEDQUAD_SMOLLM2, max_tokens=BASE.max_tokens),  # the same rows for every recipe
+        base=random_1b(base, device, scratch / "base") if options.shape == "1b" else base,
+        device=device,
+        adapter=options.adapter,
+        data=data,
+        records=spread(train, options.rows),
+        questions=random.Random(0).sample(test, min(options.questions, len(test))),
+        new_tokens=options.new_tokens,
     )
 
 
-def random_base(options: Any, base: Path, scratch: Path) -> Path:
-    """A folder with random weights of the shape that is asked for, and a tokenizer."""
+def read_data(folder: Path | None) -> tuple[str, list[Row], list[Row]]:
+    """What the rows are called, those for training and those for asking; the sample's where nothing is prepared."""
+    if folder is None and not MEDQUAD_SMOLLM2.data_dir.exists():
+        with Path(DEMO.dataset).open(encoding="utf-8", newline="") as file:
+            rows = [{"question": row["Question"], "answer": row["Answer"]} for row in csv.DictReader(file)]
+        missing, name = MEDQUAD_SMOLLM2.data_dir, MEDQUAD_SMOLLM2.name
+        print(
+            f"  {missing} is missing (`python -m training.prepare {name}` writes it): the rows are those of the sample"
+        )
+        return "the embedded sample", rows[::2], rows[1::2]
+    folder = folder or MEDQUAD_SMOLLM2.data_dir
+    remedy = "python -m training.prepare CONFIG"
+    train, test = (read_jsonl(folder / f"{name}.jsonl", remedy) for name in ("train", "test"))
+    return read_json(folder / "data.json", remedy)["source"]["title"], train, test
+
+
+def spread(rows: list[Row], wanted: int) -> list[Row]:
+    """Rows of every length, in the proportions of all of them, shuffled: a few drawn at random may miss the mean."""
+    ordered, wanted = sorted(rows, key=lambda row: len(row["answer"])), min(wanted, len(rows))
+    chosen = [ordered[(2 * number + 1) * len(ordered) // (2 * wanted)] for number in range(wanted)]
+    return random.Random(0).sample(chosen, wanted)
+
+
+def random_1b(base: Path, device: str, folder: Path) -> Path:
+    """A folder with random weights of Llama 3.2 1B's shape and the tokenizer of a base."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from training.model.load import load_tokenizer
 
-    tokenizer = load_tokenizer(str(options.vocabulary or base), "main")
-    if options.shape == "1b":
-        shape = LlamaConfig(**SHAPE_1B)
-    else:
-        shape = LlamaConfig.from_pretrained(base)
-        shape.vocab_size = len(tokenizer)
-    shape.eos_token_id, shape.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
+    tokenizer = load_tokenizer(base)
+    shape = LlamaConfig(**SHAPE_1B, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
     torch.manual_seed(0)
-    LlamaForCausalLM(shape).to(torch.bfloat16).save_pretrained(scratch / "base")
-    tokenizer.save_pretrained(scratch / "base")
-    return scratch / "base"
+    with torch.device(device):
+        LlamaForCausalLM(shape).to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
