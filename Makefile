@@ -14,7 +14,7 @@ export HF_HUB_DISABLE_PROGRESS_BARS := 1
 demo: .venv/installed  ## prepare, train, score, bundle: a small pretrained base and the embedded sample
 	@$(STEP).prepare demo
 	@$(STEP).train demo
-	@$(STEP).score demo --no-table
+	@$(STEP).score demo --limit 40 --no-table
 	@$(STEP).bundle demo
 
 space: demo  ## the chat in a browser, with the demo adapter
