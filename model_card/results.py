@@ -15,6 +15,7 @@ from typing import Any
 
 from model_card.build import alt_text
 from model_card.speed import kept_reports, speed_part
+from space.credit import Credit
 from training.command import run
 from training.outputs import read_json, write_json, write_text
 from training.scoring.table import markdown_rates, markdown_table, markdown_types, novel_sentence, verdict
@@ -40,6 +41,7 @@ def keep(scores: Path) -> None:
     result = read_json(scores, "python -m training.score CONFIG")
     trained = read_json(scores.with_name("run.json"), "python -m training.train CONFIG")
     about = {key: trained[key] for key in ("base", "data", "device", "precision", "minutes", "peak_gib", "steps")}
+    about["epochs"] = trained["config"]["epochs"]
     write_json(RESULTS / f"{result['config']}.json", {"run": about, "scores": result})
     shutil.copyfile(scores.with_name("scores.svg"), picture_of(result))
 
@@ -113,7 +115,8 @@ def section(result: dict[str, Any]) -> str:
         [
             f"### `{scores['config']}`",
             f"Base: `{about['base']['model']}`, {about['base']['parameters']:,} parameters. "
-            f"{about['data']['records']['train']:,} training records of `{about['data']['source']['name']}`, "
+            f"{about['epochs']:g} passes over {about['data']['records']['train']:,} training records of "
+            f"{Credit.of(about['data']['source']).title or about['data']['source']['name']}, "
             f"{about['data']['split']} split; {part} {scores['split']} questions. "
             f"Trained in {about['minutes']} minutes "
             f"({about['precision']}, {about['device']}, peak {about['peak_gib']} GiB).",
