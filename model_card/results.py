@@ -95,15 +95,12 @@ def safety_table(results: dict[str, Any]) -> str:
 
 
 def latency_text(taken: dict[str, Any]) -> str:
-    """How long a visitor waits for the tiny model of the demo."""
+    """What the rules cost a message."""
     rules, machine = taken["rules"], taken["machine"]
     return (
-        f"With the demo's tiny model on {machine['name']}, {machine['cores']} cores, by `tests/time_space.py`: the "
-        f"page is there {taken['page_s']:.1f} s after the start, and the first answer after "
-        f"{taken['first_answer_s']:.1f} s, loading included; later ones begin within {taken['first_words_s']:.2f} s. "
-        f"The rules take {rules['median_ms']:.1f} ms of processor time for a message (median of "
-        f"{rules['messages']:,}; at worst {rules['worst_ms']:.0f} ms), and {rules['long_ms']:.0f} ms for 100,000 "
-        "characters."
+        f"On {machine['name']}, {machine['cores']} cores, by `tests/time_space.py`: the rules take "
+        f"{rules['median_ms']:.1f} ms of processor time for a message (median of {rules['messages']:,}; at worst "
+        f"{rules['worst_ms']:.0f} ms), and {rules['long_ms']:.0f} ms for 100,000 characters."
     )
 
 
