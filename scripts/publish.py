@@ -68,6 +68,8 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--llama-licence", "--licence-texts", type=Path, metavar="DIR",
                         help="the base's LICENSE, and of a Llama its USE_POLICY.md")  # fmt: skip
     parser.add_argument("--timeout", type=float, default=60, metavar="SECONDS", help="for any answer of the Hub (60)")
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
+                        help="with --preflight: what the run will be trained with; repeatable")  # fmt: skip
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--push", action="store_true", help="push, verify and tag; without it nothing is pushed")
     what.add_argument("--preflight", action="store_true", help="before training: token, rights, names, licence, disk")
@@ -96,8 +98,10 @@ def wanted_of(options: argparse.Namespace) -> "Wanted":
         raise ValueError("--accept: give the reason that the card shall tell")
     if not options.timeout > 0:
         raise ValueError(f"--timeout {options.timeout:g}: give seconds above 0")
+    if options.settings and not options.preflight:
+        raise ValueError(f"--set {options.settings[0]}: only --preflight takes it, a finished run knows its settings")
     keys = "repo run version accept private base_repo space space_folder llama_licence timeout"
-    return Wanted(**{key: getattr(options, key) for key in keys.split()})
+    return Wanted(settings=tuple(options.settings), **{key: getattr(options, key) for key in keys.split()})
 
 
 def play(options: argparse.Namespace, wanted: "Wanted") -> None:

@@ -92,8 +92,11 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
     asked += ["--limit", str(options.limit)] if options.limit else []
     more = [word for words in options.publish for word in shlex.split(words)]
     publish = ["scripts/publish.py", options.repo, "--run", str(run_folder(options)), *more]
+    # a run may have a name of its own, by `--set name=`, but it begins as a configuration
+    ahead = [options.out.resolve() / "runs" / options.config, *more, "--preflight", *given[1:]]
+    preflight = ["scripts/publish.py", options.repo, "--run", *map(str, ahead)]
     steps = {
-        "preflight": [*publish, "--preflight"] if options.push else None,
+        "preflight": preflight if options.push else None,
         "prepare": ["-m", "training.prepare", *given],
         "train": [*launcher, "-m", "training.train", *given],
         "score": [*launcher, "-m", "training.score", *given, *asked],

@@ -578,6 +578,14 @@ class LocalHub:
         now = {"stages": plans[0]} if read_space(folder)["pushed"] else {}
         change_space(folder, plans=plans, host=host, error=error, **now)
 
+    def seed(self, repo_id: str, folder: Path, kind: str = "models", gated: bool = False) -> str:
+        """Let main of anybody's repository hold exactly a folder's files, as its owner would push them; the commit."""
+        repo = Repo(self.root, kind, repo_id)
+        if not repo.exists():
+            repo.create(repo_id.split("/")[0], {"private": False, "sdk": None})
+        repo.change(gated="manual" if gated else False)
+        return repo.add_folder(folder)
+
     def start(self) -> None:
         listener = socket.create_server(("127.0.0.1", self.port))  # from here on no connection is refused
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else 40 ms more a request

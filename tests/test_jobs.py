@@ -46,12 +46,17 @@ def test_the_client_accepts_a_job_for_each_configuration_of_the_study(config):
 def test_a_push_is_checked_before_anything_is_paid_for():
     steps = shown("r16", "--code", CODE, "--repo", "owner/Llama-x", "--push", "--publish", "--space owner/s --private")
     assert list(steps) == ["preflight", "prepare", "train", "score", "publish"]
-    assert steps["preflight"].endswith("--space owner/s --private --preflight")
+    assert "outputs/job/runs/r16 --space owner/s --private --preflight --set out=" in steps["preflight"]
     assert steps["publish"].endswith("--space owner/s --private --push")
     assert "outputs/job/runs/r16" in steps["publish"]
     plan = shown("r16", "--code", CODE, "--repo", "owner/Llama-x", "--set", "name=other")
     assert "--push" not in " ".join(plan.values())
     assert plan["publish"].endswith("outputs/job/runs/other")
+    named = shown(
+        "r16", "--code", CODE, "--repo", "owner/x", "--push", "--set", "name=other", "--set", "base_model=o/b"
+    )
+    assert "outputs/job/runs/r16 --preflight" in named["preflight"], "a configuration's name"
+    assert named["preflight"].endswith("--set name=other --set base_model=o/b"), "of the base that is trained on"
 
 
 def test_several_gpus_train_and_score_together_and_a_study_meets_validation_alone():

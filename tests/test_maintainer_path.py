@@ -1,168 +1,417 @@
-"""The maintainer's path as the README tells it: a base and a data set on the Hub, and every command after that."""
+"""The README's maintainer path, command by command: base and data on a Hub, training, a release, its Space.
+
+The Hub is the local one; ids, commands and all that they do are those of the README, the model alone is small.
+"""
 
 import csv
 import json
-import os
+import re
+import shlex
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, command, settings
-from hub import WRITE_TOKEN, LocalHub
-from huggingface_hub import HfApi
-from releasing import ACCEPT, client_of, contents, last_line, online, pinned, publish
+from conftest import ROOT, SHARED, here, settings
+from hub import FOREIGN_TOKEN, LocalHub
+from hub_storage import Repo
+from huggingface_hub import ModelCard, SpaceCard, constants, snapshot_download
+from releasing import ACCEPT, client_of, contents, folder_contents, last_line, online, pinned, publish_here, tags
 from small_models import make_model
+from space_app import running_app
 from space_runner import running_space
+from transformers import AutoModelForCausalLM
 
+# isort: split
+import about
+from gradio_client import Client
+from release import Release
+
+from space.licences import LLAMAS
+from training import bundle, score, train
+from training.configs import BASE, MEDQUAD
 from training.outputs import file_sha256, read_json
+from training.release.licence import CHECKSUMS, LLAMA_REPO
+from training.release.space import TROUBLE
 
-BASE, DATA = "maintainer/small-chat", "maintainer/questions"
-ADAPTER, SPACE = "maintainer/small-lora", "maintainer/chat"
+LICENCE = SHARED / "llama3.2-licence"
+ADAPTER, SPACE = "clinic/Llama-3.2-1B-MedQuAD-LoRA", "clinic/med-llama"
+SMALL = {"epochs": 0.05, "evaluations": 1, "answer_tokens": 16, "validation_limit": 16, "lora_rank": 4}
+QUESTION, DISCLAIMER = "What is asthma?", "Disclaimer: Consult a healthcare professional"
 LOADERS = """
-import sys
+import json, sys
+import torch
 from peft import AutoPeftModelForCausalLM, PeftModel
 from transformers import AutoModelForCausalLM
-base, commit, adapter, tag = sys.argv[1:]
+
+base, commit, adapter = sys.argv[1:]
+ids = torch.tensor([[1, 20, 300]])
 plain = AutoModelForCausalLM.from_pretrained(base, revision=commit)
-names = [type(PeftModel.from_pretrained(plain, adapter, revision=tag)).__name__]
-names.append(type(AutoPeftModelForCausalLM.from_pretrained(adapter, revision=tag)).__name__)
-names.append(type(AutoModelForCausalLM.from_pretrained(adapter, revision=tag)).__name__)
-print(*names)
+untuned = plain(ids).logits
+models = (
+    PeftModel.from_pretrained(plain, adapter, revision="v1.0.0"),
+    AutoPeftModelForCausalLM.from_pretrained(adapter),
+    AutoModelForCausalLM.from_pretrained(adapter),
+)
+print(json.dumps([float((model.eval()(ids).logits - untuned).abs().max()) for model in models]))
 """
 
 
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory):
-    with LocalHub(tmp_path_factory.mktemp("hub")) as hub:
-        yield hub
+@dataclass(frozen=True)
+class Maintainer:
+    """A checkout of the project with an `outputs/` of its own, in which commands are typed; and the Hub."""
+
+    hub: LocalHub
+    checkout: Path
+
+    @property
+    def home(self) -> Path:
+        return self.checkout / "home"
+
+    @property
+    def cache(self) -> Path:
+        return self.home / "hub" / f"models--{BASE.base_model.replace('/', '--')}"
+
+    @property
+    def out(self) -> Path:
+        return self.checkout / "outputs" / "medquad"
+
+    def run(self, name: str = "r16") -> Path:
+        return self.out / "runs" / name
+
+    def record(self, name: str = "r16") -> dict:
+        return read_json(self.run(name) / "run.json", "")
+
+    def types(self, *words: object) -> subprocess.CompletedProcess[str]:
+        """A command as it is typed in the checkout."""
+        words = [sys.executable if word == "python" else str(word) for word in words]
+        variables = online(self.hub, self.home) | {"PYTHONPATH": str(self.checkout), "PATH": "/usr/bin:/bin"}
+        return subprocess.run(
+            words, cwd=self.checkout, env=variables, capture_output=True, text=True, timeout=240, check=False
+        )
+
+    def step(self, main: Callable[[], None], *words: object, **changes: object) -> subprocess.CompletedProcess[str]:
+        """A step in this process, on the data that the checkout has prepared."""
+        values = settings(self.out, **{"base_model": BASE.base_model} | SMALL | changes)
+        return here(main, "r16", *values, *words, **online(self.hub, self.home))
+
+    def publishes(self, *words: object, **changes: str) -> subprocess.CompletedProcess[str]:
+        return publish_here(self.hub, self.home, *words, **changes)
+
+
+def readme_commands(heading: str) -> list[list[str]]:
+    """The commands that a section of the README shows, as words."""
+    section = (ROOT / "README.md").read_text(encoding="utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    lines = re.findall(r"^\$ (.*)$", section, re.MULTILINE)
+    return [[word.replace("OWNER/", "clinic/") for word in shlex.split(line, comments=True)] for line in lines]
+
+
+def small(words: list[str]) -> list[str]:
+    """A command of the README, with what makes the step small, and a release of so small a model acceptable."""
+    if words[1] == "-m":
+        values = [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
+        return [*words, *values, *(["--limit", "5"] if words[2] == "training.score" else [])]
+    return words if {"--preflight", "--rollback"} & set(words) else [*words, *ACCEPT]
+
+
+def name_of(words: list[str]) -> str:
+    """What a command of the README is called here: its step, or what of publishing it does."""
+    if words[1] == "-m":
+        return words[2].removeprefix("training.")
+    return next((word[2:] for word in words if word in ("--preflight", "--push", "--rollback")), "plan")
+
+
+def sharded(folder: Path, family: str, licence: str) -> Path:
+    """A small base whose weights lie in two files."""
+    made = make_model(folder / "whole", family, licence=licence)
+    shutil.copytree(made, folder / "base", ignore=shutil.ignore_patterns("*.safetensors"))
+    AutoModelForCausalLM.from_pretrained(made).save_pretrained(folder / "base", max_shard_size="100KB")
+    assert len(list((folder / "base").glob("*.safetensors"))) == 2
+    return folder / "base"
+
+
+def medquad(folder: Path) -> Path:
+    """A data set with the file and the columns of MedQuAD on the Hub; its rows are the sample's."""
+    folder.mkdir()
+    with (ROOT / "training" / "data" / "sample.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    with (folder / "medDataset_processed.csv").open("w", encoding="utf-8", newline="") as file:
+        out = csv.DictWriter(file, ["qtype", "Question", "Answer"], extrasaction="ignore")
+        out.writeheader()
+        out.writerows(rows)
+    return folder
 
 
 @pytest.fixture(scope="module")
-def places(hub, tmp_path_factory) -> dict[str, Path]:
-    """A base and a data set, on the Hub, and the folders of a maintainer."""
-    folder = tmp_path_factory.mktemp("maintainer")
-    base = make_model(folder / "made", "chatml")
-    data = folder / "data"
-    data.mkdir()
-    with (ROOT / "training" / "data" / "sample.csv").open(encoding="utf-8") as file:
-        rows = list(csv.reader(file))
-    with (data / "train.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows(rows)
-    card = "---\nlicense: apache-2.0\npretty_name: Small questions\n---\n\n# Small questions\n"
-    (data / "README.md").write_text(card, encoding="utf-8")
-    with client_of(hub):
-        api = HfApi(hub.endpoint, token=WRITE_TOKEN)
-        for repo, kind, source in ((BASE, "model", base), (DATA, "dataset", data)):
-            api.create_repo(repo, repo_type=kind)
-            api.upload_folder(repo_id=repo, repo_type=kind, folder_path=source)
-    return {"home": folder / "home", "out": folder / "out", "folder": folder, "made": base}
-
-
-def words(places: dict[str, Path], **changes: object) -> list[str]:
-    small = {"dataset": DATA, "base_model": BASE, "answer_tokens": 16, "epochs": 0.05, "evaluations": 1}
-    return ["r16", *settings(places["out"], **small | changes)]
-
-
-def commit_of(hub: LocalHub, repo: str, kind: str = "model") -> str:
-    with client_of(hub):
-        return HfApi(hub.endpoint).repo_info(repo, repo_type=kind).sha
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The base's files as its owner pushed them."""
+    licence = "llama3.2" if LICENCE.is_dir() else "apache-2.0"  # whose texts come with the project
+    return sharded(tmp_path_factory.mktemp("made"), "llama3", licence)
 
 
 @pytest.fixture(scope="module")
-def trained(hub, places) -> dict[str, str]:
-    """The output of prepare, train and score on a base and data from the Hub."""
-    said = {}
-    for step in (["prepare"], ["train"], ["score", "--limit", "5"]):
-        done = command("-m", f"training.{step[0]}", *words(places), *step[1:], **online(hub, places["home"]))
-        assert done.returncode == 0, done.stderr
-        said[step[0]] = done.stdout
+def maintainer(tmp_path_factory: pytest.TempPathFactory, made: Path) -> Iterator[Maintainer]:
+    checkout = tmp_path_factory.mktemp("checkout").resolve()
+    for name in ("training", "model_card", "space", "scripts"):
+        (checkout / name).symlink_to(ROOT / name)
+    with LocalHub(tmp_path_factory.mktemp("hub")) as hub, client_of(hub), pytest.MonkeyPatch.context() as patch:
+        hub.seed(BASE.base_model, made)
+        hub.seed(MEDQUAD, medquad(checkout / "medquad"), "datasets")
+        if LICENCE.is_dir():
+            hub.seed(LLAMA_REPO, LICENCE)
+        one = Maintainer(hub, checkout)
+        patch.setattr(constants, "HF_HUB_CACHE", str(one.home / "hub"))
+        yield one
+
+
+@pytest.fixture(scope="module")
+def done(maintainer: Maintainer) -> dict[str, subprocess.CompletedProcess[str]]:
+    """What each command of the README came to, in the order in which a maintainer types them."""
+    commands = {name_of(words): words for words in readme_commands("Train the real model") + readme_commands("Publish")}
+    order = ("preflight", "prepare", "train", "score", "plan", "push", "rollback")
+    assert set(order) == set(commands)
+    with running_space(maintainer.hub, SPACE, maintainer.checkout / "spaces"):
+        results = {name: maintainer.types(*small(commands[name])) for name in order}
+    failed = [f"{name}: {result.stdout}{result.stderr}" for name, result in results.items() if result.returncode]
+    assert not failed, "\n".join(failed)
+    return results
+
+
+@pytest.fixture(scope="module")
+def head(maintainer: Maintainer) -> str:
+    """The commit of the base that the README's commands meet."""
+    return Repo(maintainer.hub.root, "models", BASE.base_model).branch("main")
+
+
+def test_every_command_of_the_readme_does_what_it_says(maintainer, done):
+    assert "a run of this configuration can be published" in done["preflight"].stdout
+    assert "nothing was pushed" in done["plan"].stdout
+    assert "it runs and answers: " in done["push"].stdout
+    assert set(tags(maintainer.hub, ADAPTER)) == {"v1.0.0"}
+
+
+def test_a_run_records_base_and_data_at_their_commits(maintainer, done, head, made):
+    record = maintainer.record()
+    shards = sorted(made.glob("*.safetensors"))
+    assert {path.name: file_sha256(path) for path in shards} == record["base"]["weights"]
+    assert (record["base"]["model"], record["base"]["revision"]) == (BASE.base_model, head)
+    assert record["base"]["licence"] == ModelCard.load(made / "README.md").data.license
+    assert record["data"]["source"]["name"] == MEDQUAD
+    assert record["data"]["source"]["revision"] == Repo(maintainer.hub.root, "datasets", MEDQUAD).branch("main")
+
+
+def test_release_and_space_name_and_preload_the_base_at_that_commit(maintainer, done, head, made):
+    files, pin = contents(maintainer.hub, ADAPTER), pinned(maintainer.hub, SPACE)
+    adapter = json.loads(files["adapter_config.json"])
+    assert (adapter["base_model_name_or_path"], adapter["revision"]) == (BASE.base_model, head)
+    assert f'from_pretrained("{BASE.base_model}", revision="{head}")' in files["README.md"].decode()
+    assert (pin["base"], pin["base_revision"]) == (BASE.base_model, head)
+    assert (pin["adapter"], pin["revision"]) == (ADAPTER, tags(maintainer.hub, ADAPTER)["v1.0.0"])
+    space = SpaceCard(contents(maintainer.hub, SPACE, kind="spaces")["README.md"].decode()).data
+    repo, names, commit = space.preload_from_hub[0].split(" ")
+    assert (repo, commit) == (BASE.base_model, head)
+    assert {path.name for path in made.glob("*.safetensors*")} <= set(names.split(",")), "both shards and their index"
+
+
+def test_every_loader_loads_what_was_trained(maintainer, done, head):
+    loaded = maintainer.types("python", "-c", LOADERS, BASE.base_model, head, ADAPTER)
+    assert loaded.returncode == 0, loaded.stderr
+    changes = json.loads(loaded.stdout.splitlines()[-1])
+    assert len(changes) == 3 and min(changes) > 0
+    assert changes == pytest.approx([changes[0]] * 3, rel=1e-3)
+
+
+@pytest.mark.skipif(not LICENCE.is_dir(), reason=f"{LICENCE} is not here")
+def test_a_release_on_a_llama_has_what_metas_licence_asks(maintainer, done):
+    files, space = contents(maintainer.hub, ADAPTER), contents(maintainer.hub, SPACE, kind="spaces")
+    for name, text in (("LICENSE", "LICENSE.txt"), ("USE_POLICY.md", "USE_POLICY.md")):
+        assert file_sha256(LICENCE / text) == CHECKSUMS[text] and files[name] == (LICENCE / text).read_bytes()
+    assert files["NOTICE"].decode().startswith(LLAMAS["llama3.2"].notice)
+    card = files["README.md"].decode()
+    assert ModelCard(card).data.license == "llama3.2" and "Built with Llama" in card
+    assert "Built with Llama" in space["README.md"].decode()
+    assert "Built with Llama" in about.footer(Release(**pinned(maintainer.hub, SPACE)), {})
+    refused = maintainer.publishes("clinic/Med-Llama", "--run", maintainer.run(), *ACCEPT)
+    assert refused.returncode == 1 and "must begin with 'Llama'" in last_line(refused)
+
+
+# A base that can't be had, or not published
+
+
+@pytest.mark.parametrize(
+    ("base", "said"),
+    [
+        ("stranger/gated", "stranger/gated is gated: ask for access on https://huggingface.co/stranger/gated"),
+        ("stranger/unlicensed", "stranger/unlicensed has no card that names its licence: add --set base_licence=ID"),
+        ("stranger/nothing", "base_model=stranger/nothing: the Hub has no such model"),
+    ],
+)
+def test_a_base_that_can_not_be_used_is_named_before_training_and_by_preflight(maintainer, done, made, base, said):
+    for name in ("gated", "unlicensed"):
+        folder = maintainer.checkout / name
+        if not folder.exists():
+            shutil.copytree(made, folder)
+        if name == "unlicensed":
+            (folder / "README.md").write_text("# A model\n", encoding="utf-8")
+        maintainer.hub.seed(f"stranger/{name}", folder, gated=name == "gated")
+    trained = maintainer.step(train.main, base_model=base, name="refused")
+    assert (trained.returncode, trained.stdout) == (1, "") and trained.stderr.startswith(f"error: {said}")
+    assert trained.stderr.count("\n") == 1 and not maintainer.run("refused").exists()
+    looked = maintainer.publishes("clinic/Llama-x", "--preflight", "--set", f"base_model={base}")
+    assert looked.returncode == 1 and said in last_line(looked)
+
+
+def test_preflight_refuses_what_a_push_would(maintainer, done, made):
+    def refusal(repo: str, *words: object, **changes: str) -> str:
+        looked = maintainer.publishes(repo, "--preflight", *words, **changes)
+        assert looked.returncode == 1, looked.stdout
+        return last_line(looked)
+
+    assert "belongs to stranger" in refusal("clinic/Llama-new", HF_TOKEN=FOREIGN_TOKEN)
+    assert "v1.0.0 is released" in refusal(ADAPTER, "--version", "v0.9.0")
+    maintainer.hub.seed("clinic/Llama-other", made)
+    assert "only ours: main holds config.json" in refusal("clinic/Llama-other")
+    plain = maintainer.checkout / "plain"
+    shutil.copytree(made, plain)
+    at = ("--set", f"base_model={plain}")
+    assert "base: plain is a folder, which nobody else can load" in refusal("clinic/Llama-new", *at)
+    gone = ("--set", f"base_id={BASE.base_model}", "--set", f"base_revision={'0' * 40}")
+    assert "base on the Hub" in refusal("clinic/Llama-new", *at, *gone)
+    assert "--base-repo clinic/Llama-other holds another model" in refusal(
+        "clinic/Llama-new", "--set", f"base_model={changed(plain, plain.with_name('other'))}", "--base-repo",
+        "clinic/Llama-other",
+    )  # fmt: skip
+
+
+def changed(folder: Path, target: Path) -> Path:
+    """A copy of a model with other weights."""
+    shutil.copytree(folder, target)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    model.model.norm.weight.data += 1
+    model.save_pretrained(target, max_shard_size="100KB")
+    return target
+
+
+# A folder that was downloaded
+
+
+def test_a_folder_of_the_hubs_cache_says_itself_what_it_is(maintainer, done, head):
+    trained = maintainer.step(train.main, base_model=maintainer.cache / "snapshots" / head, name="cached")
+    assert trained.returncode == 0, trained.stderr
+    base = maintainer.record("cached")["base"]
+    assert base == maintainer.record()["base"]
+    adapter = read_json(maintainer.run("cached") / "adapter" / "adapter_config.json", "")
+    assert (adapter["base_model_name_or_path"], adapter["revision"]) == (BASE.base_model, head)
+
+
+def test_of_a_folder_that_hf_downloaded_the_id_alone_must_be_told(maintainer, done, head):
+    folder = Path(snapshot_download(BASE.base_model, local_dir=maintainer.checkout / "downloaded"))
+    trained = maintainer.step(train.main, base_model=folder, base_id=BASE.base_model, name="downloaded")
+    assert trained.returncode == 0, trained.stderr
+    assert maintainer.record("downloaded")["base"] == maintainer.record()["base"]
+    wrong = maintainer.step(train.main, base_model=folder, base_id=BASE.base_model, base_revision="0" * 40)
+    assert wrong.returncode == 1 and f"say that they are {head}" in wrong.stderr
+
+
+@pytest.fixture(scope="module")
+def copied(maintainer: Maintainer, done: object, made: Path) -> Path:
+    """A run on a plain copy of the base, of which nothing is told; and its bundle."""
+    folder = maintainer.checkout / "copy"
+    shutil.copytree(made, folder)
+    words = {train.main: (), score.main: ("--limit", 5), bundle.main: ("--llama-licence", LICENCE)}
+    for main, more in words.items():
+        result = maintainer.step(main, *more, base_model=folder, name="copied")
+        assert result.returncode == 0, result.stderr
+    return folder
+
+
+def answer_of_app(maintainer: Maintainer, adapter: Path) -> str:
+    """What `space/app.py --adapter FOLDER` answers, without any Hub."""
+    with running_app(maintainer.checkout / f"app of {adapter.parent.name}", "--adapter", adapter) as address:
+        client = Client(address, verbose=False, analytics_enabled=False)
+        said = str(client.submit(QUESTION, api_name="/chat").result(timeout=120))
+        client.close()
+    assert TROUBLE not in said, said
     return said
 
 
-def run_of(places: dict[str, Path]) -> Path:
-    return places["out"] / "runs" / "r16"
+def test_a_run_on_a_folder_can_be_asked_before_anything_is_published(maintainer, copied):
+    made_bundle = maintainer.run("copied") / "bundle"
+    asked = maintainer.types("python", "scripts/ask.py", made_bundle, QUESTION)
+    assert asked.returncode == 0 and DISCLAIMER in asked.stdout, asked.stderr
+    assert DISCLAIMER in answer_of_app(maintainer, made_bundle)
 
 
-def test_a_run_records_base_and_data_at_their_commits(hub, places, trained):
-    record = read_json(run_of(places) / "run.json", "")
-    base = record["base"]
-    assert (base["model"], base["revision"], base["licence"]) == (BASE, commit_of(hub, BASE), "apache-2.0")
-    assert base["weights"] == {p.name: file_sha256(p) for p in sorted(places["made"].glob("*.safetensors"))}
-    source = record["data"]["source"]
-    assert (source["name"], source["revision"]) == (DATA, commit_of(hub, DATA, "dataset"))
-    assert (source["title"], source["licence"]) == ("Small questions", "apache-2.0")
-    adapter = read_json(run_of(places) / "adapter" / "adapter_config.json", "")
-    assert (adapter["base_model_name_or_path"], adapter["revision"]) == (BASE, base["revision"])
-
-
-def test_the_run_is_released_loaded_three_ways_and_answers_in_its_space(hub, places, trained):
-    from gradio_client import Client
-
-    with running_space(hub, SPACE, places["folder"] / "spaces"):
-        release = (ADAPTER, "--run", run_of(places), "--space", SPACE, *ACCEPT)
-        done = publish(hub, places["home"], *release, "--push")
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert pinned(hub, SPACE)["base"] == BASE and pinned(hub, SPACE)["base_revision"] == commit_of(hub, BASE)
-        with client_of(hub):
-            host = HfApi(hub.endpoint).space_info(SPACE).host
-        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-        client = Client(host, verbose=False, analytics_enabled=False)
-        answer = client.submit("What is asthma?", api_name="/chat").result(timeout=120)
-        assert "Consult a healthcare professional" in str(answer)
-        client.close()
-    files = contents(hub, ADAPTER)
-    card = files["README.md"].decode()
-    assert f'from_pretrained("{BASE}", revision="{commit_of(hub, BASE)}")' in card
-    assert "Llama" not in card and "USE_POLICY.md" not in files, "nothing of Llama's licence where the base is none"
-    assert json.loads(files["run.json"])["base"]["model"] == BASE
-    loaded = command("-c", LOADERS, BASE, commit_of(hub, BASE), ADAPTER, "v1.0.0", **online(hub, places["home"]))
-    assert loaded.returncode == 0, loaded.stderr
-    assert len(loaded.stdout.split("\n")[-2].split()) == 3
-
-
-def test_a_base_whose_main_moved_is_trained_on_anew_and_scored_at_the_runs_commit(hub, places, trained):
-    before = commit_of(hub, BASE)
-    with client_of(hub):
-        api = HfApi(hub.endpoint, token=WRITE_TOKEN)
-        note = b"---\nlicense: apache-2.0\n---\n\nmoved\n"
-        api.upload_file(path_or_fileobj=note, path_in_repo="README.md", repo_id=BASE)
-    assert commit_of(hub, BASE) != before
-    scored = command("-m", "training.score", *words(places), "--limit", "3", **online(hub, places["home"]))
-    assert scored.returncode == 0, scored.stderr
-    assert read_json(run_of(places) / "run.json", "")["base"]["revision"] == before
-    again = command("-m", "training.train", *words(places), **online(hub, places["home"]))
-    assert again.returncode == 0, again.stderr
-    assert "up to date" not in again.stdout
-    assert read_json(run_of(places) / "run.json", "")["base"]["revision"] == commit_of(hub, BASE)
-
-
-def test_a_downloaded_folder_is_released_under_its_hub_id(hub, places, trained):
-    folder, commit = places["folder"] / "downloaded", commit_of(hub, BASE)
-    shutil.copytree(places["made"], folder)
-    local = {"base_model": folder, "name": "copy"}
-    for step in (["train"], ["score", "--limit", "5"], ["bundle"]):
-        done = command("-m", f"training.{step[0]}", *words(places, **local), *step[1:], **online(hub, places["home"]))
-        assert done.returncode == 0, done.stderr
-    run = places["out"] / "runs" / "copy"
-    asked = command("scripts/ask.py", run / "bundle", "What is asthma?")
-    assert asked.returncode == 0 and "Disclaimer" in asked.stdout, asked.stderr
-    refused = publish(hub, places["home"], "maintainer/copy-lora", "--run", run, *ACCEPT)
-    assert refused.returncode == 1 and "base_id=OWNER/NAME" in last_line(refused)
-    named = words(places, **local, base_id=BASE, base_revision=commit)
-    done = command("-m", "training.train", *named, **online(hub, places["home"]))
-    assert done.returncode == 0 and "is up to date" in done.stdout, "declaring what a base is trains nothing"
-    pushed = publish(hub, places["home"], "maintainer/copy-lora", "--run", run, *ACCEPT, "--push")
+def test_what_a_folder_holds_can_be_told_after_training(maintainer, copied, head):
+    run, before = maintainer.run("copied"), folder_contents(maintainer.run("copied") / "bundle")
+    words = ("clinic/Llama-copied", "--run", run, *ACCEPT)
+    refused = maintainer.publishes(*words)
+    assert refused.returncode == 1 and "--set base_id=OWNER/NAME" in last_line(refused)
+    told = {"base_model": copied, "base_id": BASE.base_model, "base_revision": head, "name": "copied"}
+    again = maintainer.step(train.main, **told)
+    assert again.returncode == 0 and "is up to date" in again.stdout, "nothing is trained again"
+    pushed = maintainer.publishes(*words, "--push")
     assert pushed.returncode == 0, pushed.stdout + pushed.stderr
-    config = json.loads(contents(hub, "maintainer/copy-lora")["adapter_config.json"])
-    assert (config["base_model_name_or_path"], config["revision"]) == (BASE, commit)
-    assert commit_of(hub, BASE) == commit, "nothing is written to the repository that a base came from"
-    offline = command("scripts/ask.py", run / "bundle", "What is asthma?")
-    assert offline.returncode == 0, offline.stderr
+    files = contents(maintainer.hub, "clinic/Llama-copied")
+    adapter, record = json.loads(files["adapter_config.json"]), json.loads(files["run.json"])
+    assert (adapter["base_model_name_or_path"], adapter["revision"]) == (BASE.base_model, head)
+    assert (record["config"]["base_model"], record["config"]["base_id"]) == (BASE.base_model, "")
+    assert not any(b"copy" in content for name, content in files.items() if "base" in name)
+    assert folder_contents(run / "bundle") == before, "the run's own bundle goes on naming the folder"
+    assert Repo(maintainer.hub.root, "models", BASE.base_model).branch("main") == head, "nothing is written there"
 
 
-def test_a_base_without_a_licence_is_asked_for_it_before_training(places, trained):
-    folder = places["folder"] / "unlicensed"
-    shutil.copytree(places["made"], folder)
-    (folder / "README.md").unlink()
-    done = command("-m", "training.train", *words(places, base_model=folder, name="unlicensed"))
-    assert done.returncode == 1 and "--set base_licence=" in done.stderr and done.stderr.count("\n") == 1
+def test_a_folder_with_other_weights_than_it_says_is_not_published(maintainer, copied, head):
+    other = changed(copied, maintainer.checkout / "tampered")
+    record = maintainer.record("copied")
+    told = {"base_model": other, "base_id": BASE.base_model, "base_revision": head, "name": "tampered"}
+    assert maintainer.step(train.main, **told).returncode == 0
+    shutil.copyfile(maintainer.run("copied") / "scores-test.json", maintainer.run("tampered") / "scores-test.json")
+    refused = maintainer.publishes("clinic/Llama-tampered", "--run", maintainer.run("tampered"), *ACCEPT)
+    assert refused.returncode == 1 and "holds other weights than the run was trained on" in last_line(refused)
+    assert record["base"]["weights"] != maintainer.record("tampered")["base"]["weights"]
+
+
+# A base that is no Llama, in a folder and on no Hub: pushed with the release
+
+
+@pytest.mark.parametrize(
+    "family", ["chatml", *(pytest.param(name, marks=pytest.mark.slow) for name in ("inst", "plain_roles"))]
+)
+def test_a_base_of_another_family_is_published_with_its_adapter(maintainer, done, family):
+    name, folder = f"small-{family}", make_model(maintainer.checkout / family, family)
+    repo, base, space = f"clinic/{name}-lora", f"clinic/{name}", f"clinic/{name}-chat"
+    for main, more in {train.main: (), score.main: ("--limit", 5), bundle.main: ()}.items():
+        result = maintainer.step(main, *more, base_model=folder, name=name)
+        assert result.returncode == 0, result.stderr
+    run = maintainer.run(name)
+    with running_space(maintainer.hub, space, maintainer.checkout / "spaces"):
+        pushed = maintainer.publishes(
+            repo, "--run", run, "--base-repo", base, "--space", space, "--push", *ACCEPT
+        )  # fmt: skip
+    assert pushed.returncode == 0 and "it runs and answers: " in pushed.stdout, pushed.stdout + pushed.stderr
+    pin, files = pinned(maintainer.hub, space), contents(maintainer.hub, repo)
+    assert (pin["base"], pin["base_revision"]) == (base, Repo(maintainer.hub.root, "models", base).branch("main"))
+    assert json.loads(files["adapter_config.json"])["base_model_name_or_path"] == base
+    for text in (files["README.md"], files["NOTICE"], contents(maintainer.hub, space, kind="spaces")["README.md"]):
+        assert b"Built with" not in text and b"Meta" not in text
+    assert "USE_POLICY.md" not in files and "Built with" not in about.footer(Release(**pin), {})
+    assert DISCLAIMER in answer_of_app(maintainer, run / "bundle"), "the run's own bundle still finds its base"
+
+
+# The base's repository goes on
+
+
+def test_a_run_is_scored_on_the_commit_of_its_training_though_main_has_moved(maintainer, copied, head, made):
+    newer = changed(made, maintainer.checkout / "newer")
+    moved = maintainer.hub.seed(BASE.base_model, newer)
+    scored = maintainer.step(score.main, "--limit", 3)
+    assert scored.returncode == 0, scored.stderr
+    assert maintainer.record()["base"]["revision"] == head
+    again = maintainer.step(train.main)
+    assert again.returncode == 0 and "up to date" not in again.stdout
+    assert f"is now at {moved[:10]}, the run was trained at {head[:10]}" in again.stdout
+    assert maintainer.record()["base"]["revision"] == moved

@@ -65,11 +65,16 @@ def base_of_run(record: dict[str, Any], config: TrainConfig) -> Base:
     record: run.json. Raises ValueError if a folder holds other weights than the run was trained on.
     """
     recorded = recorded_base(record)
-    local = is_local(config.base_model)
-    folder = existing(config.base_model) if local else download(recorded.model, recorded.revision)
+    remembered = remembered_folder(config.run_dir / "adapter")
+    if is_local(config.base_model):
+        folder = existing(config.base_model)
+    elif remembered or recorded.revision is None:
+        folder = remembered or existing(recorded.model)
+    else:
+        folder = download(recorded.model, recorded.revision)
     if weights_of(folder) != recorded.weights:
         raise ValueError(
-            f"{config.base_model} holds other weights than {config.run_dir} was trained on: train again, or bring "
+            f"{folder} holds other weights than {config.run_dir} was trained on: train again, or bring "
             "those weights back"
         )
     return replace(recorded, folder=folder)
@@ -139,7 +144,7 @@ def described(model: str, revision: str | None, folder: Path, licence: str, weig
 def identity(folder: Path) -> tuple[str | None, str | None]:
     """Hub id and commit, as far as a folder tells: one of the Hub's cache both, one of `hf download` the commit."""
     *_, repo, kind, commit = ("", "", *folder.resolve().parts)
-    if kind == "snapshots" and repo.startswith("models--"):
+    if kind == "snapshots" and repo.startswith("models--") and COMMIT.fullmatch(commit):
         return repo.removeprefix("models--").replace("--", "/", 1), commit
     marks = (folder / ".cache" / "huggingface" / "download").glob("*.metadata")
     commits = {path.read_text(encoding="utf-8").split("\n")[0] for path in marks}
@@ -240,9 +245,11 @@ def refusal(model: str, revision: str, error: OSError) -> OSError:
 
 
 def remember_folder(run_dir: Path, base: Base, config: TrainConfig) -> None:
-    """Write where a base in a folder lies, for what runs here before anything is published."""
+    """Write where a base in a folder lies, for what runs here before anything is published; forget an earlier one."""
     if is_local(config.base_model):
         write_json(run_dir / WHERE, {"folder": str(base.folder.resolve())})
+    else:
+        (run_dir / WHERE).unlink(missing_ok=True)
 
 
 def remembered_folder(adapter: Path) -> Path | None:

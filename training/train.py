@@ -90,6 +90,7 @@ def train(config: TrainConfig, force: bool = False) -> None:
         name_base(config.run_dir / "run.json", base)
         print(f"train: {config.run_dir / 'adapter'} is up to date")
         return
+    say_base_moved(config.run_dir / "run.json", base)
     import numpy as np
     from accelerate.utils import broadcast_object_list
 
@@ -155,6 +156,17 @@ def name_base(run_json: Path, base: Base) -> None:
         write_json(run_json, record)
         set_base(run_json.parent / "adapter", base)
         print(f"train: {run_json} now names the base {base.model} at {base.revision or 'no commit'}, {base.licence}")
+
+
+def say_base_moved(run_json: Path, base: Base) -> None:
+    """Say that a finished run is not up to date because its base's repository has another commit by now."""
+    trained = read_json(run_json, "")["base"] if run_json.exists() else {}
+    before = trained.get("revision")
+    if trained.get("model") == base.model and before and base.revision not in (None, before):
+        print(
+            f"train: {base.model} is now at {base.revision[:10]}, the run was trained at {before[:10]} and is trained "
+            f"anew; --set base_revision={before} keeps it as it is"
+        )
 
 
 def parameters(model: "PeftModel") -> dict[str, int]:

@@ -8,6 +8,7 @@ from space.licences import LLAMAS
 from training.bases import FILES, ORIGIN, Base, recorded_base, remembered_folder
 from training.configs import TrainConfig
 from training.outputs import write_text
+from training.release.hub import asked
 from training.release.licence import base_licence_files
 from training.release.push import Remote, changes, tree
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 NOT_PUSHED = (ORIGIN, "README.md")  # the card is written anew
+TITLE = "Base of "  # begins the title of a commit that pushes a base
 
 
 def base_of(record: dict, config: TrainConfig, base_repo: str | None) -> Base:
@@ -65,7 +67,8 @@ def base_card(base: Base, adapter: str) -> str:
 def base_commit(api: "HfApi", remote: Remote, staged: Path) -> str | None:
     """The commit of main if it holds the base already, whatever its card says; None if the base must be pushed.
 
-    Raises ValueError if main holds files that are no part of the base: pushing would remove them.
+    Raises ValueError if main holds files that are no part of the base, or another base that no release put there:
+    pushing would remove or replace them.
     """
     if remote.head is None:
         return None
@@ -73,4 +76,18 @@ def base_commit(api: "HfApi", remote: Remote, staged: Path) -> str | None:
     foreign = [name for name, state in states.items() if state == "removed"]
     if foreign:
         raise ValueError(f"--base-repo {remote.repo} holds other files ({', '.join(foreign)}): give it one of its own")
-    return remote.head if {name for name, state in states.items() if state != "same"} <= {"README.md"} else None
+    if {name for name, state in states.items() if state != "same"} <= {"README.md"}:
+        return remote.head
+    replaced = [name for name, state in states.items() if state == "changed" and name != "README.md"]
+    if replaced and not pushed_before(api, remote):
+        raise ValueError(
+            f"--base-repo {remote.repo} holds another model ({', '.join(replaced)}), which no release put there: give "
+            "the base a repository of its own"
+        )
+    return None
+
+
+def pushed_before(api: "HfApi", remote: Remote) -> bool:
+    """Whether a release has pushed a base to the repository, by the title that it gives its commits."""
+    log = asked(f"reading the history of {remote.repo}", lambda: api.list_repo_commits(remote.repo))
+    return any(commit.title.startswith(TITLE) for commit in log)

@@ -83,7 +83,7 @@ def rename_base(run_json: Path, base: Base) -> None:
     """Let a bundle's run.json name the base as others can load it, not the folder that it was loaded from."""
     run = read_json(run_json, "training.train")
     run["base"] |= {"model": base.model, "revision": base.revision}
-    run["config"] |= {"base_model": base.model, "base_revision": base.revision or "main"}
+    run["config"] |= {"base_model": base.model, "base_revision": base.revision or "main", "base_id": ""}
     write_json(run_json, run)
 
 

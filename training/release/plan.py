@@ -155,7 +155,7 @@ def hub_checks(api: "HfApi", hub: OnHub, base: Base, bundle: Path, wanted: Wante
     checks = [
         check_visibility(hub.all(), wanted.private),
         check_card_on_hub(api, bundle / "README.md", "model"),
-        check_base_on_hub(api, base),
+        check_base_on_hub(api, base, bool(wanted.space)),
     ]
     readme = wanted.space_folder / "README.md"
     return [*checks, check_card_on_hub(api, readme, "space")] if wanted.space and readme.exists() else checks

@@ -76,24 +76,33 @@ def check_card_on_hub(api: "HfApi", card: Path, kind: str) -> Check:
     return Check(name, True, "valid")
 
 
-def check_base_on_hub(api: "HfApi", base: Base) -> Check:
-    """The base can be downloaded at its commit, by this token at least, and holds the weights that were trained on."""
+def check_base_on_hub(api: "HfApi", base: Base, space: bool) -> Check:
+    """The base can be downloaded at its commit, by this token at least, and holds the weights that were trained on.
+
+    space: whether a Space, which has no token, must be able to read it too.
+    """
     name = "base on the Hub"
     if base.revision is None:
         return Check(name, None, "not there yet")
     where = f"{base.model} at {short(base.revision)}"
 
-    def call() -> dict[str, str]:
+    def call() -> tuple[bool, dict[str, str]]:
         api.auth_check(base.model)
-        return tree(api, Remote(base.model, "model"), base.revision, ())
+        info = api.model_info(base.model)
+        return bool(info.gated or info.private), tree(api, Remote(base.model, "model"), base.revision, ())
 
     try:
-        there = asked("looking for it", call)
+        closed, there = asked("looking for it", call)
     except Unfinished:
         raise
     except (OSError, ValueError) as error:
         return Check(name, False, f"{where}: {error}")
+    if closed and space:
+        return Check(name, False, f"{where}: gated or private, so the Space can't read it; leave --space out, or train "
+                     "on a public copy of it")  # fmt: skip
     shards = {path: checksum for path, checksum in there.items() if path.endswith(".safetensors") and "/" not in path}
+    if not shards:
+        return Check(name, False, f"{where} holds no weights as .safetensors: take another base")
     same = {path: sha256 == shards.get(path, "").removeprefix("sha256:") for path, sha256 in base.weights.items()}
     if wrong := [path for path, is_same in same.items() if not is_same]:
         return Check(name, False, f"{where} holds other weights than the run was trained on ({', '.join(wrong)})")

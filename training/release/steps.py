@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.outputs import read_json, write_json
+from training.release.base import TITLE
 from training.release.hub import Unfinished
 from training.release.plan import Plan, staged
 from training.release.push import Remote, ensure_repo, look, push_folder, set_tag, short
@@ -24,7 +25,7 @@ def push_base(api: "HfApi", plan: Plan) -> Plan:
         return plan
     ensure_repo(api, plan.base.model, private=plan.wanted.private)
     with staged(plan.run, plan.base, plan.wanted) as folder:
-        commit = push_folder(api, look(api, plan.base.model), folder, f"Base of {plan.wanted.repo}")
+        commit = push_folder(api, look(api, plan.base.model), folder, TITLE + plan.wanted.repo)
     print(f"push: the base is {plan.base.model} at {short(commit)}", flush=True)
     base = replace(plan.base, revision=commit)
     bundle = build_bundle(plan.run, base, plan.wanted.llama_licence)

@@ -25,6 +25,7 @@ class Wanted:
     space_folder: Path = Path("space")
     llama_licence: Path | None = None
     timeout: float = 60
+    settings: tuple[str, ...] = ()  # of --set: what a run that preflight looks ahead to will be trained with
 
 
 @dataclass(frozen=True)
