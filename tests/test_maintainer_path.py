@@ -12,13 +12,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import ROOT, SHARED, here, settings
 from hub import FOREIGN_TOKEN, LocalHub
 from hub_storage import Repo
 from huggingface_hub import ModelCard, SpaceCard, constants, snapshot_download
+from peft import AutoPeftModelForCausalLM, PeftModel
 from releasing import ACCEPT, client_of, contents, folder_contents, last_line, online, pinned, publish_here, tags
 from small_models import make_model
 from space_app import running_app
@@ -28,7 +31,7 @@ from transformers import AutoModelForCausalLM
 # isort: split
 import about
 from gradio_client import Client
-from release import Release
+from release import Release, fetch_base
 
 from space.licences import LLAMAS
 from training import bundle, score, train
@@ -41,23 +44,6 @@ LICENCE = SHARED / "llama3.2-licence"
 ADAPTER, SPACE = "clinic/Llama-3.2-1B-MedQuAD-LoRA", "clinic/med-llama"
 SMALL = {"epochs": 0.05, "evaluations": 1, "answer_tokens": 16, "validation_limit": 16, "lora_rank": 4}
 QUESTION, DISCLAIMER = "What is asthma?", "Disclaimer: Consult a healthcare professional"
-LOADERS = """
-import json, sys
-import torch
-from peft import AutoPeftModelForCausalLM, PeftModel
-from transformers import AutoModelForCausalLM
-
-base, commit, adapter = sys.argv[1:]
-ids = torch.tensor([[1, 20, 300]])
-plain = AutoModelForCausalLM.from_pretrained(base, revision=commit)
-untuned = plain(ids).logits
-models = (
-    PeftModel.from_pretrained(plain, adapter, revision="v1.0.0"),
-    AutoPeftModelForCausalLM.from_pretrained(adapter),
-    AutoModelForCausalLM.from_pretrained(adapter),
-)
-print(json.dumps([float((model.eval()(ids).logits - untuned).abs().max()) for model in models]))
-"""
 
 
 @dataclass(frozen=True)
@@ -114,7 +100,7 @@ def small(words: list[str]) -> list[str]:
     if words[1] == "-m":
         values = [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
         return [*words, *values, *(["--limit", "5"] if words[2] == "training.score" else [])]
-    return words if {"--preflight", "--rollback"} & set(words) else [*words, *ACCEPT]
+    return words if "--preflight" in words else [*words, *ACCEPT]
 
 
 def name_of(words: list[str]) -> str:
@@ -171,8 +157,8 @@ def maintainer(tmp_path_factory: pytest.TempPathFactory, made: Path) -> Iterator
 def done(maintainer: Maintainer) -> dict[str, subprocess.CompletedProcess[str]]:
     """What each command of the README came to, in the order in which a maintainer types them."""
     commands = {name_of(words): words for words in readme_commands("Train the real model") + readme_commands("Publish")}
-    order = ("preflight", "prepare", "train", "score", "plan", "push", "rollback")
-    assert set(order) == set(commands)
+    order = ("preflight", "prepare", "train", "score", "plan", "push")
+    assert {*order, "rollback"} == set(commands)  # which another test is about
     with running_space(maintainer.hub, SPACE, maintainer.checkout / "spaces"):
         results = {name: maintainer.types(*small(commands[name])) for name in order}
     failed = [f"{name}: {result.stdout}{result.stderr}" for name, result in results.items() if result.returncode]
@@ -191,6 +177,7 @@ def test_every_command_of_the_readme_does_what_it_says(maintainer, done):
     assert "nothing was pushed" in done["plan"].stdout
     assert "it runs and answers: " in done["push"].stdout
     assert set(tags(maintainer.hub, ADAPTER)) == {"v1.0.0"}
+    assert len(Repo(maintainer.hub.root, "models", BASE.base_model).log("main")) == 2, "nothing is written to the base"
 
 
 def test_a_run_records_base_and_data_at_their_commits(maintainer, done, head, made):
@@ -217,11 +204,16 @@ def test_release_and_space_name_and_preload_the_base_at_that_commit(maintainer, 
 
 
 def test_every_loader_loads_what_was_trained(maintainer, done, head):
-    loaded = maintainer.types("python", "-c", LOADERS, BASE.base_model, head, ADAPTER)
-    assert loaded.returncode == 0, loaded.stderr
-    changes = json.loads(loaded.stdout.splitlines()[-1])
-    assert len(changes) == 3 and min(changes) > 0
-    assert changes == pytest.approx([changes[0]] * 3, rel=1e-3)
+    ids = torch.tensor([[1, 20, 300]])
+    base = AutoModelForCausalLM.from_pretrained(BASE.base_model, revision=head)
+    untuned = base(ids).logits
+    models = (
+        PeftModel.from_pretrained(base, ADAPTER, revision="v1.0.0"),
+        AutoPeftModelForCausalLM.from_pretrained(ADAPTER),
+        AutoModelForCausalLM.from_pretrained(ADAPTER),
+    )
+    changes = [float((model.eval()(ids).logits - untuned).abs().max()) for model in models]
+    assert changes == pytest.approx([changes[0]] * 3, rel=1e-3) and changes[0] > 0
 
 
 @pytest.mark.skipif(not LICENCE.is_dir(), reason=f"{LICENCE} is not here")
@@ -340,7 +332,10 @@ def answer_of_app(maintainer: Maintainer, adapter: Path) -> str:
 
 def test_a_run_on_a_folder_can_be_asked_before_anything_is_published(maintainer, copied):
     made_bundle = maintainer.run("copied") / "bundle"
-    asked = maintainer.types("python", "scripts/ask.py", made_bundle, QUESTION)
+    spec = spec_from_file_location("ask", ROOT / "scripts" / "ask.py")
+    ask = module_from_spec(spec)
+    spec.loader.exec_module(ask)
+    asked = here(ask.main, made_bundle, QUESTION)
     assert asked.returncode == 0 and DISCLAIMER in asked.stdout, asked.stderr
     assert DISCLAIMER in answer_of_app(maintainer, made_bundle)
 
@@ -353,15 +348,13 @@ def test_what_a_folder_holds_can_be_told_after_training(maintainer, copied, head
     told = {"base_model": copied, "base_id": BASE.base_model, "base_revision": head, "name": "copied"}
     again = maintainer.step(train.main, **told)
     assert again.returncode == 0 and "is up to date" in again.stdout, "nothing is trained again"
-    pushed = maintainer.publishes(*words, "--push")
-    assert pushed.returncode == 0, pushed.stdout + pushed.stderr
-    files = contents(maintainer.hub, "clinic/Llama-copied")
-    adapter, record = json.loads(files["adapter_config.json"]), json.loads(files["run.json"])
+    planned = maintainer.publishes(*words)
+    assert planned.returncode == 0, planned.stdout + planned.stderr
+    adapter, record = (read_json(run / "release" / name, "") for name in ("adapter_config.json", "run.json"))
     assert (adapter["base_model_name_or_path"], adapter["revision"]) == (BASE.base_model, head)
+    assert (record["base"]["model"], record["base"]["revision"]) == (BASE.base_model, head)
     assert (record["config"]["base_model"], record["config"]["base_id"]) == (BASE.base_model, "")
-    assert not any(b"copy" in content for name, content in files.items() if "base" in name)
     assert folder_contents(run / "bundle") == before, "the run's own bundle goes on naming the folder"
-    assert Repo(maintainer.hub.root, "models", BASE.base_model).branch("main") == head, "nothing is written there"
 
 
 def test_a_folder_with_other_weights_than_it_says_is_not_published(maintainer, copied, head):
@@ -388,6 +381,7 @@ def test_a_base_of_another_family_is_published_with_its_adapter(maintainer, done
         result = maintainer.step(main, *more, base_model=folder, name=name)
         assert result.returncode == 0, result.stderr
     run = maintainer.run(name)
+    own = folder_contents(run / "bundle")
     with running_space(maintainer.hub, space, maintainer.checkout / "spaces"):
         pushed = maintainer.publishes(
             repo, "--run", run, "--base-repo", base, "--space", space, "--push", *ACCEPT
@@ -399,7 +393,7 @@ def test_a_base_of_another_family_is_published_with_its_adapter(maintainer, done
     for text in (files["README.md"], files["NOTICE"], contents(maintainer.hub, space, kind="spaces")["README.md"]):
         assert b"Built with" not in text and b"Meta" not in text
     assert "USE_POLICY.md" not in files and "Built with" not in about.footer(Release(**pin), {})
-    assert DISCLAIMER in answer_of_app(maintainer, run / "bundle"), "the run's own bundle still finds its base"
+    assert folder_contents(run / "bundle") == own and fetch_base(Release(str(run / "bundle"))) == folder
 
 
 # The base's repository goes on
