@@ -26,7 +26,7 @@ base, commit, adapter, tag = sys.argv[1:]
 plain = AutoModelForCausalLM.from_pretrained(base, revision=commit)
 names = [type(PeftModel.from_pretrained(plain, adapter, revision=tag)).__name__]
 names.append(type(AutoPeftModelForCausalLM.from_pretrained(adapter, revision=tag)).__name__)
-names.append(type(AutoModelForCausalLM.from_pretrained(adapter, revision=tag)).__name__)
+names.append(type(AutoModelForCausalLM.from_pretrained(adapter)).__name__)  # its revision would be the base's too
 print(*names)
 """
 
