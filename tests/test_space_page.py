@@ -117,7 +117,7 @@ def test_five_seconds_tell_what_it_is_and_what_it_is_not(page):
         "not a doctor",
     ):
         assert words in top
-    for words in ("English only", "names", "Nothing you type is stored", "Built with Llama"):
+    for words in ("English only", "names", "Nothing you type is stored"):
         assert words in top
     notice = page.get_by_role("region", name="Please read first")
     expect(notice).to_be_in_viewport(ratio=1)
