@@ -319,6 +319,7 @@ def test_the_button_goes_with_the_next_question(page):
     expect(button(page, NOT_NOW)).to_be_hidden()
 
 
+@pytest.mark.slow  # needs a model slower than the page, which a small one is not on every machine
 def test_a_notice_does_not_wait_for_the_model(address):
     """Both workers are taken by others; a person is told her place, gets her notice at once, and her turn later."""
     with opened(address) as page:
