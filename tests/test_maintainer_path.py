@@ -11,19 +11,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
-import torch
 from conftest import ROOT, SHARED, here, settings
 from hub import FOREIGN_TOKEN, LocalHub
 from hub_storage import Repo
 from huggingface_hub import ModelCard, SpaceCard, constants, snapshot_download
-from peft import AutoPeftModelForCausalLM, PeftModel
 from releasing import ACCEPT, client_of, contents, folder_contents, last_line, online, pinned, publish_here, tags
-from small_models import make_model
+from small_models import FAMILIES, make_model
 from space_app import running_app
 from space_runner import running_space
 from transformers import AutoModelForCausalLM
@@ -44,6 +43,24 @@ LICENCE = SHARED / "llama3.2-licence"
 ADAPTER, SPACE = "clinic/Llama-3.2-1B-MedQuAD-LoRA", "clinic/med-llama"
 SMALL = {"epochs": 0.05, "evaluations": 1, "answer_tokens": 16, "validation_limit": 16, "lora_rank": 4}
 QUESTION, DISCLAIMER = "What is asthma?", "Disclaimer: Consult a healthcare professional"
+
+LOADERS = """
+import json, sys
+import torch
+from peft import AutoPeftModelForCausalLM, PeftModel
+from transformers import AutoModelForCausalLM
+
+base, commit, adapter = sys.argv[1:]
+ids = torch.tensor([[1, 20, 300]])
+plain = AutoModelForCausalLM.from_pretrained(base, revision=commit)
+untuned = plain(ids).logits
+models = (
+    PeftModel.from_pretrained(plain, adapter, revision="v1.0.0"),
+    AutoPeftModelForCausalLM.from_pretrained(adapter),
+    AutoModelForCausalLM.from_pretrained(adapter),
+)
+print(json.dumps([float((model.eval()(ids).logits - untuned).abs().max()) for model in models]))
+"""
 
 
 @dataclass(frozen=True)
@@ -120,10 +137,10 @@ def sharded(folder: Path, family: str, licence: str) -> Path:
 
 
 def medquad(folder: Path) -> Path:
-    """A data set with the file and the columns of MedQuAD on the Hub; its rows are the sample's."""
+    """A data set with the file and the columns of MedQuAD on the Hub; its rows are a third of the sample's."""
     folder.mkdir()
     with (ROOT / "training" / "data" / "sample.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(file))[::3]
     with (folder / "medDataset_processed.csv").open("w", encoding="utf-8", newline="") as file:
         out = csv.DictWriter(file, ["qtype", "Question", "Answer"], extrasaction="ignore")
         out.writeheader()
@@ -204,15 +221,9 @@ def test_release_and_space_name_and_preload_the_base_at_that_commit(maintainer, 
 
 
 def test_every_loader_loads_what_was_trained(maintainer, done, head):
-    ids = torch.tensor([[1, 20, 300]])
-    base = AutoModelForCausalLM.from_pretrained(BASE.base_model, revision=head)
-    untuned = base(ids).logits
-    models = (
-        PeftModel.from_pretrained(base, ADAPTER, revision="v1.0.0"),
-        AutoPeftModelForCausalLM.from_pretrained(ADAPTER),
-        AutoModelForCausalLM.from_pretrained(ADAPTER),
-    )
-    changes = [float((model.eval()(ids).logits - untuned).abs().max()) for model in models]
+    loaded = maintainer.types("python", "-c", LOADERS, BASE.base_model, head, ADAPTER)
+    assert loaded.returncode == 0, loaded.stderr
+    changes = json.loads(loaded.stdout.splitlines()[-1])
     assert changes == pytest.approx([changes[0]] * 3, rel=1e-3) and changes[0] > 0
 
 
@@ -372,28 +383,31 @@ def test_a_folder_with_other_weights_than_it_says_is_not_published(maintainer, c
 
 
 @pytest.mark.parametrize(
-    "family", ["chatml", *(pytest.param(name, marks=pytest.mark.slow) for name in ("inst", "plain_roles"))]
+    ("family", "space"),
+    [("chatml", ""), *(pytest.param(name, f"clinic/chat-{name}", marks=pytest.mark.slow) for name in FAMILIES)],
 )
-def test_a_base_of_another_family_is_published_with_its_adapter(maintainer, done, family):
-    name, folder = f"small-{family}", make_model(maintainer.checkout / family, family)
-    repo, base, space = f"clinic/{name}-lora", f"clinic/{name}", f"clinic/{name}-chat"
+def test_a_base_of_any_family_is_published_with_its_adapter(maintainer, done, family, space):
+    name = f"small-{family}{'-chat' if space else ''}"
+    folder, repo, base = maintainer.checkout / name, f"clinic/{name}-lora", f"clinic/{name}"
+    make_model(folder, family, licence="apache-2.0")
     for main, more in {train.main: (), score.main: ("--limit", 5), bundle.main: ()}.items():
         result = maintainer.step(main, *more, base_model=folder, name=name)
         assert result.returncode == 0, result.stderr
-    run = maintainer.run(name)
+    run, words = maintainer.run(name), ["--base-repo", base, *ACCEPT, *(["--space", space] if space else [])]
     own = folder_contents(run / "bundle")
-    with running_space(maintainer.hub, space, maintainer.checkout / "spaces"):
-        pushed = maintainer.publishes(
-            repo, "--run", run, "--base-repo", base, "--space", space, "--push", *ACCEPT
-        )  # fmt: skip
-    assert pushed.returncode == 0 and "it runs and answers: " in pushed.stdout, pushed.stdout + pushed.stderr
-    pin, files = pinned(maintainer.hub, space), contents(maintainer.hub, repo)
-    assert (pin["base"], pin["base_revision"]) == (base, Repo(maintainer.hub.root, "models", base).branch("main"))
-    assert json.loads(files["adapter_config.json"])["base_model_name_or_path"] == base
-    for text in (files["README.md"], files["NOTICE"], contents(maintainer.hub, space, kind="spaces")["README.md"]):
-        assert b"Built with" not in text and b"Meta" not in text
-    assert "USE_POLICY.md" not in files and "Built with" not in about.footer(Release(**pin), {})
+    with running_space(maintainer.hub, space, maintainer.checkout / "spaces") if space else nullcontext():
+        pushed = maintainer.publishes(repo, "--run", run, "--push", *words)
+    assert pushed.returncode == 0, pushed.stdout + pushed.stderr
+    files, commit = contents(maintainer.hub, repo), Repo(maintainer.hub.root, "models", base).branch("main")
+    adapter = json.loads(files["adapter_config.json"])
+    assert (adapter["base_model_name_or_path"], adapter["revision"]) == (base, commit)
     assert folder_contents(run / "bundle") == own and fetch_base(Release(str(run / "bundle"))) == folder
+    assert "USE_POLICY.md" not in files and b"Llama" not in files["README.md"] + files["NOTICE"]
+    if space:
+        pin, readme = pinned(maintainer.hub, space), contents(maintainer.hub, space, kind="spaces")["README.md"]
+        assert "it runs and answers: " in pushed.stdout
+        assert (pin["base"], pin["base_revision"]) == (base, commit)
+        assert b"Built with" not in readme and "Llama" not in about.footer(Release(**pin), {})
 
 
 # The base's repository goes on
