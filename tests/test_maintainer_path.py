@@ -41,7 +41,7 @@ from training.release.space import TROUBLE
 
 LICENCE = SHARED / "llama3.2-licence"
 ADAPTER, SPACE = "clinic/Llama-3.2-1B-MedQuAD-LoRA", "clinic/med-llama"
-SMALL = {"epochs": 0.05, "evaluations": 1, "answer_tokens": 16, "validation_limit": 16, "lora_rank": 4}
+SMALL = {"epochs": 0.2, "evaluations": 1, "answer_tokens": 16, "validation_limit": 16, "lora_rank": 4}
 QUESTION, DISCLAIMER = "What is asthma?", "Disclaimer: Consult a healthcare professional"
 
 LOADERS = """

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from conftest import SHARED, command
 from hub import FOREIGN_TOKEN, ID_TOKEN, READ_TOKEN, WRITE_TOKEN, Fault, LocalHub
-from hub_storage import Repo
 from huggingface_hub import HfApi, constants
 from releasing import (
     ACCEPT,
@@ -36,7 +35,7 @@ from safetensors.numpy import load_file, save_file
 from space_runner import running_space
 
 from training.bases import Base
-from training.configs import BASE, DEMO
+from training.configs import BASE, DEMO, MEDQUAD
 from training.datasets import SAMPLE
 from training.prepare import prepare
 from training.release.gates import Previous, gates
@@ -418,14 +417,14 @@ def test_trusted_publishing_asks_for_a_token_of_each_repository_that_it_writes(
 
 
 def test_preflight_says_before_training_what_would_stop_a_release(
-    hub: LocalHub, api: HfApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    hub: LocalHub, api: HfApi, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ):
     from training.release.before_training import before_training
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    theirs = Repo(hub.root, "models", BASE.base_model)
-    theirs.create("unsloth", {"private": False})
-    theirs.add_commit("main", "unsloth", {"summary": "Add"}, {"README.md": theirs.put(CARD.encode())})
+    (bundle / "adapter_model.safetensors").rename(bundle / "model.safetensors")
+    hub.seed(BASE.base_model, bundle)
+    hub.seed(MEDQUAD, bundle, "datasets")  # whose rows nobody reads yet
     licence = SHARED / "llama3.2-licence"
     wanted = Wanted("maintainer/Med-Llama", Path("outputs/medquad/runs/r16"), llama_licence=licence)
     with pytest.raises(ValueError, match="could not be published"):
