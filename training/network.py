@@ -39,14 +39,14 @@ def told(error: BaseException) -> OSError | ValueError | None:
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
-    if isinstance(error, (Refused, Offline, Unfinished, Unreachable)):
+    if isinstance(error, (Refused, Offline, Unfinished)):
         return None
     what = f"asking {constants.ENDPOINT}"
     for link in causes(error):  # an error of ours may stand for it, but can't know which token it was
         refusal = isinstance(link, HfHubHTTPError) and link.response.status_code == 401
         if refusal and not isinstance(link, RepositoryNotFoundError):
             return refused(what, link)
-    return plain(what, error)
+    return None if isinstance(error, Unreachable) else plain(what, error)
 
 
 @contextmanager
