@@ -277,6 +277,10 @@ def test_preflight_refuses_what_a_push_would(maintainer, done, made):
     assert "v1.0.0 is released" in refusal(ADAPTER, "--version", "v0.9.0")
     maintainer.hub.seed("clinic/Llama-other", made)
     assert "only ours: main holds config.json" in refusal("clinic/Llama-other")
+    maintainer.hub.seed("clinic/Llama-gated", made, gated=True)  # which clinic's own token may read
+    ours = ("--set", "base_model=clinic/Llama-gated")
+    assert maintainer.publishes("clinic/Llama-new", "--preflight", *ours).returncode == 0
+    assert "so the Space can't read it" in refusal("clinic/Llama-new", *ours, "--space", "clinic/new")
     plain = maintainer.checkout / "plain"
     shutil.copytree(made, plain)
     at = ("--set", f"base_model={plain}")
@@ -320,9 +324,9 @@ def test_of_a_folder_that_hf_downloaded_the_id_alone_must_be_told(maintainer, do
 
 
 @pytest.fixture(scope="module")
-def copied(maintainer: Maintainer, done: object, made: Path) -> Path:
-    """A run on a plain copy of the base, of which nothing is told; and its bundle."""
-    folder = maintainer.checkout / "copy"
+def copied(maintainer: Maintainer, done: object, made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A plain copy of the base outside the project; a run on it to which nothing is told of it, and a bundle."""
+    folder = tmp_path_factory.mktemp("elsewhere") / "copy"
     shutil.copytree(made, folder)
     words = {train.main: (), score.main: ("--limit", 5), bundle.main: ("--llama-licence", LICENCE)}
     for main, more in words.items():
