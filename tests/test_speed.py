@@ -2,16 +2,19 @@
 
 from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
 from conftest import ROOT, settings, step
+from small_models import FAMILIES, make_model
 from torch.nn import functional
+from transformers.cache_utils import DynamicLayer
 
 from training.configs import BASE, CONFIGS, DEMO, TrainConfig, override
 from training.outputs import read_jsonl
 from training.speed.commands import STEPS, prepare_scaling, start_up
-from training.speed.memory import in_fresh_process, training_peak, watched
+from training.speed.memory import in_fresh_process, watched
 from training.speed.work import Work
 
 
@@ -34,7 +37,7 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
 def test_the_head_in_tiles_has_the_loss_and_gradient_of_cross_entropy(monkeypatch):
     from training.model import trainer
 
-    monkeypatch.setattr(trainer, "TILE", 3 * 50)  # three tokens a tile, the last one shorter
+    monkeypatch.setattr(trainer, "TILE", {"cpu": 3 * 50})  # three tokens a tile, the last one shorter
     hidden, head, labels = torch.randn(10, 8), torch.randn(50, 8), torch.randint(50, (10,))
     once, again = hidden.clone().requires_grad_(), hidden.clone().requires_grad_()
     expected = functional.cross_entropy(once @ head.T, labels, reduction="sum") / 7
@@ -47,19 +50,16 @@ def test_the_head_in_tiles_has_the_loss_and_gradient_of_cross_entropy(monkeypatc
 
 
 def test_without_a_mask_and_without_prompt_logits_loss_and_gradients_are_those_of_the_plain_model(config, batch):
-    from trl.trainer.utils import add_fused_lm_head
-
-    from training.model.trainer import fused_loss, tiled_loss
+    from training.model.trainer import tiled_loss, whole_loss
     from training.train import lora_model
 
     ids, labels = batch
     mask = (ids != 2).long()
-    model = lora_model(replace(config, lora_dropout=0.0), "fp32", "cpu")
+    model = lora_model(Path(config.base_model), replace(config, lora_dropout=0.0), "fp32", "cpu")
     with torch.no_grad():  # a fresh adapter has no gradient in its first half
         for name, weight in model.named_parameters():
             if "lora_B" in name:
                 weight.normal_(std=0.02, generator=torch.Generator().manual_seed(1))
-    add_fused_lm_head(model.get_base_model(), outputs=("log_probs", "entropy", "is_top1"))
 
     def with_gradients(loss: torch.Tensor) -> list[torch.Tensor]:
         model.zero_grad()
@@ -70,7 +70,7 @@ def test_without_a_mask_and_without_prompt_logits_loss_and_gradients_are_those_o
     plain = with_gradients(functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), reduction="sum"))
     assert max(float(gradient.abs().max()) for gradient in plain[1:]) > 1e-3
     head = model.get_output_embeddings().weight
-    for other in (tiled_loss(model, head, ids, labels), fused_loss(model, ids, labels)):
+    for other in (tiled_loss(model, head, ids, labels), whole_loss(model, ids, labels)):
         for found, expected in zip(with_gradients(other), plain, strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
@@ -90,14 +90,17 @@ def test_the_order_of_examples_depends_on_seed_and_epoch_alone():
     assert sorted(first) == sorted(second) == list(range(300))
 
 
-def test_rows_that_leave_a_batch_get_the_answers_that_generate_gives(small_out, small_run):
+def test_rows_that_leave_a_batch_get_the_answers_that_generate_gives(small_out, small_run, monkeypatch):
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    from training.model import generate
     from training.model.generate import greedy, new_tokens
     from training.model.load import load_tokenizer
 
+    monkeypatch.setattr(generate, "ROOM", 3)  # so that the cache grows and shrinks many times
+
     torch.manual_seed(0)
-    tokenizer = load_tokenizer(str(small_out / "base"), "main")
+    tokenizer = load_tokenizer(small_out / "base")
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=512,
@@ -120,6 +123,72 @@ def test_rows_that_leave_a_batch_get_the_answers_that_generate_gives(small_out, 
     assert new_tokens(model, tokenizer, prompts, decoding) == expected
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_cache_with_room_gives_every_architecture_the_answers_of_generate(family, tmp_path):
+    from training.model.generate import greedy, new_tokens
+    from training.model.load import load_base, load_tokenizer
+
+    folder = make_model(tmp_path / "base", family)
+    model, tokenizer = load_base(folder, "fp32", "cpu").eval(), load_tokenizer(folder)
+    if hasattr(model.config, "sliding_window"):
+        model.config.sliding_window = 8
+    prompts = [torch.randint(6, 512, (length,), generator=torch.Generator().manual_seed(length)).tolist()
+               for length in (20, 20, 20)]  # fmt: skip
+    decoding = greedy(model, tokenizer, 90)
+    expected = []
+    for prompt in prompts:
+        ids = torch.tensor([prompt])
+        output = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=decoding)
+        expected.append(output[0, len(prompt) :].tolist())
+    assert new_tokens(model, tokenizer, prompts, decoding) == expected
+
+
+def test_new_keys_and_values_are_written_in_place():
+    from training.model.generate import ROOM, RoomyLayer
+
+    layer, plain = RoomyLayer(), DynamicLayer()
+    places = set()
+    for count in (7, *[1] * (2 * ROOM)):
+        keys, values = torch.randn(4, 2, count, 8), torch.randn(4, 2, count, 6)
+        found, expected = layer.update(keys, values), plain.update(keys, values)
+        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+        places.add(layer.keys.data_ptr())
+    assert len(places) == 2, "allocated with the first tokens, and where the room is used up"
+    for each in (layer, plain):
+        each.batch_select_indices(torch.tensor([3, 1]))
+        each.update(keys[:2], values[:2])
+    assert torch.equal(layer.keys, plain.keys) and torch.equal(layer.values, plain.values)
+    assert layer.get_seq_length() == plain.get_seq_length() == 8 + 2 * ROOM
+
+
+def test_dropout_with_a_small_mask_is_torchs_own():
+    from training.model.trainer import SmallMaskDropout
+
+    kept = []
+    results = []
+    for kind in (torch.nn.Dropout, SmallMaskDropout):
+        torch.manual_seed(0)
+        values = torch.linspace(1, 2, 500).requires_grad_()
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.nbytes) or t, lambda t: t):
+            dropped = kind(0.3)(values)
+        dropped.sum().backward()
+        results.append((dropped, values.grad))
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+    assert 0 < (results[0][0] == 0).sum() < 500
+    assert kept == [4 * 500, 500]
+    values = torch.ones(3)
+    assert SmallMaskDropout(0.3).eval()(values) is values
+
+
+def test_our_trainer_keeps_small_masks(config, tmp_path):
+    from training.model.trainer import SmallMaskDropout
+    from training.speed.recipes import ours
+
+    trainer = ours(work_of(config, 16, 1), str(tmp_path))
+    kinds = [type(part) for part in trainer.model.modules() if isinstance(part, torch.nn.Dropout)]
+    assert kinds and set(kinds) == {SmallMaskDropout}
+
+
 def test_every_command_explains_itself_within_half_a_second():
     seconds = start_up(best_of=5)
     assert {f"training.{name}" for name in STEPS} <= set(seconds)
@@ -136,10 +205,9 @@ def test_preparing_is_linear_in_the_rows(tmp_path):
 
 
 def work_of(config: TrainConfig, rows: int, questions: int) -> Work:
-    records = read_jsonl(config.data_dir / "train.jsonl", "")
-    asked = [row["question"] for row in read_jsonl(config.data_dir / "test.jsonl", "")[:questions]]
-    config = replace(BASE, base_model=config.base_model, out=config.out, lora_rank=4)
-    return Work(config, "cpu", None, records[:rows], asked, new_tokens=12)
+    records = read_jsonl(config.data_dir / "train.jsonl", "")[:rows]
+    asked = read_jsonl(config.data_dir / "test.jsonl", "")[:questions]
+    return Work(replace(BASE, lora_rank=4), Path(config.base_model), "cpu", None, "", records, asked, new_tokens=12)
 
 
 def answering_peak(work: Work) -> float:
@@ -162,6 +230,8 @@ def test_more_rows_or_questions_need_no_more_memory_at_once(config, tmp_path):
 
 
 def training_memory(config: TrainConfig, rows: int, folder: str) -> float:
+    from training.speed.recipes import training_peak
+
     return in_fresh_process(training_peak, "ours", work_of(config, rows, 1), folder)["growth_mib"]
 
 

@@ -4,6 +4,7 @@ import argparse
 import csv
 import random
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,10 +123,11 @@ def read_data(folder: Path | None) -> tuple[str, list[Row], list[Row]]:
 
 
 def spread(rows: list[Row], wanted: int) -> list[Row]:
-    """Rows of every length, in the proportions of all of them, shuffled: a few drawn at random may miss the mean."""
-    ordered, wanted = sorted(rows, key=lambda row: len(row["answer"])), min(wanted, len(rows))
-    chosen = [ordered[(2 * number + 1) * len(ordered) // (2 * wanted)] for number in range(wanted)]
-    return random.Random(0).sample(chosen, wanted)
+    """Rows of every length, shuffled: by chance one of each of as many classes of length, so that the mean is kept."""
+    ordered, wanted, dice = sorted(rows, key=lambda row: len(row["answer"])), min(wanted, len(rows)), random.Random(0)
+    bounds = [number * len(ordered) // wanted for number in range(wanted + 1)]
+    chosen = [dice.choice(ordered[start:end]) for start, end in pairwise(bounds)]
+    return dice.sample(chosen, wanted)
 
 
 def random_1b(base: Path, device: str, folder: Path) -> Path:
