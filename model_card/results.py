@@ -15,6 +15,7 @@ from typing import Any
 
 from model_card.build import alt_text
 from model_card.speed import kept_reports, speed_part
+from space.credit import Credit
 from training.command import run
 from training.outputs import read_json, write_json, write_text
 from training.scoring.table import markdown_rates, markdown_table, markdown_types, novel_sentence, verdict
@@ -40,6 +41,7 @@ def keep(scores: Path) -> None:
     result = read_json(scores, "python -m training.score CONFIG")
     trained = read_json(scores.with_name("run.json"), "python -m training.train CONFIG")
     about = {key: trained[key] for key in ("base", "data", "device", "precision", "minutes", "peak_gib", "steps")}
+    about["epochs"] = trained["config"]["epochs"]
     write_json(RESULTS / f"{result['config']}.json", {"run": about, "scores": result})
     shutil.copyfile(scores.with_name("scores.svg"), picture_of(result))
 
@@ -93,15 +95,12 @@ def safety_table(results: dict[str, Any]) -> str:
 
 
 def latency_text(taken: dict[str, Any]) -> str:
-    """How long a visitor waits for the tiny model of the demo."""
+    """What the rules cost a message."""
     rules, machine = taken["rules"], taken["machine"]
     return (
-        f"With the demo's tiny model on {machine['name']}, {machine['cores']} cores, by `tests/time_space.py`: the "
-        f"page is there {taken['page_s']:.1f} s after the start, and the first answer after "
-        f"{taken['first_answer_s']:.1f} s, loading included; later ones begin within {taken['first_words_s']:.2f} s. "
-        f"The rules take {rules['median_ms']:.1f} ms of processor time for a message (median of "
-        f"{rules['messages']:,}; at worst {rules['worst_ms']:.0f} ms), and {rules['long_ms']:.0f} ms for 100,000 "
-        "characters."
+        f"On {machine['name']}, {machine['cores']} cores, by `tests/time_space.py`: the rules take "
+        f"{rules['median_ms']:.1f} ms of processor time for a message (median of {rules['messages']:,}; at worst "
+        f"{rules['worst_ms']:.0f} ms), and {rules['long_ms']:.0f} ms for 100,000 characters."
     )
 
 
@@ -113,7 +112,8 @@ def section(result: dict[str, Any]) -> str:
         [
             f"### `{scores['config']}`",
             f"Base: `{about['base']['model']}`, {about['base']['parameters']:,} parameters. "
-            f"{about['data']['records']['train']:,} training records of `{about['data']['source']['name']}`, "
+            f"{about['epochs']:g} passes over {about['data']['records']['train']:,} training records of "
+            f"{Credit.of(about['data']['source']).title or about['data']['source']['name']}, "
             f"{about['data']['split']} split; {part} {scores['split']} questions. "
             f"Trained in {about['minutes']} minutes "
             f"({about['precision']}, {about['device']}, peak {about['peak_gib']} GiB).",

@@ -35,7 +35,6 @@ def main() -> None:
 def load(adapter: str, revision: str | None) -> "tuple[PeftModel, PreTrainedTokenizerBase, Contract]":
     """Adapter on its base, tokenizer and contract; raises FileNotFoundError naming what is missing."""
     from space.contract import load_contract
-    from training.model.load import load_adapter, load_base, load_tokenizer, pick_device, pick_precision
     from training.outputs import read_json
 
     folder = Path(adapter)
@@ -43,9 +42,12 @@ def load(adapter: str, revision: str | None) -> "tuple[PeftModel, PreTrainedToke
         folder = download(adapter, revision)
     config = read_json(folder / "adapter_config.json", "python -m training.train CONFIG")
     contract = load_contract(folder / "contract.toml")
+    base = base_folder(folder, config["base_model_name_or_path"], config.get("revision"))
+    # takes torch along, seconds that whoever named what can't be had needn't wait for
+    from training.model.load import load_adapter, load_base, load_tokenizer, pick_device, pick_precision
+
     device = pick_device()
     precision = pick_precision("auto" if device == "cuda" else "fp32", device)
-    base = base_folder(folder, config["base_model_name_or_path"], config.get("revision"))
     return load_adapter(load_base(base, precision, device), folder, device), load_tokenizer(folder), contract
 
 
@@ -73,7 +75,8 @@ def download(adapter: str, revision: str | None) -> Path:
         raise FileNotFoundError(f"{adapter} is neither a folder here nor an adapter on the Hub") from error
     except OSError as error:
         raise FileNotFoundError(
-            f"{adapter} is no folder here and can't be fetched from the Hub ({type(error).__name__})"
+            f"{adapter} is no folder here and can't be fetched from the Hub ({type(error).__name__}): check the name "
+            "and the network"
         ) from error
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from training.command import USER_ERRORS
+from training.command import never_fail_to_print, user_error
 from training.configs import BASE
 from training.release.hub import Unfinished, connect, redacted
 
@@ -30,13 +30,17 @@ ROOT = Path(__file__).parents[1]
 
 def main(words: list[str] | None = None) -> int:
     """The command; returns the exit code. What users, the Hub or the network get wrong ends in one line."""
+    never_fail_to_print()
     try:
         options = parse(words)
         play(options, wanted_of(options))
-    except Unfinished as error:
-        return end(2, f"unfinished: {error}; the same command goes on from here")
-    except USER_ERRORS as error:
-        return end(1, f"error: {error}")
+    except Exception as error:
+        told = user_error(error)
+        if told is None:
+            raise
+        if isinstance(told, Unfinished):
+            return end(2, f"unfinished: {told}; the same command goes on from here")
+        return end(1, f"error: {told}")
     except KeyboardInterrupt:
         return end(2, "stopped: the same command goes on from here")
     return 0

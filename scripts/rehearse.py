@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from training.command import run
+
 if TYPE_CHECKING:
     from hub import LocalHub
 
@@ -56,15 +58,15 @@ def rehearse(hub: "LocalHub", folder: Path, options: argparse.Namespace) -> None
     """The steps, each with what it prints; a maintainer's own commands differ in the names alone."""
     environment = {key: value for key, value in os.environ.items() if key != "HF_HUB_OFFLINE"}
     environment |= hub.environment() | {"HF_HOME": str(folder / "home"), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-    run = copy_of(options.run, folder)
-    words = release_words(run, options)
+    copied = copy_of(options.run, folder)
+    words = release_words(copied, options)
     if play("What a release would push", folder, environment, words, may_fail=True):
         words += ["--accept", ACCEPT]
         print("\nA missed gate stops a release. The rehearsal goes on with --accept, whose reason the card then tells.")
     play("The first release, with its Space", folder, environment, [*words, "--push"])
     ask(hub)
     play("The same command again makes no second release", folder, environment, [*words, "--push"])
-    (folder / run / "loss.svg").unlink(missing_ok=True)
+    (folder / copied / "loss.svg").unlink(missing_ok=True)
     play("A second release: the same run without a picture", folder, environment, [*words, "--push"])
     play("Back to the first", folder, environment, [REPO, "--rollback", "v1.0.0", "--space", SPACE])
     ask(hub)
@@ -133,4 +135,4 @@ def ask(hub: "LocalHub") -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

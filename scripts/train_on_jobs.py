@@ -35,6 +35,8 @@ from pathlib import Path
 
 
 def main() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a log that lacks a character must not end a paid job
     options = parse()
     code = options.code if options.show else str(fetch(options.code).resolve())
     python = "python" if options.show else interpreter(Path(code))
@@ -137,7 +139,7 @@ def keep(options: argparse.Namespace) -> None:
     for folder in (options.out.resolve() / "data", run_folder(options)):
         if folder.is_dir():
             target = options.keep / folder.relative_to(options.out.resolve())
-            shutil.copytree(folder, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("checkpoints", ".*"))
+            shutil.copytree(folder, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("checkpoints*", ".*"))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,12 @@
 
 import argparse
 import os
+import sys
 
 
 def main() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a console without a character must not fail the page
     parser = argparse.ArgumentParser(prog="app.py", description=__doc__)
     parser.add_argument("--adapter", metavar="DIR", help="a folder with an adapter, or a Hub id; default: $ADAPTER, or "
                         "the release.json beside this file")  # fmt: skip

@@ -94,8 +94,8 @@ def test_the_coldest_answer_is_the_one_that_generate_gives(exact, module):
     ids = torch.tensor([module.fit(exact, QUESTION, 60)])
     assert ids.shape[1] > module.PIECE["cpu"], "the prompt must be read in several pieces"
     greedy = exact.models["tuned"].generate(
-        ids, attention_mask=torch.ones_like(ids), max_new_tokens=60, do_sample=False, repetition_penalty=decoding.repetition_penalty,
-        eos_token_id=sorted(exact.ends), pad_token_id=0, use_cache=True,
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=60, do_sample=False,
+        repetition_penalty=decoding.repetition_penalty, eos_token_id=sorted(exact.ends), pad_token_id=0, use_cache=True,
     )  # fmt: skip
     expected = exact.tokenizer.decode(greedy[0, ids.shape[1] :], skip_special_tokens=True)
     drafts = list(module.write(exact, "tuned", QUESTION, 60, 1e-4))

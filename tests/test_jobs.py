@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, command, settings
+from small_models import make_model
 
 from training.configs import STUDY
 from training.outputs import read_json
@@ -79,10 +80,11 @@ def test_what_can_not_work_is_said_in_one_line(words, says):
 
 def test_one_command_runs_every_step_up_to_the_plan_and_keeps_the_run(tmp_path):
     out, kept = tmp_path / "out", tmp_path / "kept"
-    words = ["demo", "--out", out, "--tiny-base", "--limit", "8", "--keep", kept, *settings(out, epochs=0.1)]
+    make_model(out / "base", "llama3", licence="apache-2.0")
+    words = ["demo", "--out", out, "--limit", "8", "--keep", kept, *settings(out, epochs=0.1)]
     result = command(SCRIPT, *words, "--repo", "owner/Llama-tiny", "--publish", "--base-repo owner/Llama-base")
     names = [line.split(":")[0] for line in result.stdout.splitlines() if line.startswith("== ")]
-    assert names == ["== prepare", "== tiny base", "== train", "== score", "== publish"], result.stderr
+    assert names == ["== prepare", "== train", "== score", "== publish"], result.stderr
     assert read_json(kept / "runs" / "demo" / "run.json", "")["steps"] > 0
     assert read_json(kept / "runs" / "demo" / "scores-test.json", "")["n"] == 8
     assert (kept / "data" / "data.json").exists()

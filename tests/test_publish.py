@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from conftest import SHARED, command
 from hub import FOREIGN_TOKEN, ID_TOKEN, READ_TOKEN, WRITE_TOKEN, Fault, LocalHub
-from huggingface_hub import HfApi
+from hub_storage import Repo
+from huggingface_hub import HfApi, constants
 from releasing import (
     ACCEPT,
     client_of,
@@ -34,16 +35,16 @@ from releasing import (
 from safetensors.numpy import load_file, save_file
 from space_runner import running_space
 
-from training.configs import DEMO
+from training.bases import Base
+from training.configs import BASE, DEMO
 from training.datasets import SAMPLE
 from training.prepare import prepare
-from training.release.base import Base
 from training.release.gates import Previous, gates
 from training.release.golden import judge
 from training.release.hub import Unfinished, connect, redacted
 from training.release.preflight import check_base, check_belongs, check_name, check_repo_id, check_weights
 from training.release.push import Remote, ensure_repo, look, push_folder, set_tag
-from training.release.rights import check_only_ours, check_our_space, check_rights, check_visibility
+from training.release.rights import check_only_ours, check_our_space, check_rights, check_visibility, may_create
 from training.release.source import read_run
 from training.release.space import Pin, pinned_readme
 from training.release.verify import fetch
@@ -190,10 +191,10 @@ def test_a_llamas_fine_tune_must_be_named_so():
 
 
 def test_a_base_that_others_cannot_load_is_refused(tmp_path: Path):
-    assert not check_base(Base(str(tmp_path), None, tmp_path)).ok
-    assert not check_base(Base("owner/base", None)).ok  # no commit
-    assert check_base(Base("owner/base", "a" * 40)).ok
-    assert check_base(Base("owner/base", None, tmp_path)).ok
+    folder = Base("outputs/base", None, tmp_path, "apache-2.0", {})
+    assert "--base-repo OWNER/NAME" in check_base(folder, None).text and not check_base(folder, None).ok
+    assert check_base(replace(folder, model="owner/base"), "owner/base").ok
+    assert check_base(replace(folder, model="owner/base", revision="a" * 40), None).ok
 
 
 def test_files_of_different_runs_are_not_released_together(small_out: Path, tmp_path: Path):
@@ -240,11 +241,14 @@ def test_a_space_of_something_else_is_not_overwritten():
 
 
 def test_a_spaces_readme_preloads_exactly_the_release():
-    pin = Pin("me/adapter", "a" * 40, "v1.0.0", "2026-01-01", "me/base", "b" * 40)
-    text = pinned_readme("---\ntitle: Chat\nemoji: 📘\npreload_from_hub:\n- other\n---\n\n# Chat\n", pin)
-    assert "emoji: 📘" in text and text.endswith("# Chat\n") and "other" not in text
-    assert f"me/base model.safetensors,config.json,generation_config.json {'b' * 40}" in " ".join(text.split())
-    assert pinned_readme(text, pin) == text
+    pin = Pin("me/adapter", "a" * 40, "v1.0.0", "2026-01-01", "me/base", "b" * 40, "llama3.2")
+    needed = ["model.safetensors", "config.json"]
+    text = pinned_readme("---\ntitle: Chat\nemoji: 📘\npreload_from_hub:\n- other\n---\n\n# Chat\n", pin, needed)
+    assert "emoji: 📘" in text and "# Chat\n" in text and "other" not in text
+    assert f"me/base model.safetensors,config.json {'b' * 40}" in " ".join(text.split())
+    assert pinned_readme(text, pin, needed) == text
+    assert "Built with Llama. Llama 3.2 is licensed under" in text
+    assert "Llama" not in pinned_readme(text, replace(pin, licence="apache-2.0"), needed)
 
 
 def test_no_token_survives_redaction(monkeypatch: pytest.MonkeyPatch):
@@ -371,6 +375,15 @@ def test_a_token_that_may_not_write_is_refused_before_anything_is_pushed(
     assert all(c.ok for c in check_rights(HfApi(hub.endpoint, token=WRITE_TOKEN), [repo], True))
 
 
+@pytest.mark.parametrize(("role", "ok"), [("read", False), ("contributor", True), ("write", True), ("admin", True)])
+def test_who_may_only_read_in_an_organisation_is_told_before_anything_is_created(role: str, ok: bool):
+    me = {"name": "member", "orgs": [{"name": "clinic", "roleInOrg": role}], "auth": {"accessToken": {"role": "write"}}}
+    check = may_create(me, Remote("clinic/new", "model"))
+    assert check.ok is ok
+    assert ok or "member only has the role `read` in clinic" in check.text
+    assert may_create(me, Remote("member/new", "model")).ok
+
+
 def test_trusted_publishing_needs_no_stored_token(
     hub: LocalHub, repo: Remote, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -404,9 +417,15 @@ def test_trusted_publishing_asks_for_a_token_of_each_repository_that_it_writes(
         push_folder(HfApi(hub.endpoint), space, bundle, "Serve")
 
 
-def test_preflight_says_before_training_what_would_stop_a_release(hub: LocalHub, api: HfApi, capsys):
+def test_preflight_says_before_training_what_would_stop_a_release(
+    hub: LocalHub, api: HfApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     from training.release.before_training import before_training
 
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    theirs = Repo(hub.root, "models", BASE.base_model)
+    theirs.create("unsloth", {"private": False})
+    theirs.add_commit("main", "unsloth", {"summary": "Add"}, {"README.md": theirs.put(CARD.encode())})
     licence = SHARED / "llama3.2-licence"
     wanted = Wanted("maintainer/Med-Llama", Path("outputs/medquad/runs/r16"), llama_licence=licence)
     with pytest.raises(ValueError, match="could not be published"):
@@ -481,7 +500,7 @@ def test_data_of_unknown_licence_is_not_published_until_prepare_is_told_and_the_
     told = command("scripts/publish.py", "maintainer/x", "--run", run)
     assert "ok      data           Mine, CC BY 4.0" in told.stdout
     assert "ok      one run" in told.stdout, "the data and the run are as they were"
-    notice = (run / "bundle" / "NOTICE").read_text(encoding="utf-8")
+    notice = (run / "release" / "NOTICE").read_text(encoding="utf-8")
     assert "Trained on Mine, CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/). Me, 2026" in notice
 
 
@@ -499,7 +518,7 @@ def story(hub: LocalHub, small_out: Path, tmp_path_factory: pytest.TempPathFacto
     hub.set_space(space, ["BUILDING", "RUNTIME_ERROR"], error="no adapter")
     told.finished = publish(hub, home, *words)
     told.after_finish = (titles(hub, repo), tags(hub, repo), contents(hub, space, kind="spaces"))
-    told.bundle = folder_contents(run / "bundle")
+    told.bundle = folder_contents(run / "release")
     with running_space(hub, space, folder / "spaces"):
         told.again = publish_here(hub, home, *words)
     told.after_again = (titles(hub, repo), tags(hub, repo), pinned(hub, space))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from space.contract import Contract, load_contract
 from space.prompt import encode_prompt
 from training.configs import CONTRACT, TrainConfig
+from training.outputs import full_disk_named, write_text
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -62,7 +63,7 @@ def answer_split(
     [kept] = broadcast_object_list([read_partial(partial, key) if writes else None])
     missing = {side: [record for record in records if (side, record["id"]) not in kept] for side in SIDES}
     if any(missing.values()):
-        with open_partial(partial if writes else Path(os.devnull), key, kept) as file:
+        with full_disk_named(partial), open_partial(partial if writes else None, key, kept) as file:
             for row in generate_missing(config, base, missing, contract):
                 kept[row["side"], row["id"]] = row
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -90,13 +91,12 @@ def read_partial(path: Path, key: str) -> dict[tuple[str, str], Row]:
     return {(row["side"], row["id"]): row for row in rows}
 
 
-def open_partial(path: Path, key: str, kept: dict[tuple[str, str], Row]) -> TextIO:
-    """The partial file, rewritten with the whole lines that it held, open for more."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("w", encoding="utf-8")
-    file.write("\n".join([key, *(json.dumps(row, ensure_ascii=False) for row in kept.values())]) + "\n")
-    file.flush()
-    return file
+def open_partial(path: Path | None, key: str, kept: dict[tuple[str, str], Row]) -> TextIO:
+    """The partial file, rewritten with the whole lines that it held, open for more; without a path nothing is kept."""
+    if path is None:
+        return Path(os.devnull).open("w", encoding="utf-8")
+    write_text(path, "\n".join([key, *(json.dumps(row, ensure_ascii=False) for row in kept.values())]) + "\n")
+    return path.open("a", encoding="utf-8")
 
 
 def generate_missing(

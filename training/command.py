@@ -5,8 +5,11 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import fields
+from io import TextIOWrapper
 
 from training.configs import CONFIGS, TrainConfig, override
+from training.outputs import DiskFull, full_disk
+from training.processes import leave_group
 
 # What users and their data get wrong; anything else is our own bug and shows its traceback.
 USER_ERRORS = (OSError, ValueError, FloatingPointError)
@@ -41,11 +44,37 @@ def parse(arguments: argparse.ArgumentParser) -> tuple[TrainConfig, argparse.Nam
 
 def run(main: Callable[[], None]) -> None:
     """Call `main`; a user's error ends in one line and exit code 1 (the traceback: set TRACEBACK=1)."""
+    never_fail_to_print()
+    failed = True
     try:
         main()
-    except USER_ERRORS as error:
-        if os.environ.get("TRACEBACK"):
+        failed = False
+    except Exception as error:
+        told = user_error(error)
+        if told is None or os.environ.get("TRACEBACK"):
             raise
-        sys.exit("error: " + " ".join(str(error).split()))
+        sys.exit(f"error: {told}")
     except KeyboardInterrupt:
         sys.exit("stopped")
+    finally:
+        leave_group(failed)
+
+
+def never_fail_to_print() -> None:
+    """Print what the console has no character for as an escape, rather than fail after the work is done."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # not so in a test, or without any console
+            stream.reconfigure(errors="backslashreplace")
+
+
+def user_error(error: Exception) -> Exception | None:
+    """An error that users, their data, disk, network or token caused, of one line; None for a bug of ours."""
+    from training.network import Unfinished, redacted, told
+
+    if not isinstance(error, DiskFull) and (said := full_disk(error)):
+        error = DiskFull(f"the disk is full ({said}): free some space and try again")
+    found = error if isinstance(error, (DiskFull, Unfinished)) else told(error) or error
+    if not isinstance(found, USER_ERRORS):
+        return None
+    line = redacted(" ".join(str(found).split())) or type(found).__name__
+    return Unfinished(line) if isinstance(found, Unfinished) else ValueError(line)

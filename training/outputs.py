@@ -1,5 +1,6 @@
 """Read and write what runs leave on disk: whole files or none, and an error that names the step that writes them."""
 
+import errno
 import json
 import os
 import shutil
@@ -9,13 +10,58 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# How the writers of torch, safetensors and tokenizers tell of it, none of which raise an OSError
+FULL_TEXTS = (
+    "PytorchStreamWriter failed",
+    "unexpected pos",
+    "iostream error",
+    *(f"(os error {number})" for number in FULL),
+)
+
+
+class DiskFull(OSError):
+    """A file could not be written whole: the disk, a quota or a limit is reached."""
+
+
+@contextmanager
+def full_disk_named(path: Path) -> Iterator[None]:
+    """Raise DiskFull, of one line that names the path, for whatever a full disk makes a library raise."""
+    try:
+        yield
+    except Exception as error:
+        if not (said := full_disk(error)):
+            raise
+        raise DiskFull(f"{path} can't be written, the disk is full ({said}): free some space and try again") from error
+
+
+def full_disk(error: BaseException) -> str | None:
+    """What a library said of a full disk when it met it; None where the error has other reasons."""
+    told = [
+        str(link).strip().split("\n")[0]
+        for link in causes(error)
+        if (isinstance(link, OSError) and link.errno in FULL) or any(text in str(link) for text in FULL_TEXTS)
+    ]
+    return told[-1] if told else None
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and those that it came from, newest first."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
 
 def write_text(path: Path, text: str) -> None:
-    """Write under a temporary name and rename, so that nobody ever reads half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write under a temporary name and rename, so that nobody ever reads half a file. Raises DiskFull."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    try:
+        with full_disk_named(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -28,17 +74,24 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A fresh folder to fill; it takes the place of `path` at the end, and leaves no trace if the filling fails."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    """A fresh folder to fill; it takes the place of `path` at the end, and leaves no trace if the filling fails.
+
+    Raises DiskFull where that is why it failed.
+    """
+    temporary, old = (path.with_name(f".{path.name}.{os.getpid()}{end}") for end in ("", ".old"))
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
     try:
-        yield temporary
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
+        with full_disk_named(path):
+            temporary.mkdir(parents=True)
+            yield temporary
+            if path.exists():
+                path.replace(old)
+            temporary.replace(path)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if old.exists() and not path.exists():
+            old.replace(path)
+        for left in (temporary, old):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def read_json(path: Path, written_by: str) -> dict[str, Any]:

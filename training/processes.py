@@ -1,4 +1,4 @@
-"""Several processes, as torchrun or `accelerate launch` start them: accelerate joins them, the first one speaks."""
+"""Several processes, as torchrun or `accelerate launch` start them: join and leave the group, print on rank 0."""
 
 import os
 import sys
@@ -35,3 +35,15 @@ def join(step: str) -> "PartialState":
     elif "ACCELERATE_MIXED_PRECISION" in os.environ and not torch.cuda.is_available():
         print(f"{step}: 1 process: on a CPU `accelerate launch` starts no more, `{several}` does")
     return state
+
+
+def leave_group(failed: bool) -> None:
+    """Shut the process group down, if one was joined: its threads can abort an interpreter that ends before them.
+
+    failed: whether this process ends by an error. NCCL would then wait for the others, which torchrun ends.
+    """
+    distributed = sys.modules.get("torch.distributed")
+    if not (distributed and distributed.is_available() and distributed.is_initialized()):
+        return
+    if not (failed and distributed.get_backend() == "nccl"):
+        distributed.destroy_process_group()

@@ -1,7 +1,6 @@
 """What `run.json` says of a run besides its configuration and base: losses, speed, memory, versions, git, machine."""
 
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -10,6 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+
+try:
+    import resource
+except ImportError:  # on Windows
+    resource = None
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -70,6 +74,11 @@ def peak_gib() -> float:
     """Peak memory of this process so far, in GiB: the GPU's where one is used, else resident memory."""
     if torch.cuda.is_available():
         return round(torch.cuda.max_memory_allocated() / 2**30, 2)
+    if resource is None:
+        import psutil  # which comes with accelerate
+
+        memory = psutil.Process().memory_info()
+        return round(getattr(memory, "peak_wset", memory.rss) / 2**30, 2)
     unit = 1 if sys.platform == "darwin" else 1024  # bytes on a Mac, KiB elsewhere
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30, 2)
 

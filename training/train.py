@@ -1,7 +1,8 @@
 """Step 2: train a LoRA adapter on the prepared examples.
 
 Reads <out>/data and the base; writes runs/<name>/{adapter/, run.json, loss.svg}. Ctrl-C or SIGTERM ends it with a
-checkpoint, and the same command goes on from there.
+checkpoint, and the same command resumes from it. The two newest checkpoints stay in runs/<name>/checkpoints, also after
+the end; --force removes them and starts anew.
 """
 
 import shutil
@@ -21,6 +22,7 @@ from training.configs import CONTRACT, TrainConfig
 from training.outputs import (
     file_sha256,
     fingerprint,
+    full_disk_named,
     read_json,
     read_jsonl,
     up_to_date,
@@ -83,12 +85,15 @@ def train(config: TrainConfig, force: bool = False) -> None:
     base = find_base(config)
     base_sum = base_key(base, config)
     key = run_key(config, data, contract, base_sum)
-    if not force and up_to_date(config.run_dir / "run.json", key):
+    weights = config.run_dir / "adapter" / "adapter_model.safetensors"
+    if not force and up_to_date(config.run_dir / "run.json", key) and weights.exists():
         name_base(config.run_dir / "run.json", base)
         print(f"train: {config.run_dir / 'adapter'} is up to date")
         return
     import numpy as np
+    from accelerate.utils import broadcast_object_list
 
+    from training.checkpoints import resume_point, train_from
     from training.data.examples import length_report
     from training.model.load import check_template, load_tokenizer, pick_device, pick_precision
     from training.release.golden import golden_logits
@@ -102,11 +107,13 @@ def train(config: TrainConfig, force: bool = False) -> None:
     examples = encode_splits(tokenizer, config, contract)
     model = lora_model(base.folder, config, precision, device)
     print_start(config, examples, model, f"{precision} on {device}")
-    with processes.main_process_first():  # it clears the folder that the others then look into
-        checkpoint = resumable(config.run_dir / "checkpoints", key, force and processes.is_main_process)
+    steps_key = fingerprint(key, processes.num_processes)  # which decides what a step holds
+    first = processes.is_main_process
+    [checkpoint] = broadcast_object_list([resume_point(config.run_dir, steps_key, force) if first else None])
     trainer, stop = make_trainer(config, model, tokenizer, examples, precision)
     started = time.monotonic()
-    trainer.train(resume_from_checkpoint=checkpoint)
+    with full_disk_named(config.run_dir / "checkpoints"):
+        train_from(trainer, checkpoint)
     if stop.received:
         print(f"train: stopped at step {trainer.state.global_step} with a checkpoint; the same command goes on from it")
         sys.exit(128 + stop.received)
@@ -123,7 +130,7 @@ def train(config: TrainConfig, force: bool = False) -> None:
                 "end_of_turn": tokenizer.eos_token,
                 "system_role": has_system_role(tokenizer, tokenizer.chat_template),
             },
-            "adapter_sha256": file_sha256(config.run_dir / "adapter" / "adapter_model.safetensors"),
+            "adapter_sha256": file_sha256(weights),
             "examples": {name: dict(counts) for name, counts in examples.counts.items()},
             "tokens": length_report(np.array(examples.train["length"]), config.max_tokens),
             "golden_logits": golden_logits(model, tokenizer, contract),
@@ -162,6 +169,8 @@ def encode_splits(tokenizer: "PreTrainedTokenizerBase", config: TrainConfig, con
     splits, counts = {}, {}
     for name in ("train", "validation"):
         records = read_jsonl(config.data_dir / f"{name}.jsonl", f"python -m training.prepare {config.name}")
+        if name == "validation" and config.validation_limit:
+            records = records[: config.validation_limit]  # sorted by a hash of their text, so any part is a fair one
         splits[name], counts[name] = encode_records(tokenizer, records, contract, config.max_tokens)
     return Examples(splits["train"], splits["validation"], counts)
 
@@ -214,6 +223,7 @@ def make_trainer(
     import numpy as np
     from accelerate import PartialState
 
+    from training.checkpoints import WriteChecksums
     from training.model.trainer import CompletionTrainer
     from training.progress import ProgressLines, StopOnSignal, without_default_output
 
@@ -225,7 +235,7 @@ def make_trainer(
         train_dataset=examples.train,
         eval_dataset=examples.validation.select(longest_first),
         processing_class=tokenizer,
-        callbacks=[ProgressLines(), stop],
+        callbacks=[WriteChecksums(), ProgressLines(), stop],
     )
     return without_default_output(trainer), stop
 
@@ -264,7 +274,7 @@ def sft_config(config: TrainConfig, precision: str, examples: int, processes: in
         eval_strategy="steps",
         eval_steps=every,
         save_steps=every,
-        save_total_limit=2,
+        save_total_limit=2,  # one may be damaged
         seed=config.seed,
         report_to=tracker(config.report_to),
         trackio_static_space_id=False,
@@ -279,24 +289,6 @@ def tracker(name: str) -> str:
     if name != "none" and find_spec(name) is None:
         raise ValueError(f"report_to={name}: it is not installed, `pip install {name}` or leave it out")
     return name
-
-
-def resumable(folder: Path, key: str, force: bool) -> str | None:
-    """The newest whole checkpoint of the same run; checkpoints of another one are removed, and both are said."""
-    mark = folder / "run.json"
-    if folder.exists() and (force or not up_to_date(mark, key)):
-        print(f"train: removing the checkpoints in {folder}, which belong to another configuration, data or base")
-        shutil.rmtree(folder)
-    write_json(mark, {"fingerprint": key})
-    steps = {
-        int(file.parent.name.split("-")[1]): file.parent for file in folder.glob("checkpoint-*/trainer_state.json")
-    }
-    for half in set(folder.glob("checkpoint-*")) - set(steps.values()):  # killed while it was written
-        shutil.rmtree(half)
-    if not steps:
-        return None
-    print(f"train: resuming from step {max(steps)}: configuration, data and base are the same")
-    return str(steps[max(steps)])
 
 
 def save_adapter(model: "PeftModel", tokenizer: "PreTrainedTokenizerBase", config: TrainConfig, base: Base) -> None:
@@ -318,13 +310,12 @@ def draw_lengths(config: TrainConfig, examples: Examples) -> None:
 
 
 def save_run(folder: Path, record: dict[str, Any]) -> None:
-    """Draw the losses, write run.json last (it marks the run as finished), and drop the checkpoints."""
+    """Draw the losses and write run.json last: it marks the run as finished."""
     from training.scoring.plots import loss_curves
 
     losses = {name: [(e["step"], e[name]) for e in record["losses"] if name in e] for name in ("loss", "validation")}
     write_text(folder / "loss.svg", loss_curves(losses["loss"], losses["validation"]).svg)
     write_json(folder / "run.json", record)
-    shutil.rmtree(folder / "checkpoints")
     print(
         f"train: {record['steps']} steps in {record['minutes']:.1f} minutes, {record['tokens_per_second']:,} tokens/s, "
         f"peak {record['peak_gib']} GiB; adapter in {folder / 'adapter'}"

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.bases import Base
+from training.network import Unfinished, token_source
 from training.release.gates import Check
-from training.release.hub import Unfinished, asked, write_to
+from training.release.hub import asked, write_to
 from training.release.push import KEPT, Remote, short, tree
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def check_rights(api: "HfApi", remotes: list[Remote], must: bool) -> list[Check]
         return [Check("token", False if must else None, text)]
     checks = [check_right(api, remote) for remote in remotes]
     write_to(remotes[0].repo, remotes[0].kind)  # what follows reads the adapter, which may be private
-    return [Check("token", True, "found"), *checks]
+    return [Check("token", True, token_source()), *checks]
 
 
 def check_right(api: "HfApi", remote: Remote) -> Check:
@@ -45,8 +46,12 @@ def may_create(me: dict[str, Any], remote: Remote) -> Check:
     """Whether the account may create the repository. me: the Hub's answer to whoami."""
     name, owner = f"create {remote.repo}", remote.repo.split("/")[0]
     role = me.get("auth", {}).get("accessToken", {}).get("role")
-    if owner not in (me["name"], *(org["name"] for org in me.get("orgs", []))):
+    roles = {org["name"]: org.get("roleInOrg") for org in me.get("orgs", [])}
+    if owner not in (me["name"], *roles):
         return Check(name, False, f"the token belongs to {me['name']}, who is not {owner} and not of that organisation")
+    if roles.get(owner) == "read":
+        text = f"{me['name']} only has the role `read` in {owner}: an admin there must give `contributor` or `write`"
+        return Check(name, False, text)
     if role == "read":
         return Check(name, False, f"the token of {me['name']} may only read: make one with the role `write`")
     if role != "write":

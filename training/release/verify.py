@@ -115,7 +115,7 @@ def main() -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="verify-") as temporary:
             facts = inspect(options.repo, options.commit, Path(temporary), options.timeout)
-        print(json.dumps(facts, ensure_ascii=False))
+        print(json.dumps(facts))
     except Unfinished as error:
         print(redacted(str(error)), file=sys.stderr)
         sys.exit(2)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.release.hub import Unfinished
+from training.network import Offline, Unfinished
 from training.release.push import Remote, look
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def look_at_hub(api: "HfApi", wanted: Wanted, must: bool) -> OnHub | None:
         adapter = look(api, wanted.repo, waits=waits)
         base = look(api, wanted.base_repo, waits=waits) if wanted.base_repo else None
         return OnHub(adapter, base, look(api, wanted.space, "space", waits) if wanted.space else None)
-    except (Unfinished, ConnectionRefusedError) as error:
+    except (Unfinished, Offline) as error:
         if must:
             raise
         print(f"plan: the Hub is not asked ({error})")

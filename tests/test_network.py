@@ -1,0 +1,102 @@
+"""Network settings, tokens and outages: one line that names the value and the remedy, whichever command meets them."""
+
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+from conftest import command
+from hub import WRITE_TOKEN, LocalHub
+from huggingface_hub import constants
+
+from training.network import settings_fault, token_remedy, token_source
+from training.outputs import write_json
+
+NOWHERE = "http://127.0.0.1:9"  # nothing listens there
+PREPARE = ("-m", "training.prepare", "r16")
+TRAIN = ("-m", "training.train", "demo", "--set", "base_model=maintainer/x")
+PUBLISH = ("scripts/publish.py", "maintainer/x", "--preflight")
+ASK = ("scripts/ask.py", "maintainer/x", "What is gout?")
+COMMANDS = {"prepare": PREPARE, "train": TRAIN, "publish": PUBLISH, "ask": ASK}
+
+
+@pytest.fixture(autouse=True)
+def own_network(monkeypatch: pytest.MonkeyPatch):
+    """No setting of whoever runs the tests."""
+    for name in ("HTTP", "HTTPS", "ALL", "NO"):
+        monkeypatch.delenv(f"{name}_PROXY", raising=False)
+        monkeypatch.delenv(f"{name.lower()}_proxy", raising=False)
+    for name in ("HF_ENDPOINT", "SSL_CERT_FILE", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_OIDC_RESOURCE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def online(home: Path, *words: object, **environment: str) -> CompletedProcess[str]:
+    """A command that may ask a Hub; what it caches goes to its home, where training also finds prepared data."""
+    write_json(home / "data" / "data.json", {})
+    words = (*words, "--set", f"out={home}") if words[0] == "-m" else words
+    return command(*words, **{"HF_HUB_OFFLINE": "0", "HF_HOME": str(home)} | environment)
+
+
+def one_line(done: CompletedProcess[str]) -> str:
+    """The error; fails where there is more than one line, or a traceback."""
+    assert done.returncode in (1, 2), done.stdout
+    [line] = done.stderr.splitlines()
+    assert line.startswith(("error: ", "unfinished: "))
+    return line
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "value", "remedy"),
+    [
+        (PREPARE, "ALL_PROXY", "socks5://127.0.0.1:9", "`pip install socksio`"),
+        (PUBLISH, "SSL_CERT_FILE", "/nowhere/ca.pem", "no such file; give a file of certificates"),
+        (ASK, "SSL_CERT_FILE", __file__, "give a file of certificates"),
+        (TRAIN, "HF_ENDPOINT", "localhost:9", "write http://localhost:9"),
+        (PUBLISH, "HTTPS_PROXY", "gopher://127.0.0.1:9", "a proxy begins with http://"),
+    ],
+)
+def test_a_wrong_setting_ends_in_one_line_with_value_and_remedy(tmp_path, words, name, value, remedy):
+    line = one_line(online(tmp_path, *words, **{name: value}))
+    assert f"{name}={value}" in line and remedy in line
+
+
+@pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
+def test_without_a_network_every_command_ends_in_one_line(tmp_path, words):
+    assert "check the n" in one_line(online(tmp_path, *words, HF_ENDPOINT=NOWHERE))
+
+
+def test_settings_that_work_are_no_fault(monkeypatch):
+    assert settings_fault() is None
+    monkeypatch.setenv("HF_ENDPOINT", "http://localhost:8000")
+    monkeypatch.setenv("HTTPS_PROXY", "proxy.example:3128")  # the client reads it as http://
+    monkeypatch.setenv("NO_PROXY", "localhost,.example")
+    assert settings_fault() is None
+
+
+def test_a_proxys_password_is_not_shown(monkeypatch):
+    monkeypatch.setenv("all_proxy", "socks4://me:secret@proxy.example:1080")
+    assert "all_proxy=socks4://proxy.example:1080" in settings_fault()
+
+
+def test_the_token_is_named_by_where_it_comes_from(monkeypatch, tmp_path):
+    saved = tmp_path / "token"
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(saved))
+    assert token_source() == "no token"
+    saved.write_text("hf_saved", encoding="utf-8")
+    assert token_source() == f"the token saved in {saved}" and "hf auth login" in token_remedy()
+    monkeypatch.setenv("HF_TOKEN", "hf_environment")
+    assert token_source() == f"the token in HF_TOKEN, which hides the one saved in {saved}"
+    assert token_remedy().startswith("unset HF_TOKEN")
+    monkeypatch.setenv("HF_OIDC_RESOURCE", "maintainer/x")
+    assert token_source() == "the token by trusted publishing (HF_OIDC_RESOURCE=maintainer/x)"
+    assert "trusted publishers" in token_remedy()
+
+
+@pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
+def test_a_revoked_token_that_hides_a_good_one_is_named_and_not_shown(tmp_path, words):
+    (tmp_path / "token").write_text(WRITE_TOKEN, encoding="utf-8")
+    with LocalHub(tmp_path / "hub") as hub:
+        done = online(tmp_path, *words, **hub.environment("hf_revoked"))
+    line = one_line(done)
+    assert "answered 401" in line and "unset HF_TOKEN" in line
+    assert f"the token in HF_TOKEN, which hides the one saved in {tmp_path / 'token'}" in line
+    assert not any(token in done.stdout + done.stderr for token in ("hf_revoked", WRITE_TOKEN))

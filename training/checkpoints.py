@@ -1,0 +1,106 @@
+"""Checkpoints of a run: kept apart for each configuration, and resumed only where every file is as it was written.
+
+transformers writes a checkpoint's files one by one. The checksums of all of them are written last: a checkpoint without
+them was stopped halfway, one that differs from them is damaged.
+"""
+
+import shutil
+from itertools import count
+from pathlib import Path
+
+from accelerate import PartialState
+from peft import set_peft_model_state_dict
+from safetensors.torch import load_file
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from training.outputs import file_sha256, read_json, up_to_date, write_json
+
+FOLDER = "checkpoints"
+MARK = "run.json"  # in the folder: which run's checkpoints it holds
+CHECKSUMS = "checksums.json"  # in a checkpoint: file name -> sha256
+
+
+class WriteChecksums(TrainerCallback):
+    """Mark a checkpoint as whole once every process has written its part."""
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
+        PartialState().wait_for_everyone()
+        if state.is_world_process_zero:
+            folder = Path(args.output_dir, f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
+            write_json(folder / CHECKSUMS, checksums(folder))
+
+
+def resume_point(run_dir: Path, key: str, force: bool) -> str | None:
+    """The newest whole checkpoint of this run, None where it starts anew; prints what is moved or passed over.
+
+    key: of what the checkpoints depend on. force: remove this run's checkpoints.
+    """
+    folder = own_folder(run_dir, key)
+    if force and folder.exists():
+        print(f"train: removing the checkpoints in {folder}, as --force says")
+        shutil.rmtree(folder)
+    write_json(folder / MARK, {"fingerprint": key})
+    steps = {int(path.name.rpartition("-")[2]): path for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*")}
+    for step in sorted(steps, reverse=True):
+        if fault := damage(steps[step]):
+            print(f"train: passing over {steps[step]}: {fault}")
+        else:
+            print(f"train: resuming from step {step}: configuration, data and base are the same")
+            return str(steps[step])
+    return None
+
+
+def train_from(trainer: Trainer, checkpoint: str | None) -> None:
+    """Train to the end. After a checkpoint of the last step only its weights are loaded: Trainer would add a step."""
+    if checkpoint:
+        state = TrainerState.load_from_json(str(Path(checkpoint, "trainer_state.json")))
+        if state.global_step >= state.max_steps:
+            set_peft_model_state_dict(trainer.model, load_file(Path(checkpoint, "adapter_model.safetensors")))
+            trainer.state = state
+            return
+    trainer.train(resume_from_checkpoint=checkpoint)
+
+
+def own_folder(run_dir: Path, key: str) -> Path:
+    """The folder of this run's checkpoints: another run's are moved aside, its own are brought back."""
+    folder, own = run_dir / FOLDER, run_dir / f"{FOLDER}-{key[:8]}"
+    if folder.exists() and not up_to_date(folder / MARK, key):
+        aside = free_name(run_dir, recorded_key(folder))
+        print(f"train: moving the checkpoints of another configuration, data, base or number of processes to {aside}")
+        folder.rename(aside)
+    if own.exists() and not folder.exists():
+        print(f"train: bringing back the checkpoints in {own}")
+        own.rename(folder)
+    return folder
+
+
+def recorded_key(folder: Path) -> str:
+    try:
+        return str(read_json(folder / MARK, "")["fingerprint"])
+    except (OSError, ValueError, KeyError):
+        return "unknown"
+
+
+def free_name(run_dir: Path, key: str) -> Path:
+    """The folder for another run's checkpoints; numbered where it is taken, so that nothing is replaced."""
+    names = (f"{FOLDER}-{key[:8]}" + (f"-{number}" if number else "") for number in count())
+    return next(path for path in (run_dir / name for name in names) if not path.exists())
+
+
+def checksums(checkpoint: Path) -> dict[str, str]:
+    return {path.name: file_sha256(path) for path in sorted(checkpoint.iterdir()) if path.name != CHECKSUMS}
+
+
+def damage(checkpoint: Path) -> str | None:
+    """Why a checkpoint can't be resumed; None if every file is as it was written."""
+    if not (checkpoint / CHECKSUMS).exists():
+        return "it was not written to its end"
+    try:
+        written, found = read_json(checkpoint / CHECKSUMS, ""), checksums(checkpoint)
+    except (OSError, ValueError):
+        return f"its {CHECKSUMS} is damaged"
+    missing = [name for name in written if name not in found]
+    changed = [name for name in written if name in found and found[name] != written[name]]
+    faults = [f"{', '.join(names)} {state}" for names, state in ((missing, "missing"), (changed, "damaged")) if names]
+    return ", ".join(faults) or None
