@@ -10,10 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, ModelCard, snapshot_download
-from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
-from huggingface_hub.utils import httpx
-
 from space.licences import LLAMAS
 from training.configs import EMBEDDED, TrainConfig, is_local
 from training.outputs import file_sha256, fingerprint, read_json, write_json
@@ -25,7 +21,6 @@ TOKENIZER_FILES = ("config.json", "tokenizer*", "*.jinja", "special_tokens_map.j
 COMMIT = re.compile(r"[0-9a-f]{40}")
 ORIGIN = "origin.json"  # in a base's folder: a sentence about what it was made from
 WHERE = "base.json"  # beside a run's adapter: where its base lies, if in a folder; never published
-UNREACHABLE = (OSError, httpx.HTTPError)
 
 
 @dataclass(frozen=True)
@@ -156,6 +151,8 @@ def licence_of(model: str, folder: Path, declared: str) -> str:
 
     Raises ValueError where neither says it, or they say different things.
     """
+    from huggingface_hub import ModelCard  # here and below: half a second that --help needn't wait
+
     card = folder / "README.md"
     data = ModelCard.load(card).data if card.is_file() else None
     told = data and data.get("license")
@@ -199,13 +196,17 @@ def commit_of(model: str, revision: str) -> str:
 
     Raises PermissionError for a gated repository, FileNotFoundError for one that isn't there or can't be asked for.
     """
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.utils import httpx
+
     if COMMIT.fullmatch(revision):
         return revision
     try:
         return HfApi().model_info(model, revision=revision).sha
-    except (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError) as error:
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise refusal(model, revision, error) from error
-    except UNREACHABLE as error:
+    except (OSError, httpx.HTTPError) as error:
         try:
             folder = snapshot_download(model, revision=revision, allow_patterns=["config.json"], local_files_only=True)
         except OSError:
@@ -219,11 +220,15 @@ def commit_of(model: str, revision: str) -> str:
 
 def download(model: str, commit: str, only: tuple[str, ...] = FILES) -> Path:
     """The folder of a commit's files in the cache, fetched where they are missing; raises like `commit_of`."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.utils import httpx
+
     try:
         return Path(snapshot_download(model, revision=commit, allow_patterns=list(only), ignore_patterns=["*/*"]))
-    except (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError) as error:
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise refusal(model, commit, error) from error
-    except UNREACHABLE as error:
+    except (OSError, httpx.HTTPError) as error:
         raise FileNotFoundError(
             f"{model} at {commit[:10]} is not in the cache and can't be fetched ({type(error).__name__}): check the "
             "network and the free disk, or give a downloaded folder with --set base_model=FOLDER"
@@ -232,6 +237,8 @@ def download(model: str, commit: str, only: tuple[str, ...] = FILES) -> Path:
 
 def refusal(model: str, revision: str, error: OSError) -> OSError:
     """Why the Hub gives no such base, and what to do."""
+    from huggingface_hub.errors import GatedRepoError, RevisionNotFoundError
+
     if isinstance(error, GatedRepoError):
         return PermissionError(
             f"{model} is gated: ask for access on https://huggingface.co/{model}, then log in with `hf auth login` "
