@@ -159,7 +159,7 @@ def test_a_credit_that_is_given_later_changes_neither_the_data_nor_the_run(own, 
     assert after | {"source": None} == before | {"source": None}
     assert (unknown.data_dir / "train.jsonl").stat().st_mtime_ns == written
     contract = load_contract(CONTRACT)
-    assert run_key(known, after, contract) == run_key(unknown, before, contract)
+    assert run_key(known, after, contract, "its files") == run_key(unknown, before, contract, "its files")
     assert check_data(after["source"], "demo").ok
     prepare(unknown)
     prepare(unknown, force=True)
