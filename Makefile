@@ -1,4 +1,4 @@
-# make demo | space | ask | rehearse | study-demo | test | test-faults | lint | clean. A machine needs git, make and Python 3.11 or 3.12; all else goes into .venv.
+# make demo | space | ask | rehearse | study-demo | test | test-all | lint | clean. A machine needs git, make and Python 3.11 or 3.12; all else goes into .venv.
 SHELL := /bin/bash
 VENV := .venv/bin
 # The first Python that is 3.11 or 3.12; `make PYTHON=/path/to/python3.12 demo` chooses another.
@@ -9,7 +9,7 @@ STEP := $(VENV)/python -m training
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_DISABLE_PROGRESS_BARS := 1
 
-.PHONY: demo space ask rehearse study-demo test test-faults lint clean
+.PHONY: demo space ask rehearse study-demo test test-all lint clean
 
 demo: .venv/installed  ## prepare, train, score, bundle: a small pretrained base and the embedded sample
 	@$(STEP).prepare demo
@@ -26,11 +26,11 @@ ask: demo  ## chat in the terminal with the demo adapter
 rehearse: demo  ## a whole release of the demo on a local Hub, its Space included
 	@$(VENV)/python scripts/rehearse.py
 
-test: .venv/installed  ## the whole test suite, without the network
+test: .venv/installed  ## the test suite, without the network
 	@HF_HUB_OFFLINE=1 $(VENV)/python -m pytest
 
-test-faults: .venv/installed  ## publishing to a local Hub that fails in every way
-	@HF_HUB_OFFLINE=1 $(VENV)/python -m pytest -m faults
+test-all: .venv/installed  ## the same and all the rest: soaks, repeated runs, publishing to a Hub that fails in every way
+	@HF_HUB_OFFLINE=1 $(VENV)/python -m pytest -m ""
 
 study-demo: .venv/installed  ## three configurations on the embedded sample, and the choice between them
 	@$(STEP).prepare demo

@@ -333,6 +333,7 @@ def test_fifty_people_at_once_get_what_each_gets_alone(llama):
     assert len(set(alone)) > 40, "the answers differ enough that crossed ones would be seen"
 
 
+@pytest.mark.slow
 def test_memory_stays_bounded_over_a_thousand_chats(llama):
     """Each is a visitor of its own to gradio's queue; one in five asks the model, the others get a notice."""
     address, folder = llama

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import settings, step
+from conftest import settings, step_here
 
 from training.checkpoints import CHECKSUMS, MARK, resume_point
 from training.outputs import file_sha256, read_json
@@ -25,7 +25,7 @@ KEPT = {"name": "kept", "evaluations": 4}
 @pytest.fixture(scope="module")
 def finished(small_out) -> Path:
     """The folder of a finished run, whose two newest checkpoints stay."""
-    result = step("train", "demo", *settings(small_out, **KEPT))
+    result = step_here("train", "demo", *settings(small_out, **KEPT))
     assert result.returncode == 0, result.stderr
     return small_out / "runs" / "kept"
 
@@ -114,11 +114,11 @@ def test_force_removes_the_checkpoints_of_this_run_alone(copy, capsys):
 def test_a_run_resumes_from_its_own_checkpoints_after_another_configuration_ran(small_out, finished):
     adapter = finished / "adapter" / "adapter_model.safetensors"
     weights = file_sha256(adapter)
-    other = step("train", "demo", *settings(small_out, **KEPT | {"lora_rank": 2, "epochs": 0.05}))
+    other = step_here("train", "demo", *settings(small_out, **KEPT | {"lora_rank": 2, "epochs": 0.05}))
     assert other.returncode == 0 and "moving the checkpoints of another" in other.stdout, other.stderr
     assert file_sha256(adapter) != weights
     truncate(next(finished.glob(f"checkpoints-*/{last_step(finished)}/optimizer.pt")))
-    again = step("train", "demo", *settings(small_out, **KEPT))
+    again = step_here("train", "demo", *settings(small_out, **KEPT))
     assert again.returncode == 0, again.stderr
     assert "passing over" in again.stdout and "resuming from step" in again.stdout
     assert file_sha256(adapter) == weights
@@ -134,7 +134,7 @@ def test_a_run_that_was_stopped_after_its_last_step_takes_no_further_one(small_o
     whole = json.loads((finished / "run.json").read_text(encoding="utf-8"))
     (finished / "run.json").unlink()
     shutil.rmtree(finished / "adapter")
-    again = step("train", "demo", *settings(small_out, **KEPT))
+    again = step_here("train", "demo", *settings(small_out, **KEPT))
     assert again.returncode == 0, again.stderr
     assert f"resuming from step {whole['steps']}" in again.stdout
     assert file_sha256(adapter) == whole["adapter_sha256"]
@@ -146,6 +146,6 @@ def test_a_run_that_was_stopped_after_its_last_step_takes_no_further_one(small_o
 def test_the_spelling_of_the_bases_path_does_not_matter(small_out, finished):
     before = [path.name for path in checkpoints(finished)]
     for base in (f"{small_out}/base/", f"{small_out}/../{small_out.name}/base"):
-        again = step("train", "demo", *settings(small_out, **KEPT | {"base_model": base}))
+        again = step_here("train", "demo", *settings(small_out, **KEPT | {"base_model": base}))
         assert again.returncode == 0 and "is up to date" in again.stdout, again.stdout + again.stderr
     assert [path.name for path in checkpoints(finished)] == before

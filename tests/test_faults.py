@@ -1,4 +1,4 @@
-"""Every fault at every call of a release: `make test-faults` (a quarter of an hour); test_publish.py has one of each.
+"""Every fault at every call of a release: `make test-all` (a quarter of an hour); test_publish.py has one of each.
 
 After the first run the release is complete and verified, or nothing is under a tag; the same command then finishes it,
 with one release commit and one tag. What happened is written to outputs/faults.md.

@@ -44,7 +44,7 @@ from training.release.golden import judge
 from training.release.hub import Unfinished, connect, redacted
 from training.release.preflight import check_base, check_belongs, check_name, check_repo_id, check_weights
 from training.release.push import Remote, ensure_repo, look, push_folder, set_tag
-from training.release.rights import check_only_ours, check_our_space, check_rights, check_visibility
+from training.release.rights import check_only_ours, check_our_space, check_rights, check_visibility, may_create
 from training.release.source import read_run
 from training.release.space import Pin, pinned_readme
 from training.release.verify import fetch
@@ -373,6 +373,15 @@ def test_a_token_that_may_not_write_is_refused_before_anything_is_pushed(
     assert not there.ok and "403" in there.text
     assert not new.ok and said in new.text
     assert all(c.ok for c in check_rights(HfApi(hub.endpoint, token=WRITE_TOKEN), [repo], True))
+
+
+@pytest.mark.parametrize(("role", "ok"), [("read", False), ("contributor", True), ("write", True), ("admin", True)])
+def test_who_may_only_read_in_an_organisation_is_told_before_anything_is_created(role: str, ok: bool):
+    me = {"name": "member", "orgs": [{"name": "clinic", "roleInOrg": role}], "auth": {"accessToken": {"role": "write"}}}
+    check = may_create(me, Remote("clinic/new", "model"))
+    assert check.ok is ok
+    assert ok or "member only has the role `read` in clinic" in check.text
+    assert may_create(me, Remote("member/new", "model")).ok
 
 
 def test_trusted_publishing_needs_no_stored_token(

@@ -17,6 +17,23 @@ from training.outputs import file_sha256, read_json, read_jsonl
 # What differs by process: the noise of NEFTune and dropout is drawn in each. fp32, so that sums agree closely.
 ALIKE = {"precision": "fp32", "neftune_alpha": 0, "lora_dropout": 0.0, "epochs": 0.3, "evaluations": 3}
 ONE = ALIKE | {"name": "one", "batch_size": 4, "accumulation": 4}
+# What a step does with its group, seen before its end and at the end of the interpreter
+STEP = """
+import atexit
+import torch
+from training.command import run
+from training.processes import join
+
+def say():
+    print("in a group" if torch.distributed.is_initialized() else "in no group", flush=True)
+
+def main():
+    join("step")
+    say()
+    atexit.register(say)
+
+run(main)
+"""
 TWO = ALIKE | {"name": "two", "batch_size": 4, "accumulation": 2}
 
 
@@ -102,6 +119,25 @@ def test_a_killed_group_goes_on_to_the_same_adapter(small_out, two):
     assert again.stdout.count("resuming from step") == 1
     weights = [small_out / "runs" / run / "adapter" / "adapter_model.safetensors" for run in ("two", name)]
     assert file_sha256(weights[0]) == file_sha256(weights[1])
+
+
+def test_a_group_of_which_one_fails_ends_in_its_error_and_aborts_nothing(small_out, small_run):
+    words = settings(small_out, **TWO | {"name": "nan", "learning_rate": 1e30})
+    ended = command(*launch("training.train", *words), OMP_NUM_THREADS="1")
+    assert ended.returncode == 1
+    assert "error: the " in ended.stderr and "loss is" in ended.stderr
+    assert "terminate called" not in ended.stderr and "SIGABRT" not in ended.stderr
+
+
+def test_every_process_has_left_the_group_when_the_interpreter_ends(tmp_path):
+    script = tmp_path / "step.py"
+    script.write_text(STEP, encoding="utf-8")
+    ended = command("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", script, OMP_NUM_THREADS="1")
+    assert ended.returncode == 0, ended.stderr
+    assert (
+        sorted(line for line in ended.stdout.splitlines() if "group" in line)
+        == ["in a group"] * 2 + ["in no group"] * 2
+    )
 
 
 def test_a_launcher_that_starts_fewer_than_asked_is_told(small_out, small_run):

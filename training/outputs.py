@@ -12,7 +12,12 @@ from typing import Any
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # How the writers of torch, safetensors and tokenizers tell of it, none of which raise an OSError
-FULL_TEXTS = ("PytorchStreamWriter failed", "unexpected pos", *(f"(os error {number})" for number in FULL))
+FULL_TEXTS = (
+    "PytorchStreamWriter failed",
+    "unexpected pos",
+    "iostream error",
+    *(f"(os error {number})" for number in FULL),
+)
 
 
 class DiskFull(OSError):
