@@ -20,14 +20,26 @@ BASE, DATA = "maintainer/small-chat", "maintainer/questions"
 ADAPTER, SPACE = "maintainer/small-lora", "maintainer/chat"
 LOADERS = """
 import sys
+import torch
 from peft import AutoPeftModelForCausalLM, PeftModel
 from transformers import AutoModelForCausalLM
-base, commit, adapter, tag = sys.argv[1:]
-plain = AutoModelForCausalLM.from_pretrained(base, revision=commit)
-names = [type(PeftModel.from_pretrained(plain, adapter, revision=tag)).__name__]
-names.append(type(AutoPeftModelForCausalLM.from_pretrained(adapter, revision=tag)).__name__)
-names.append(type(AutoModelForCausalLM.from_pretrained(adapter, revision=tag)).__name__)
-print(*names)
+base, commit, adapter, tag, folder = sys.argv[1:]
+
+def plain():
+    return AutoModelForCausalLM.from_pretrained(base, revision=commit)
+
+def logits(model):
+    with torch.no_grad():
+        return model.eval()(torch.tensor([[3, 60, 70, 80]])).logits
+
+trained = logits(PeftModel.from_pretrained(plain(), folder))
+models = [
+    PeftModel.from_pretrained(plain(), adapter, revision=tag),
+    AutoPeftModelForCausalLM.from_pretrained(adapter, revision=tag),
+    AutoModelForCausalLM.from_pretrained(adapter, revision=tag),
+]
+print(*(float((logits(model) - trained).abs().max()) for model in models))
+print(float((logits(plain()) - trained).abs().max()))
 """
 
 
@@ -115,9 +127,11 @@ def test_the_run_is_released_loaded_three_ways_and_answers_in_its_space(hub, pla
     assert f'from_pretrained("{BASE}", revision="{commit_of(hub, BASE)}")' in card
     assert "Llama" not in card and "USE_POLICY.md" not in files, "nothing of Llama's licence where the base is none"
     assert json.loads(files["run.json"])["base"]["model"] == BASE
-    loaded = command("-c", LOADERS, BASE, commit_of(hub, BASE), ADAPTER, "v1.0.0", **online(hub, places["home"]))
+    names = (BASE, commit_of(hub, BASE), ADAPTER, "v1.0.0", run_of(places) / "adapter")
+    loaded = command("-c", LOADERS, *names, **online(hub, places["home"]))
     assert loaded.returncode == 0, loaded.stderr
-    assert len(loaded.stdout.split("\n")[-2].split()) == 3
+    from_trained, [from_base] = ([float(word) for word in line.split()] for line in loaded.stdout.split("\n")[-3:-1])
+    assert len(from_trained) == 3 and max(from_trained) < 1e-5 < 1e-3 < from_base
 
 
 def test_a_base_whose_main_moved_is_trained_on_anew_and_scored_at_the_runs_commit(hub, places, trained):
