@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import ROOT, command, settings, step
+from conftest import ROOT, command, settings, step_here
 from torch.distributed.run import get_args_parser
 
 from training.outputs import file_sha256, read_json, read_jsonl
@@ -45,7 +45,7 @@ def launch(module: str, *words: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def one(small_out, small_run) -> Path:
-    result = step("train", "demo", *settings(small_out, **ONE))
+    result = step_here("train", "demo", *settings(small_out, **ONE))
     assert result.returncode == 0, result.stderr
     return small_out / "runs" / "one"
 
@@ -87,7 +87,7 @@ def test_answers_and_scores_are_those_of_one_process(small_out, two):
     assert len([line for line in lines if line.startswith("score:")]) == 3, "no line twice"
     found = [(folder / name).read_text(encoding="utf-8") for name in ("answers-test.jsonl", "scores-test.json")]
     assert len(read_jsonl(folder / "answers-test.jsonl", "")) == 15
-    assert step("score", "demo", *words, "--force").returncode == 0
+    assert step_here("score", "demo", *words, "--force").returncode == 0
     again = [(folder / name).read_text(encoding="utf-8") for name in ("answers-test.jsonl", "scores-test.json")]
     assert found[0] == again[0]
     assert json.loads(found[1]) == json.loads(again[1])
