@@ -219,7 +219,7 @@ def last_words(done) -> str:
         ("data/typo.parquet", "error: dataset=data/typo.parquet: this file is missing; give a"),
         (
             "nobody/nothing",
-            "error: dataset=nobody/nothing: the Hub can't be asked for it (OfflineModeIsEnabled); check",
+            "error: dataset=nobody/nothing: the Hub can't be asked",
         ),
     ],
 )

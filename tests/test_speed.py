@@ -153,7 +153,7 @@ def test_new_keys_and_values_are_written_in_place():
         found, expected = layer.update(keys, values), plain.update(keys, values)
         assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
         places.add(layer.keys.data_ptr())
-    assert len(places) == 3, "at the first token, and where its room is used up"
+    assert len(places) <= 3, "memory is taken at the first token, and where the room is used up"
     for each in (layer, plain):
         each.batch_select_indices(torch.tensor([3, 1]))
         each.update(keys[:2], values[:2])

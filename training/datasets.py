@@ -7,6 +7,7 @@ from pathlib import Path
 
 from space.credit import Credit
 from training.configs import MEDQUAD, TrainConfig, is_local
+from training.network import Unreachable
 
 SAMPLE = Path(__file__).parent / "data" / "sample.csv"
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -138,7 +139,7 @@ def hub_source(dataset: str, revision: str, credit: Credit) -> Source:
             "check the name"
         ) from error
     except (OSError, httpx.HTTPError) as error:
-        raise ConnectionError(
+        raise Unreachable(
             f"dataset={dataset}: the Hub can't be asked for it ({type(error).__name__}); check the network, or give a "
             "local file with --set dataset=FILE"
         ) from error

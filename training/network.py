@@ -26,6 +26,10 @@ class Offline(ConnectionRefusedError):
     """The client is told to ask no Hub."""
 
 
+class Unreachable(ConnectionError):
+    """The Hub or the package index can't be asked; the message names what was wanted and the remedy."""
+
+
 class Refused(PermissionError):
     """The Hub refuses what this token asks for."""
 
@@ -35,7 +39,7 @@ def told(error: BaseException) -> OSError | ValueError | None:
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
-    if isinstance(error, (Refused, Offline, Unfinished)):
+    if isinstance(error, (Refused, Offline, Unfinished, Unreachable)):
         return None
     what = f"asking {constants.ENDPOINT}"
     for link in causes(error):  # an error of ours may stand for it, but can't know which token it was
