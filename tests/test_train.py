@@ -162,7 +162,7 @@ def wait_for_checkpoint(folder: Path, process: subprocess.Popen[str]) -> None:
 
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
 def test_a_run_that_was_ended_goes_on_to_the_same_adapter(small_out, signal_number):
-    long = {"epochs": 0.4, "evaluations": 3}
+    long = {"epochs": 0.25, "evaluations": 3}
     whole = settings(small_out, name="whole", **long)
     if not (small_out / "runs" / "whole" / "run.json").exists():
         assert step_here("train", "demo", *whole).returncode == 0
