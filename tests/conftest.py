@@ -93,6 +93,12 @@ def step_here(name: str, *words: object, **environment: str) -> subprocess.Compl
     return here(import_module(f"training.{name}").main, *words, **environment)
 
 
+def processor_seconds() -> float:
+    """Of all commands that have ended. Other work on the machine hardly changes it, as it does the clock's time."""
+    taken = os.times()
+    return taken.children_user + taken.children_system
+
+
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.CompletedProcess[str]]:
     """Each step's outcome in a run from data to bundle on the embedded sample; "out" holds its folder."""

@@ -22,6 +22,7 @@ sys.path.insert(0, str(SPACE))  # the folder's modules import each other by thei
 
 SENTENCES = [f"This is sentence number {word}." for word in ("one", "two", "three", "four", "five", "six", "seven")]
 BREAK = "break the model"  # in a question: the model fails with an error that quotes it
+SLOWLY = "say it slowly"  # in a question: after its beginning the answer takes 30 times as long
 MUTE = "mute in a chat"  # in a question: the model answers it alone, and says nothing where a history stands before it
 HEADER, HEADER_END, TURN_END = "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"
 
@@ -99,6 +100,12 @@ def echo_assistant(delay: float):
     tokenizer = small_tokenizer()
     ids = tokenizer.convert_tokens_to_ids
 
+    def last_question(read: list[int]) -> tuple[str, int]:
+        """The question that a prompt ends in, and how many there are."""
+        ends = [i for i, token in enumerate(read) if token == ids(TURN_END)]
+        start = max(i for i, token in enumerate(read[: ends[-1]]) if token == ids(HEADER_END))
+        return tokenizer.decode(read[start + 1 : ends[-1]]).strip(), len(ends) // 2
+
     class Echo:
         """Looks like a model to `write`; what it has read hangs on the cache, as in a real one."""
 
@@ -115,22 +122,20 @@ def echo_assistant(delay: float):
             cache = past_key_values
             cache.read = [*getattr(cache, "read", []), *piece[0].tolist()]
             if hasattr(cache, "script"):
-                time.sleep(delay)
+                time.sleep(30 * delay if cache.slowly and cache.said > 40 else delay)
                 cache.said += 1
             elif tokenizer.decode(cache.read[-40:]).endswith(f"assistant{HEADER_END}\n\n"):  # the prompt is whole
-                cache.script, cache.said = self.script(cache.read), 0
+                question, turns = last_question(cache.read)
+                cache.script, cache.said = self.script(question, turns), 0
+                cache.slowly = SLOWLY in question
             script, said = getattr(cache, "script", [0]), getattr(cache, "said", 0)
             logits = torch.full((1, 1, len(tokenizer)), -1e4)
             logits[0, 0, script[min(said, len(script) - 1)]] = 1e4
             return type("Output", (), {"logits": logits})
 
-        def script(self, read: list[int]) -> list[int]:
-            ends = [i for i, token in enumerate(read) if token == ids(TURN_END)]
-            start = max(i for i, token in enumerate(read[: ends[-1]]) if token == ids(HEADER_END))
-            question = tokenizer.decode(read[start + 1 : ends[-1]]).strip()
+        def script(self, question: str, turns: int) -> list[int]:
             if BREAK in question:
                 raise ValueError(f"can't say {question}")
-            turns = sum(token == ids(TURN_END) for token in read) // 2
             if MUTE in question and turns > 1:
                 return [ids(TURN_END)]
             text = " ".join([f"{self.opening} {question}", f"That was turn {turns}.", *SENTENCES])

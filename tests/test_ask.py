@@ -3,10 +3,9 @@
 import importlib.util
 import io
 import shutil
-import time
 
 import pytest
-from conftest import ROOT, command, here
+from conftest import ROOT, command, here, processor_seconds
 from small_models import make_tokenizer
 
 QUESTION = "What are the symptoms of diabetes?"
@@ -80,6 +79,6 @@ def test_streamed_pieces_show_no_disclaimer_until_the_one_at_the_end(ask, contra
 
 
 def test_help_is_quick(ask):
-    started = time.monotonic()
+    before = processor_seconds()
     assert command("scripts/ask.py", "--help").returncode == 0
-    assert time.monotonic() - started < 1.0
+    assert processor_seconds() - before < 1.0

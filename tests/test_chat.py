@@ -473,7 +473,7 @@ def test_a_hundred_thousand_characters_are_answered_in_no_time():
     first(user(text))
     taken = []
     for _ in range(3):
-        started = time.perf_counter()
+        started = time.process_time()
         assert first(user(text)).kind == "emergency"
-        taken.append(time.perf_counter() - started)
-    assert min(taken) < 0.3  # 100 ms are asked of an idle machine; this one may be busy
+        taken.append(time.process_time() - started)
+    assert min(taken) < 0.3  # 100 ms are asked of an idle machine; this one may be slower

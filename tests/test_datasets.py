@@ -5,11 +5,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import datasets
 import pandas as pd
 import pytest
-from conftest import command
+from conftest import command, step_here
 from hub import WRITE_TOKEN, LocalHub
-from huggingface_hub import CommitOperationAdd, HfApi
+from huggingface_hub import CommitOperationAdd, HfApi, constants
 from releasing import client_of, online
 
 from space.contract import load_contract
@@ -159,7 +160,7 @@ def test_a_credit_that_is_given_later_changes_neither_the_data_nor_the_run(own, 
     assert after | {"source": None} == before | {"source": None}
     assert (unknown.data_dir / "train.jsonl").stat().st_mtime_ns == written
     contract = load_contract(CONTRACT)
-    assert run_key(known, after, contract, "base") == run_key(unknown, before, contract, "base")
+    assert run_key(known, after, contract, "its files") == run_key(unknown, before, contract, "its files")
     assert check_data(after["source"], "demo").ok
     prepare(unknown)
     prepare(unknown, force=True)
@@ -196,10 +197,10 @@ def test_texts_of_another_script_are_warned_of(tmp_path, capsys):
     assert len(report(config(tmp_path, tmp_path / "zh.csv"))["warnings"]) == 2
 
 
-def prepare_command(folder: Path, dataset: str | Path, *words: str, **environment: str):
+def words_of(folder: Path, dataset: str | Path, *changes: str) -> list[str]:
     out = folder / "out"
-    options = [f"out={out}", f"base_model={out}/base", f"dataset={dataset}", *words]
-    return command("-m", "training.prepare", "demo", *(w for o in options for w in ("--set", o)), **environment)
+    settings = [f"out={out}", f"base_model={out}/base", f"dataset={dataset}", *changes]
+    return ["demo", *(word for setting in settings for word in ("--set", setting))]
 
 
 def last_words(done) -> str:
@@ -223,7 +224,7 @@ def last_words(done) -> str:
     ],
 )
 def test_a_data_set_that_cannot_be_had_ends_in_one_line_and_leaves_nothing(tmp_path, dataset, says):
-    assert last_words(prepare_command(tmp_path, dataset)).startswith(says)
+    assert last_words(step_here("prepare", *words_of(tmp_path, dataset))).startswith(says)
     assert not (tmp_path / "out").exists()
 
 
@@ -250,8 +251,21 @@ def hub(tmp_path_factory: pytest.TempPathFactory):
         yield hub
 
 
-def from_hub(hub: LocalHub, folder: Path, name: str, *words: str, **changes: str):
-    return prepare_command(folder, f"maintainer/{name}", *words, **(online(hub, folder / "home") | changes))
+def from_hub(hub: LocalHub, folder: Path, name: str, *changes: str):
+    """The command in this process, which may ask the local Hub; what it fetches is kept in the folder."""
+    home, words = folder / "home", words_of(folder, f"maintainer/{name}", *changes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", home / "datasets")
+        patch.setattr(datasets.config, "HF_ENDPOINT", hub.endpoint)
+        patch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+        return step_here("prepare", *words, **online(hub, home))
+
+
+def without_hub(hub: LocalHub, folder: Path, environment: dict[str, str], *changes: str):
+    """The command in a process of its own, which reads another environment."""
+    words = words_of(folder, "maintainer/csv", *changes)
+    return command("-m", "training.prepare", *words, **(online(hub, folder / "home") | environment))
 
 
 @pytest.mark.parametrize("name", ["csv", "parquet", "json"])
@@ -295,12 +309,12 @@ def test_a_hub_data_set_that_is_not_as_asked_for_is_one_line(hub, tmp_path):
 
 @pytest.mark.parametrize("without", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}])
 def test_prepared_data_stays_usable_without_a_network(hub, tmp_path, without):
-    assert "maintainer/csv: the Hub can't be asked" in last_words(from_hub(hub, tmp_path, "csv", **without))
+    assert "maintainer/csv: the Hub can't be asked" in last_words(without_hub(hub, tmp_path, without))
     assert from_hub(hub, tmp_path, "csv").returncode == 0
     before = report(config(tmp_path, ""))
-    done = from_hub(hub, tmp_path, "csv", "dataset_citation=Someone", **without)
+    done = without_hub(hub, tmp_path, without, "dataset_citation=Someone")
     assert done.returncode == 0, done.stderr
     assert "is used as it is, made with these settings before" in done.stdout
     assert report(config(tmp_path, "")) == before | {"source": before["source"] | {"citation": "Someone"}}
-    assert "can't be asked" in last_words(from_hub(hub, tmp_path, "csv", "split=random", **without)), "other settings"
+    assert "can't be asked" in last_words(without_hub(hub, tmp_path, without, "split=random")), "other settings"
     assert report(config(tmp_path, ""))["split"] == "grouped"

@@ -83,15 +83,16 @@ def test_what_can_not_work_is_said_in_one_line(words, says):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_one_command_runs_every_step_up_to_the_plan_and_keeps_the_run(tmp_path):
     out, kept = tmp_path / "out", tmp_path / "kept"
-    make_model(out / "base", "llama3", licence="apache-2.0")
-    words = ["demo", "--out", out, "--limit", "8", "--keep", kept, *settings(out, epochs=0.1)]
-    result = command(SCRIPT, *words, "--repo", "owner/Llama-tiny", "--publish", "--base-repo owner/Llama-base")
+    make_model(out / "base", "chatml")
+    words = ["demo", "--out", out, "--limit", "8", "--keep", kept, *settings(out)]
+    result = command(SCRIPT, *words, "--repo", "owner/small", "--publish", "--base-repo owner/small-base")
     names = [line.split(":")[0] for line in result.stdout.splitlines() if line.startswith("== ")]
     assert names == ["== prepare", "== train", "== score", "== publish"], result.stderr
     assert read_json(kept / "runs" / "demo" / "run.json", "")["steps"] > 0
     assert read_json(kept / "runs" / "demo" / "scores-test.json", "")["n"] == 8
     assert (kept / "data" / "data.json").exists()
     assert not list(kept.rglob("checkpoints"))
-    assert "Llama-tiny" in result.stdout + result.stderr
+    assert "owner/small" in result.stdout + result.stderr

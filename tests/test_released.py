@@ -19,6 +19,8 @@ from space_runner import running_space
 
 from training.release.space import BROKEN, PRELOADED, TROUBLE
 
+pytestmark = pytest.mark.slow  # test_maintainer_path.py releases a run in less time
+
 REPO, BASE, SPACE = "clinic/Llama-released", "clinic/Llama-released-base", "clinic/chat"
 READ = """
 import json

@@ -92,9 +92,9 @@ def test_no_answers_or_unequal_numbers_are_an_error_that_counts_them(predictions
 
 def test_a_thousand_answers_take_under_three_seconds():
     texts = (answers() * 2)[:1000]
-    started = time.perf_counter()
+    started = time.process_time()
     rouge_scores(texts[::-1], texts)
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3
 
 
 def test_the_metric_gives_means_or_one_score_a_question(tmp_path: Path):

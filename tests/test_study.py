@@ -448,7 +448,7 @@ def test_a_signal_is_passed_on_once_and_ends_the_study_as_it_ended_the_step(tmp_
     process = start(tmp_path, "beat")
     wait_for((tmp_path / "beats").exists)
     process.send_signal(number)
-    out, errors = process.communicate(timeout=30)
+    out, errors = process.communicate(timeout=120)
     assert (process.returncode, out, errors) == (128 + number, "", "")
     assert (tmp_path / "stopped").read_text() == f"{number} "
 
@@ -457,7 +457,7 @@ def test_a_killed_study_leaves_no_step_behind(tmp_path):
     process = start(tmp_path, "beat")
     wait_for((tmp_path / "beats").exists)
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
 
     def silent() -> bool:
         before = (tmp_path / "beats").stat().st_size
@@ -473,7 +473,7 @@ def test_a_killed_study_leaves_no_step_behind(tmp_path):
 )
 def test_a_step_that_fails_ends_the_study_with_one_clear_line(tmp_path, work, code, says):
     process = start(tmp_path, work)
-    out, errors = process.communicate(timeout=30)
+    out, errors = process.communicate(timeout=120)
     assert process.returncode == code
     assert says in out + errors
     assert "well" not in out

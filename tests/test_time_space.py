@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from conftest import command
 
 from model_card.results import latency_text
@@ -9,6 +10,7 @@ from model_card.results import latency_text
 SCRIPT = "tests/time_space.py"
 
 
+@pytest.mark.slow
 def test_the_app_is_started_and_asked(small_out, tmp_path):
     path = tmp_path / "latency.json"
     result = command(SCRIPT, small_out / "runs" / "demo" / "bundle", "--json", path, timeout=300)

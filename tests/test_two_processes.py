@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import ROOT, command, settings, step
+from conftest import ROOT, command, settings, step_here
 from torch.distributed.run import get_args_parser
 
 from training.outputs import file_sha256, read_json, read_jsonl
@@ -45,16 +45,40 @@ def launch(module: str, *words: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def one(small_out, small_run) -> Path:
-    result = step("train", "demo", *settings(small_out, **ONE))
+    result = step_here("train", "demo", *settings(small_out, **ONE))
     assert result.returncode == 0, result.stderr
     return small_out / "runs" / "one"
 
 
+def start_and_kill(folder: Path, words: list[str]) -> None:
+    """Start a group that trains, and kill it once a checkpoint is whole."""
+    process = subprocess.Popen(
+        [sys.executable, *launch("training.train", *words)],
+        cwd=ROOT,
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list(folder.glob("checkpoints/checkpoint-*/checksums.json")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    group = psutil.Process(process.pid)
+    for one in (*group.children(recursive=True), group):
+        one.kill()
+    process.communicate(timeout=60)
+
+
 @pytest.fixture(scope="module")
 def two(small_out, small_run) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    result = command(*launch("training.train", *settings(small_out, **TWO)), OMP_NUM_THREADS="1")
+    """A run of two processes that were killed, and what the same command says when it goes on."""
+    folder, words = small_out / "runs" / "two", settings(small_out, **TWO)
+    start_and_kill(folder, words)
+    result = command(*launch("training.train", *words), OMP_NUM_THREADS="1")
     assert result.returncode == 0, result.stderr
-    return small_out / "runs" / "two", result
+    return folder, result
 
 
 def test_the_losses_are_those_of_one_process_with_the_same_examples_a_step(one, two):
@@ -70,6 +94,7 @@ def test_only_the_first_process_speaks_and_writes(two):
     folder, result = two
     lines = result.stdout.splitlines()
     assert "train: 2 processes on cpu" in lines
+    assert result.stdout.count("resuming from step") == 1
     assert sorted(lines) == sorted(set(lines)), "no line twice"
     assert sum("adapter in" in line for line in lines) == 1
     names = {path.name for path in folder.iterdir()}
@@ -87,40 +112,22 @@ def test_answers_and_scores_are_those_of_one_process(small_out, two):
     assert len([line for line in lines if line.startswith("score:")]) == 3, "no line twice"
     found = [(folder / name).read_text(encoding="utf-8") for name in ("answers-test.jsonl", "scores-test.json")]
     assert len(read_jsonl(folder / "answers-test.jsonl", "")) == 15
-    assert step("score", "demo", *words, "--force").returncode == 0
+    assert step_here("score", "demo", *words, "--force").returncode == 0
     again = [(folder / name).read_text(encoding="utf-8") for name in ("answers-test.jsonl", "scores-test.json")]
     assert found[0] == again[0]
     assert json.loads(found[1]) == json.loads(again[1])
     assert not list(folder.glob("*.partial*"))
 
 
+@pytest.mark.slow
 def test_a_killed_group_goes_on_to_the_same_adapter(small_out, two):
-    name = "killed"
-    ended = settings(small_out, **TWO | {"name": name})
-    process = subprocess.Popen(
-        [sys.executable, *launch("training.train", *ended)],
-        cwd=ROOT,
-        env=os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 120
-    while not list((small_out / "runs" / name / "checkpoints").glob("checkpoint-*/checksums.json")):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    group = psutil.Process(process.pid)
-    for one in (*group.children(recursive=True), group):
-        one.kill()
-    process.communicate(timeout=60)
-    again = command(*launch("training.train", *ended), OMP_NUM_THREADS="1")
-    assert again.returncode == 0, again.stderr
-    assert again.stdout.count("resuming from step") == 1
-    weights = [small_out / "runs" / run / "adapter" / "adapter_model.safetensors" for run in ("two", name)]
+    whole = command(*launch("training.train", *settings(small_out, **TWO | {"name": "two-whole"})), OMP_NUM_THREADS="1")
+    assert whole.returncode == 0, whole.stderr
+    weights = [small_out / "runs" / run / "adapter" / "adapter_model.safetensors" for run in ("two", "two-whole")]
     assert file_sha256(weights[0]) == file_sha256(weights[1])
 
 
+@pytest.mark.slow
 def test_a_group_of_which_one_fails_ends_in_its_error_and_aborts_nothing(small_out, small_run):
     words = settings(small_out, **TWO | {"name": "nan", "learning_rate": 1e30})
     ended = command(*launch("training.train", *words), OMP_NUM_THREADS="1")
