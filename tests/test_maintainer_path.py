@@ -19,12 +19,11 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, SHARED, here, settings
 from hub import FOREIGN_TOKEN, LocalHub
-from hub_storage import Repo
+from hub.releasing import ACCEPT, client_of, folder_contents, last_line, online, pinned, publish_here
+from hub.spaces import running_space
 from huggingface_hub import ModelCard, SpaceCard, constants, snapshot_download
-from releasing import ACCEPT, client_of, contents, folder_contents, last_line, online, pinned, publish_here, tags
 from small_models import FAMILIES, make_model
 from space_app import running_app
-from space_runner import running_space
 from transformers import AutoModelForCausalLM
 
 # isort: split
@@ -36,12 +35,15 @@ from space.licences import LLAMAS
 from training import bundle, score, train
 from training.configs import BASE, MEDQUAD
 from training.outputs import file_sha256, read_json
-from training.release.licence import CHECKSUMS, LLAMA_REPO
+from training.release.bundle import CHECKSUMS, LLAMA_REPO
 from training.release.space import TROUBLE
 
 LICENCE = SHARED / "llama3.2-licence"
 ADAPTER, SPACE = "clinic/Llama-3.2-1B-MedQuAD-LoRA", "clinic/med-llama"
-SMALL = {"epochs": 0.2, "evaluations": 1, "answer_tokens": 16, "validation_limit": 16, "lora_rank": 4}
+# The high rate gives so short a training an effect that verification can tell from the rounding of half precision.
+SMALL = {
+    "epochs": 0.2, "evaluations": 1, "answer_tokens": 16, "validation_limit": 16, "lora_rank": 4, "learning_rate": 5e-3,
+}  # fmt: skip
 QUESTION, DISCLAIMER = "What is asthma?", "Disclaimer: Consult a healthcare professional"
 
 LOADERS = """
@@ -164,7 +166,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def maintainer(tmp_path_factory: pytest.TempPathFactory, made: Path) -> Iterator[Maintainer]:
     checkout = tmp_path_factory.mktemp("checkout").resolve()
-    for name in ("training", "model_card", "space", "scripts"):
+    for name in ("training", "model_card", "space", "scripts", "LICENSE"):
         (checkout / name).symlink_to(ROOT / name)
     with LocalHub(tmp_path_factory.mktemp("hub")) as hub, client_of(hub), pytest.MonkeyPatch.context() as patch:
         hub.seed(BASE.base_model, made)
@@ -192,15 +194,15 @@ def done(maintainer: Maintainer) -> dict[str, subprocess.CompletedProcess[str]]:
 @pytest.fixture(scope="module")
 def head(maintainer: Maintainer) -> str:
     """The commit of the base that the README's commands meet."""
-    return Repo(maintainer.hub.root, "models", BASE.base_model).branch("main")
+    return maintainer.hub.repo(BASE.base_model).head
 
 
 def test_every_command_of_the_readme_does_what_it_says(maintainer, done):
     assert "a run of this configuration can be published" in done["preflight"].stdout
     assert "nothing was pushed" in done["plan"].stdout
     assert "it runs and answers: " in done["push"].stdout
-    assert set(tags(maintainer.hub, ADAPTER)) == {"v1.0.0"}
-    assert len(Repo(maintainer.hub.root, "models", BASE.base_model).log("main")) == 2, "nothing is written to the base"
+    assert set(maintainer.hub.repo(ADAPTER).tags) == {"v1.0.0"}
+    assert len(maintainer.hub.repo(BASE.base_model).log()) == 2, "nothing is written to the base"
 
 
 def test_a_run_records_base_and_data_at_their_commits(maintainer, done, head, made):
@@ -210,17 +212,17 @@ def test_a_run_records_base_and_data_at_their_commits(maintainer, done, head, ma
     assert (record["base"]["model"], record["base"]["revision"]) == (BASE.base_model, head)
     assert record["base"]["licence"] == ModelCard.load(made / "README.md").data.license
     assert record["data"]["source"]["name"] == MEDQUAD
-    assert record["data"]["source"]["revision"] == Repo(maintainer.hub.root, "datasets", MEDQUAD).branch("main")
+    assert record["data"]["source"]["revision"] == maintainer.hub.repo(MEDQUAD, "datasets").head
 
 
 def test_release_and_space_name_and_preload_the_base_at_that_commit(maintainer, done, head, made):
-    files, pin = contents(maintainer.hub, ADAPTER), pinned(maintainer.hub, SPACE)
+    files, pin = maintainer.hub.repo(ADAPTER).contents(), pinned(maintainer.hub, SPACE)
     adapter = json.loads(files["adapter_config.json"])
     assert (adapter["base_model_name_or_path"], adapter["revision"]) == (BASE.base_model, head)
     assert f'from_pretrained("{BASE.base_model}", revision="{head}")' in files["README.md"].decode()
     assert (pin["base"], pin["base_revision"]) == (BASE.base_model, head)
-    assert (pin["adapter"], pin["revision"]) == (ADAPTER, tags(maintainer.hub, ADAPTER)["v1.0.0"])
-    space = SpaceCard(contents(maintainer.hub, SPACE, kind="spaces")["README.md"].decode()).data
+    assert (pin["adapter"], pin["revision"]) == (ADAPTER, maintainer.hub.repo(ADAPTER).tags["v1.0.0"])
+    space = SpaceCard(maintainer.hub.repo(SPACE, "spaces").contents()["README.md"].decode()).data
     repo, names, commit = space.preload_from_hub[0].split(" ")
     assert (repo, commit) == (BASE.base_model, head)
     assert {path.name for path in made.glob("*.safetensors*")} <= set(names.split(",")), "both shards and their index"
@@ -236,7 +238,7 @@ def test_every_loader_loads_what_was_trained(maintainer, done, head):
 
 @pytest.mark.skipif(not LICENCE.is_dir(), reason=f"{LICENCE} is not here")
 def test_a_release_on_a_llama_has_what_metas_licence_asks(maintainer, done):
-    files, space = contents(maintainer.hub, ADAPTER), contents(maintainer.hub, SPACE, kind="spaces")
+    files, space = maintainer.hub.repo(ADAPTER).contents(), maintainer.hub.repo(SPACE, "spaces").contents()
     for name, text in (("LICENSE", "LICENSE.txt"), ("USE_POLICY.md", "USE_POLICY.md")):
         assert file_sha256(LICENCE / text) == CHECKSUMS[text] and files[name] == (LICENCE / text).read_bytes()
     assert files["NOTICE"].decode().startswith(LLAMAS["llama3.2"].notice)
@@ -409,13 +411,13 @@ def test_a_base_of_any_family_is_published_with_its_adapter(maintainer, done, fa
     with running_space(maintainer.hub, space, maintainer.checkout / "spaces") if space else nullcontext():
         pushed = maintainer.publishes(repo, "--run", run, "--push", *words)
     assert pushed.returncode == 0, pushed.stdout + pushed.stderr
-    files, commit = contents(maintainer.hub, repo), Repo(maintainer.hub.root, "models", base).branch("main")
+    files, commit = maintainer.hub.repo(repo).contents(), maintainer.hub.repo(base).head
     adapter = json.loads(files["adapter_config.json"])
     assert (adapter["base_model_name_or_path"], adapter["revision"]) == (base, commit)
     assert folder_contents(run / "bundle") == own and fetch_base(Release(str(run / "bundle"))) == folder
     assert "USE_POLICY.md" not in files and b"Llama" not in files["README.md"] + files["NOTICE"]
     if space:
-        pin, readme = pinned(maintainer.hub, space), contents(maintainer.hub, space, kind="spaces")["README.md"]
+        pin, readme = pinned(maintainer.hub, space), maintainer.hub.repo(space, "spaces").contents()["README.md"]
         assert "it runs and answers: " in pushed.stdout
         assert (pin["base"], pin["base_revision"]) == (base, commit)
         assert b"Built with" not in readme and "Llama" not in about.footer(Release(**pin), {})
