@@ -216,7 +216,7 @@ def test_trouble_at_every_fourth_call_passes(action, part, release, note):
 def test_a_killed_release_is_finished_by_the_same_command(cell, release, note):
     fault = release.fault(cell)
     process = start_publish(release.hub, release.home, *release.words)
-    waiting = time.monotonic() + 120
+    waiting = time.monotonic() + 600
     while not release.hub.faults[fault]:
         assert process.poll() is None and time.monotonic() < waiting, process.communicate()[0]
         time.sleep(0.02)
@@ -304,7 +304,7 @@ def test_a_release_from_ci_needs_no_stored_token(release):
 def test_a_rehearsal_plays_the_whole_story(small_out, tmp_path):
     run = releasable(small_out, tmp_path / "out")
     words = ["--run", run, "--space-folder", space_folder(tmp_path / "space")]
-    done = command("scripts/rehearse.py", *words, HF_HUB_OFFLINE="0", timeout=600)
+    done = command("scripts/rehearse.py", *words, HF_HUB_OFFLINE="0", timeout=1800)
     assert done.returncode == 0, done.stderr
     for part in (
         "> v1.0.0 heard: What are the symptoms of gout?",

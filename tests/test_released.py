@@ -53,7 +53,7 @@ def in_fresh_process(hub: LocalHub, home: Path, code: str) -> str:
     """What code prints in a new process that knows the Hub by its environment alone, like a reader's."""
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=home, env=os.environ | online(hub, home, ""), capture_output=True,
-        encoding="utf-8", timeout=240, check=False,
+        encoding="utf-8", timeout=900, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout

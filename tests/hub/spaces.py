@@ -95,4 +95,4 @@ def answers(host: str) -> bool:
 def end(app: subprocess.Popen | None) -> None:
     if app and app.poll() is None:
         app.terminate()
-        app.wait(10)
+        app.wait(60)

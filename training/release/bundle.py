@@ -171,10 +171,8 @@ def chosen_by_study(config: TrainConfig) -> bool:
     path = Path(config.out) / "study.json"
     if not path.exists():
         return False
-    study, trained = (
-        read_json(path, "python -m training study"),
-        read_json(config.run_dir / "run.json", "python -m training train"),
-    )
+    study = read_json(path, "python -m training study")
+    trained = read_json(config.run_dir / "run.json", "python -m training train")
     adapters = {row["name"]: row["adapter_sha256"] for row in study["rows"]}
     return study["winner"] == config.name and adapters[config.name] == trained["adapter_sha256"]
 

@@ -58,7 +58,7 @@ def check_options(options: Options) -> None:
     if options.private and options.space:
         raise ValueError("--private and --space: the public Space can't read a private adapter")
     if options.accept is not None and not options.accept.strip():
-        raise ValueError("--accept: give the reason that the card shall tell")
+        raise ValueError("--accept: give the reason, which the card will show")
     if not options.timeout > 0:
         raise ValueError(f"--timeout {options.timeout:g}: give seconds above 0")
     if options.settings and not options.preflight:
@@ -159,10 +159,10 @@ def request_checks(options: Options, base: Base, source: dict[str, Any], config:
 
 def check_name(repo: str, base_licence: str) -> Check:
     """Most Llama licences require the name of a fine-tune to begin with "Llama"."""
-    if not fits_name_rule(repo.split("/")[1], base_licence):
-        rule = f"the name must begin with {LLAMAS[base_licence].name_prefix!r}, as Meta's licence asks of a fine-tune"
-        return Check("name", False, f"{repo}: {rule}")
-    return Check("name", True, repo)
+    if fits_name_rule(repo.split("/")[1], base_licence):
+        return Check("name", True, repo)
+    prefix = LLAMAS[base_licence].name_prefix
+    return Check("name", False, f"{repo}: the name must begin with {prefix!r}, as Meta's licence asks of a fine-tune")
 
 
 def check_licence(base: Base, llama_licence: Path | None) -> Check:
@@ -181,8 +181,8 @@ def check_data(source: dict[str, Any], config: str) -> Check:
         return Check(
             "data",
             False,
-            f"{', '.join(missing)} of {source['name']} not known: run `python -m training prepare {config}` with the "
-            f"settings of before and {as_settings(missing)}, which changes nothing of the data or the run",
+            f"{', '.join(missing)} of {source['name']} not known: run `python -m training prepare {config}` again with "
+            f"the same settings and {as_settings(missing)}; neither the data nor the run change",
         )
     return Check("data", True, f"{credit.title}, {credit.licence_name}")
 
@@ -192,13 +192,13 @@ def check_base(base: Base, base_repo: str | None) -> Check:
     if base_repo:
         state = f"there already, at {hub.short(base.revision)}" if base.revision else "pushed there first"
         return Check("base", True, f"{base.folder} as {base.model}, {state}")
-    if not base.revision:
-        remedy = (
-            "if it was downloaded from the Hub, run train again with --set base_id=OWNER/NAME and "
-            "--set base_revision=COMMIT, which records that and trains nothing; else push it: --base-repo OWNER/NAME"
-        )
-        return Check("base", False, f"{base.model} is a folder, which nobody else can load: {remedy}")
-    return Check("base", True, f"{base.model} at {hub.short(base.revision)}")
+    if base.revision:
+        return Check("base", True, f"{base.model} at {hub.short(base.revision)}")
+    remedy = (
+        "if it was downloaded from the Hub, run train again with --set base_id=OWNER/NAME and "
+        "--set base_revision=COMMIT, which records that and trains nothing; else push it: --base-repo OWNER/NAME"
+    )
+    return Check("base", False, f"{base.model} is a folder, which nobody else can load: {remedy}")
 
 
 def check_belongs(run: Run) -> Check:
@@ -212,7 +212,7 @@ def check_belongs(run: Run) -> Check:
         "scores-test.json": (run.scores.get("adapter_sha256"), record["adapter_sha256"]),
     }
     if wrong := [name for name, (found, recorded) in sums.items() if found != recorded]:
-        return Check("one run", False, f"{', '.join(wrong)}: not what run.json records; run the steps after it again")
+        return Check("one run", False, f"{', '.join(wrong)}: not as run.json records it; run the later steps again")
     return Check("one run", True, "data, contract, adapter and scores belong together")
 
 
@@ -290,11 +290,12 @@ def check_right(api: HfApi, remote: hub.Remote) -> Check:
     hub.write_to(remote.repo, remote.kind)
     try:
         if remote.head:
-            hub.retry("asking for the right", lambda: api.auth_check(remote.repo, repo_type=remote.kind, write=True))
+            what = f"checking write access to {remote.repo}"
+            hub.retry(what, lambda: api.auth_check(remote.repo, repo_type=remote.kind, write=True))
             return Check(name, True, "this token may")
         if os.environ.get("HF_OIDC_RESOURCE"):
             return Check(name, False, "trusted publishing can't create a repository: create it by hand, once")
-        return check_may_create(hub.retry("asking whose token it is", api.whoami), remote)
+        return check_may_create(hub.retry("reading whose token it is", api.whoami), remote)
     except Unfinished:
         raise
     except (OSError, ValueError) as error:
@@ -314,7 +315,7 @@ def check_may_create(me: dict[str, Any], remote: hub.Remote) -> Check:
     if role == "read":
         return Check(name, False, f"the token of {me['name']} may only read: make one with the role `write`")
     if role != "write":
-        return Check(name, None, "a fine-grained token: seen when it is created")
+        return Check(name, None, "a fine-grained token: creating the repository will tell")
     return Check(name, True, f"{me['name']} may")
 
 
@@ -349,7 +350,7 @@ def check_base_on_hub(api: HfApi, base: Base, space: bool) -> Check:
         return bool(info.gated or info.private)
 
     try:
-        closed = hub.retry("looking for it", call)
+        closed = hub.retry(f"looking for {base.model}", call)
         there = hub.list_files(api, hub.Remote(base.model, "model"), base.revision)
     except Unfinished:
         raise
@@ -382,7 +383,7 @@ def check_our_space(space: str, there: dict[str, str]) -> Check:
     """The Space is new, or serves one of our releases. there: the files of its main."""
     foreign = set(there) - {"README.md", *hub.KEPT}
     if foreign and "release.json" not in there:
-        text = f"{space} holds {', '.join(sorted(foreign)[:5])} and no release.json: it's not of this project"
+        text = f"{space} holds {', '.join(sorted(foreign)[:5])} and no release.json: it is not one of this project"
         return Check("Space is ours", False, f"{text}; take another name")
     return Check("Space is ours", True, "it serves a release" if foreign else "it is new")
 

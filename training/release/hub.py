@@ -111,7 +111,7 @@ def look_up(api: HfApi, repo: str, kind: str = "model", waits: tuple[float, ...]
         refs = api.list_repo_refs(repo, repo_type=kind)
         return Remote(repo, kind, info.sha, bool(info.private), tuple((t.name, t.target_commit) for t in refs.tags))
 
-    return retry(f"looking at {repo}", call, waits)
+    return retry(f"reading {repo}", call, waits)
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,9 @@ def push_folder(api: HfApi, remote: Remote, folder: Path, message: str) -> str:
     write_to(remote.repo, remote.kind)
     commit = retry(f"pushing to {remote.repo}", call)
     if commit is None:
-        raise Unfinished(f"main of {remote.repo} is no longer at {short(remote.head)}, others changed it: look there")
+        raise Unfinished(
+            f"main of {remote.repo} is no longer at {short(remote.head)}, someone else pushed to it: look there first"
+        )
     if missing := differing(changes(folder, list_files(api, remote, commit))):
         raise ValueError(
             f"{', '.join(sorted(missing))} did not arrive in {remote.repo} at {short(commit)}: a .gitignore there "

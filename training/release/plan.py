@@ -138,7 +138,7 @@ def preflight(api: HfApi, options: Options) -> None:
     print(f"preflight: {options.repo}, configuration {config.name}")
     print("\n".join(check_lines(checks)), flush=True)
     if refused := [f"{check.name}: {check.text}" for check in checks if check.ok is False]:
-        raise ValueError(f"{'; '.join(refused)}; a run could not be published")
+        raise ValueError(f"{'; '.join(refused)}; a run of it could not be published")
     print("preflight: a run of this configuration can be published")
 
 

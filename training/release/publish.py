@@ -152,7 +152,7 @@ def check_findings(facts: Facts, bundle: Path, lenient: bool) -> None:
     expected = {name: file_sha256(path) for name, path in hub.local_files(bundle).items()}
     found = {name: checksum for name, checksum in facts.pop("files").items() if name not in hub.KEPT}
     if wrong := sorted(name for name in expected | found if expected.get(name) != found.get(name)):
-        raise Unfinished(f"{', '.join(wrong)} came back otherwise than pushed")
+        raise Unfinished(f"{', '.join(wrong)} came back different from what was pushed")
     if not facts["ended"] and not lenient:
         raise ValueError(
             f"the answer to the first golden question does not end within {facts['tokens']} tokens; look at it, and "
@@ -181,7 +181,7 @@ def roll_back(api: HfApi, options: Options) -> None:
         if options.space:
             app = hub.download(api, remotes.space, remotes.space.head, cache)  # its own files: only the pin changes
             publish_space(api, options.space, app, replace(remotes.adapter, head=released), tag, bundle)
-    print(f"done: {repo} is back at {tag}, verified; every tag stands where it stood")
+    print(f"done: {repo} is back at {tag}, and verified; no tag moved")
     print(f"  adapter  {api.endpoint}/{repo}", flush=True)
     if options.space:
         print(f"  space    {api.endpoint}/spaces/{options.space}", flush=True)

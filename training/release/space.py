@@ -63,7 +63,7 @@ def publish_space(api: HfApi, space: str, source: Path, adapter: hub.Remote, ver
     except SpaceFailed as error:
         restore(api, hub.Remote(space, "space", commit), before)
         raise ValueError(
-            f"{error}; the Space is back at the files of {hub.short(before)}, the release stands"
+            f"{error}; the Space has the files of {hub.short(before)} again, the release stands"
         ) from error
     print(f"space: it runs and answers: {shorten(text, 100, placeholder='…')}", flush=True)
     return commit

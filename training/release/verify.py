@@ -75,7 +75,7 @@ def check_golden_ids(folder: Path, tokenizer: PreTrainedTokenizerBase, contract:
     """Raises ValueError naming a golden conversation whose token ids differ from golden.json."""
     for case in json.loads((folder / "golden.json").read_text(encoding="utf-8")):
         if encode_prompt(tokenizer, case["messages"], contract) != case["token_ids"]:
-            raise ValueError(f"the golden conversation {case['name']!r} comes out as other token ids than golden.json")
+            raise ValueError(f"the golden conversation {case['name']!r} has other token ids than in golden.json")
 
 
 def answer(model: PeftModel, tokenizer: PreTrainedTokenizerBase, contract: Contract) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def answer(model: PeftModel, tokenizer: PreTrainedTokenizerBase, contract: Contr
     decoding = greedy(model, tokenizer, contract.decoding.max_new_tokens)
     [[given]] = generate_answers(model, tokenizer, [prompt], decoding, 1)
     if not given.text:
-        raise ValueError("the adapter answers the first golden question with nothing")
+        raise ValueError("the adapter's answer to the first golden question is empty")
     return {"answer": given.text, "tokens": given.tokens, "ended": given.ended}
 
 
