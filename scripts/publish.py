@@ -68,7 +68,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--llama-licence", "--licence-texts", type=Path, metavar="DIR",
                         help="the base's LICENSE, and of a Llama its USE_POLICY.md")  # fmt: skip
     parser.add_argument("--timeout", type=float, default=60, metavar="SECONDS", help="for any answer of the Hub (60)")
-    parser.add_argument("--set", dest="settings", action="append", default=(), metavar="KEY=VALUE",
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
                         help="with --preflight: what the run will be trained with; repeatable")  # fmt: skip
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--push", action="store_true", help="push, verify and tag; without it nothing is pushed")

@@ -8,7 +8,6 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -60,7 +59,7 @@ def local_hub(folder: Path) -> Iterator[dict[str, str]]:
                 sys.exit("error: the local Hub does not start")
             yield dict(pair.split("=", 1) for pair in export.split()[1:])
         finally:
-            server.send_signal(signal.SIGINT)
+            server.terminate()
 
 
 def rehearse(hub: dict[str, str], folder: Path, options: argparse.Namespace) -> None:

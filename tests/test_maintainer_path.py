@@ -17,14 +17,16 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import ROOT, SHARED, here, settings
 from hub import FOREIGN_TOKEN, LocalHub
 from hub.releasing import ACCEPT, client_of, folder_contents, last_line, online, pinned, publish_here
 from hub.spaces import running_space
 from huggingface_hub import ModelCard, SpaceCard, constants, snapshot_download
+from peft import AutoPeftModelForCausalLM, PeftModel
 from small_models import FAMILIES, make_model
 from space_app import running_app
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 # isort: split
 import about
@@ -45,30 +47,6 @@ SMALL = {
     "epochs": 0.2, "evaluations": 1, "answer_tokens": 16, "validation_limit": 16, "lora_rank": 4, "learning_rate": 5e-3,
 }  # fmt: skip
 QUESTION, DISCLAIMER = "What is asthma?", "Disclaimer: Consult a healthcare professional"
-
-LOADERS = """
-import json, sys
-import torch
-from peft import AutoPeftModelForCausalLM, PeftModel
-from transformers import AutoModelForCausalLM
-
-name, commit, adapter, folder = sys.argv[1:]
-
-def base():
-    return AutoModelForCausalLM.from_pretrained(name, revision=commit)
-
-def logits(model):
-    return model.eval()(torch.tensor([[1, 20, 300]])).logits
-
-trained = logits(PeftModel.from_pretrained(base(), folder))
-models = (
-    base(),
-    PeftModel.from_pretrained(base(), adapter, revision="v1.0.0"),
-    AutoPeftModelForCausalLM.from_pretrained(adapter),
-    AutoModelForCausalLM.from_pretrained(adapter),
-)
-print(json.dumps([float((logits(model) - trained).abs().max()) for model in models]))
-"""
 
 
 @dataclass(frozen=True)
@@ -229,11 +207,21 @@ def test_release_and_space_name_and_preload_the_base_at_that_commit(maintainer, 
 
 
 def test_every_loader_loads_what_was_trained(maintainer, done, head):
-    folder = maintainer.run() / "adapter"
-    loaded = maintainer.types("python", "-c", LOADERS, BASE.base_model, head, ADAPTER, folder)
-    assert loaded.returncode == 0, loaded.stderr
-    untuned, *released = json.loads(loaded.stdout.splitlines()[-1])
-    assert max(released) < 1e-5 < 1e-3 < untuned
+    def base() -> PreTrainedModel:
+        return AutoModelForCausalLM.from_pretrained(BASE.base_model, revision=head)
+
+    def logits(model: PreTrainedModel | PeftModel) -> torch.Tensor:
+        with torch.no_grad():
+            return model.eval()(torch.tensor([[1, 20, 300]])).logits
+
+    trained = logits(PeftModel.from_pretrained(base(), maintainer.run() / "adapter"))
+    assert (logits(base()) - trained).abs().max() > 1e-3
+    for released in (
+        PeftModel.from_pretrained(base(), ADAPTER, revision="v1.0.0"),
+        AutoPeftModelForCausalLM.from_pretrained(ADAPTER),
+        AutoModelForCausalLM.from_pretrained(ADAPTER),
+    ):
+        assert (logits(released) - trained).abs().max() < 1e-5
 
 
 @pytest.mark.skipif(not LICENCE.is_dir(), reason=f"{LICENCE} is not here")

@@ -1,6 +1,8 @@
 """Start a local Hub and print what a client must export; with --space also run the app of a Space."""
 
 import argparse
+import signal
+import sys
 import threading
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,6 +17,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="default: a free one")
     parser.add_argument("--space", metavar="OWNER/NAME", help="run this Space at every push, as the real Hub does")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # ends the Space too
     with LocalHub(options.root, options.port) as hub:
         space = running_space(hub, options.space, options.root / "running") if options.space else nullcontext()
         with space:

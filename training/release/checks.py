@@ -4,6 +4,7 @@ import importlib.util
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ class Options:
     space_folder: Path = Path("space")
     llama_licence: Path | None = None
     timeout: float = 60
-    settings: tuple[str, ...] = ()  # --set, for --preflight: how the run will be trained
+    settings: Sequence[str] = ()  # --set, for --preflight: how the run will be trained
     push: bool = False
     preflight: bool = False
     rollback: str | None = None
