@@ -104,9 +104,9 @@ def look_up(api: HfApi, repo: str, kind: str = "model", waits: tuple[float, ...]
     def call() -> Remote:
         try:
             info = api.repo_info(repo, repo_type=kind)
-        except GatedRepoError:  # a subclass of RepositoryNotFoundError, although the repository exists
-            raise
-        except RepositoryNotFoundError:
+        except RepositoryNotFoundError as error:
+            if isinstance(error, GatedRepoError):  # a subclass, although the repository exists
+                raise
             return Remote(repo, kind)
         refs = api.list_repo_refs(repo, repo_type=kind)
         return Remote(repo, kind, info.sha, bool(info.private), tuple((t.name, t.target_commit) for t in refs.tags))
@@ -129,8 +129,9 @@ class Remotes:
 def look_up_all(
     api: HfApi, repo: str, base_repo: str | None, space: str | None, waits: tuple[float, ...] | None = None
 ) -> Remotes:
+    adapter = look_up(api, repo, waits=waits)
     base = look_up(api, base_repo, waits=waits) if base_repo else None
-    return Remotes(look_up(api, repo, waits=waits), base, look_up(api, space, "space", waits) if space else None)
+    return Remotes(adapter, base, look_up(api, space, "space", waits) if space else None)
 
 
 def list_files(
