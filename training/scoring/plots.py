@@ -1,27 +1,31 @@
-"""A run's pictures as SVG with alt text, from plain numbers: readable on light and dark pages and on a phone.
+"""Plots of a run as SVG with alt text, readable on light and dark pages and on a phone.
 
-The same numbers give the same bytes. A colour means the same everywhere: blue is tuned or what was chosen,
-orange is base, grey is what they are compared with; names and dashes say it again.
+The same numbers give the same bytes. Blue is tuned or chosen, orange is base, grey is the rest; labels and dashes tell
+the same without colours.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-INK = "#737a83"  # 4.3:1 on white and on #0d1117; no colour reaches 4.5:1 on both
+from training.scoring.table import ROUGE_LABELS
+
+INK = "#737a83"  # contrast 4.3:1 on white and on #0d1117; no colour reaches 4.5:1 on both
 TUNED = "#2a7fc9"
 BASE = "#c4650f"
 
-WIDTH = 5.0  # inches: 480 px on a page; a phone shows it at about 340 px, the text at about 10 px
+WIDTH = 5.0  # inches: 480 px on a page; about 340 px on a phone, where text is about 10 px high
 STYLE = {
     "font.size": 11,
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib; wider than what a browser puts in its place
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib; wider than what browsers replace it with
     "text.color": INK,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
@@ -35,31 +39,30 @@ STYLE = {
     "grid.color": INK,
     "grid.alpha": 0.25,
     "legend.frameon": False,
-    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
+    "text.parse_math": False,  # a dollar sign in a name is no formula
     "svg.fonttype": "none",  # text stays text: small, sharp, searchable
-    "svg.hashsalt": "med-llama",  # element ids are random otherwise
+    "svg.hashsalt": "med-llama",  # otherwise element ids are random
 }
 
-Score = tuple[float, float | None, float | None]  # mean, low, high; None where there is no interval
-MEASURES = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
+Score = tuple[float, float | None, float | None]  # mean, low, high; None without an interval
 SPREAD = "mean with 95 % interval"
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An SVG document, and the sentences that stand for it where it can't be seen."""
+    """An SVG document and its alt text."""
 
     svg: str
     alt: str
 
 
 def loss_curves(train: list[tuple[int, float]], validation: list[tuple[int, float]]) -> Picture:
-    """Training and validation loss; points are (optimiser step, loss). One of the two lists may be empty."""
+    """Training and validation loss over steps; points are (step, loss). One of the lists may be empty."""
     given = {name: points for name, points in (("train", train), ("validation", validation)) if points}
     if not given:
         raise ValueError("loss_curves: there is no training and no validation loss to draw")
 
-    def paint(figure: "Figure") -> None:
+    def paint(figure: Figure) -> None:
         axes = figure.subplots()
         looks = {
             "train": {"color": INK, "linewidth": 1.2},
@@ -80,18 +83,17 @@ def loss_curves(train: list[tuple[int, float]], validation: list[tuple[int, floa
 
 
 def rouge_bars(systems: dict[str, dict[str, Score]], n: int | None = None) -> Picture:
-    """Mean ROUGE F1 of each system with its interval, one panel for each of rouge1, rouge2 and rougeL.
+    """Mean ROUGE F1 of each system with its interval, in a panel for each kind of ROUGE.
 
-    The systems named "base" and "tuned" come last and in colour; all others are floors, in the order given.
-    n: the number of questions, shown below.
+    "base" and "tuned" come last and in colour; the others are baselines, in the given order. n: number of questions.
     """
     if not systems:
         raise ValueError("rouge_bars: there is no system to draw")
     names = sorted(systems, key=lambda name: {"base": 1, "tuned": 2}.get(name, 0))
-    longest = max(right_end(scores[key]) for scores in systems.values() for key in MEASURES)
+    longest = max(right_end(scores[key]) for scores in systems.values() for key in ROUGE_LABELS)
 
-    def paint(figure: "Figure") -> None:
-        for axes, (key, title) in zip(figure.subplots(3, sharex=True), MEASURES.items(), strict=True):
+    def paint(figure: Figure) -> None:
+        for axes, (key, title) in zip(figure.subplots(3, sharex=True), ROUGE_LABELS.items(), strict=True):
             for row, name in enumerate(names):
                 score = systems[name][key]
                 colour = {"base": BASE, "tuned": TUNED}.get(name, INK)
@@ -105,21 +107,20 @@ def rouge_bars(systems: dict[str, dict[str, Score]], n: int | None = None) -> Pi
         figure.supxlabel(f"F1, {SPREAD}{questions(n)}", size=11)
 
     alt = f"Mean ROUGE F1{questions(n)}."
-    for key, title in MEASURES.items():
+    for key, title in ROUGE_LABELS.items():
         alt += f" {title}: {', '.join(f'{name} {systems[name][key][0]:.3f}' for name in names)}."
     return picture(paint, 1.1 + 3 * (0.35 + 0.24 * len(names)), alt)
 
 
 def study_points(rows: list[dict[str, Any]], n: int | None = None) -> Picture:
-    """Each configuration's validation ROUGE-1 with its interval; the chosen one's interval runs on as a band.
+    """Validation ROUGE-1 of each configuration with its interval; that of the chosen one is drawn as a band.
 
-    rows: {"name", "mean", "low", "high", "winner"}, low and high None where there is no interval.
-    n: the number of questions, shown below.
+    rows: {"name", "mean", "low", "high", "winner"}, low and high None without an interval. n: number of questions.
     """
     if not rows:
         raise ValueError("study_points: there is no configuration to draw")
 
-    def paint(figure: "Figure") -> None:
+    def paint(figure: Figure) -> None:
         axes = figure.subplots()
         for place, row in enumerate(rows):
             mean, low, high = score = row["mean"], row["low"], row["high"]
@@ -141,21 +142,19 @@ def study_points(rows: list[dict[str, Any]], n: int | None = None) -> Picture:
 
 
 def length_distribution(lengths: dict[str, list[int]], limit: int | None, unit: str) -> Picture:
-    """How long the examples of each part are, on a logarithmic axis, with the limit where there is one.
+    """Lengths of the examples of each part on a logarithmic axis, with the limit if there is one.
 
-    lengths: name of a part -> its lengths in `unit` ("tokens", "words"); a length below 1 counts as 1.
+    lengths: name of a part -> lengths in `unit` ("tokens", "words"); lengths below 1 count as 1.
     """
-    import numpy as np
-
     parts = {name: np.maximum(values, 1) for name, values in lengths.items() if values}
     if not parts:
         raise ValueError("length_distribution: there is no example to draw")
     every = np.concatenate(list(parts.values()))
     over = [] if limit is None else [f"limit {limit:,}: {100 * np.mean(every > limit):.1f} % longer"]
-    # Lengths are whole: bins end between two and heights are per log width, or short lengths look combed.
+    # Lengths are integers: bin edges between integers, and heights per log width, avoid gaps at short lengths.
     edges = np.unique(np.geomspace(every.min(), every.max() + 1, 31).round()) - 0.5
 
-    def paint(figure: "Figure") -> None:
+    def paint(figure: Figure) -> None:
         axes = figure.subplots()
         for index, (name, values) in enumerate(parts.items()):
             colour, line = ((INK, "-"), (TUNED, "-"), (BASE, "--"))[index % 3]
@@ -177,11 +176,8 @@ def length_distribution(lengths: dict[str, list[int]], limit: int | None, unit: 
     return picture(paint, 3.0 + 0.25 * len(parts), f"Lengths in {unit}. {'. '.join(described + over)}.")
 
 
-def picture(paint: Callable[["Figure"], None], height: float, alt: str) -> Picture:
-    """What `paint` draws on a figure of `height` inches, as SVG without background, date or random ids."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
+def picture(paint: Callable[[Figure], None], height: float, alt: str) -> Picture:
+    """What `paint` draws on a figure of `height` inches, as SVG without background, date and random ids."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         paint(figure)
@@ -191,35 +187,33 @@ def picture(paint: Callable[["Figure"], None], height: float, alt: str) -> Pictu
     return Picture(file.getvalue(), alt)
 
 
-def draw_score(axes: "Axes", row: int, score: Score, colour: str) -> None:
-    """A point at the mean, and a line along its interval where it has one."""
+def draw_score(axes: Axes, row: int, score: Score, colour: str) -> None:
+    """A point at the mean, and a line along the interval if there is one."""
     mean, low, high = score
     if low is not None:
         axes.plot([low, high], [row, row], color=colour, linewidth=2.2, solid_capstyle="butt")
     axes.plot(mean, row, marker="o", markersize=6, color=colour)
 
 
-def write(axes: "Axes", text: str, place: tuple[float, float], offset: tuple[int, int], **look: str) -> None:
-    """Text `offset` points beside a place of the data."""
+def write(axes: Axes, text: str, place: tuple[float, float], offset: tuple[int, int], **look: str) -> None:
+    """Text at `offset` points from a place in data coordinates."""
     axes.annotate(text, place, offset, textcoords="offset points", **look)
 
 
-def name_rows(axes: "Axes", names: Sequence[str]) -> None:
+def name_rows(axes: Axes, names: Sequence[str]) -> None:
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(axis="y", length=0, pad=7)
     axes.set_ylim(len(names) - 0.4, -0.6)  # first name on top
     axes.spines["left"].set_visible(False)
 
 
-def legend_above(figure: "Figure", columns: int) -> None:
-    """Above the axes no curve can run through it."""
+def legend_above(figure: Figure, columns: int) -> None:
+    """A legend above the axes, where no curve crosses it."""
     figure.legend(loc="outside upper left", ncols=columns, handlelength=1.6, borderaxespad=0.2)
 
 
-def plain_log_ticks(axes: "Axes") -> None:
-    """100, 200, 500 rather than powers of ten; any round number where the range is short."""
-    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
-
+def plain_log_ticks(axes: Axes) -> None:
+    """Ticks at 100, 200, 500 instead of powers of ten; at any round number if the range is short."""
     low, high = axes.get_xlim()
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high > 10 * low else MaxNLocator(6, integer=True))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -227,7 +221,7 @@ def plain_log_ticks(axes: "Axes") -> None:
 
 
 def thinned(points: list[tuple[int, float]], most: int = 400) -> list[tuple[float, float]]:
-    """At most `most` points, each the mean of its neighbours, so that a long run's curve is a small file."""
+    """At most `most` points, each the mean of some neighbours, so that long runs make small files."""
     size = -(-len(points) // most)
     parts = [points[start : start + size] for start in range(0, len(points), size)]
     return [tuple(sum(column) / len(part) for column in zip(*part, strict=True)) for part in parts]
