@@ -493,7 +493,7 @@ def test_data_of_unknown_licence_is_not_published_until_prepare_is_told_and_the_
     prepare(config)
     refused = command("scripts/publish.py", "maintainer/x", "--run", run)
     assert "FAILED  data" in refused.stdout
-    assert "data: title, licence of mine.csv not known: run `python -m training.prepare demo`" in last_line(refused)
+    assert "data: title, licence of mine.csv not known: run `python -m training prepare demo`" in last_line(refused)
     assert "--set dataset_title=TITLE --set dataset_licence=ID" in last_line(refused)
     prepare(replace(config, dataset_title="Mine", dataset_licence="cc-by-4.0", dataset_citation="Me, 2026"))
     told = command("scripts/publish.py", "maintainer/x", "--run", run)

@@ -3,10 +3,10 @@
 Reads what the steps before wrote; writes runs/<name>/bundle/. Nothing is trained or scored here.
 """
 
+import argparse
 from pathlib import Path
 
 from training.bases import recorded_base
-from training.command import parse, parser, run
 from training.configs import CONTRACT, TrainConfig
 from training.outputs import (
     file_sha256,
@@ -22,20 +22,8 @@ from training.outputs import (
 FORMAT = 1
 
 
-def main() -> None:
-    arguments = parser("bundle", __doc__)
-    arguments.add_argument(
-        "--repo", metavar="OWNER/NAME", help="the card's repository; default: the bundle's own folder"
-    )
-    arguments.add_argument(
-        "--llama-licence",
-        "--licence-texts",
-        type=Path,
-        metavar="DIR",
-        help="the base's LICENSE, a Llama's USE_POLICY.md",
-    )
-    config, options = parse(arguments)
-    bundle(config, options.repo, options.llama_licence, options.force)
+def main(options: argparse.Namespace) -> None:
+    bundle(options.config, options.repo, options.llama_licence, options.force)
 
 
 def bundle(
@@ -43,7 +31,7 @@ def bundle(
 ) -> Path:
     """Write the bundle and print the table, the card's path and how to chat with it; returns its folder."""
     folder = config.run_dir / "bundle"
-    scores = read_json(config.run_dir / "scores-test.json", f"python -m training.score {config.name}")
+    scores = read_json(config.run_dir / "scores-test.json", f"python -m training score {config.name}")
     key = bundle_key(config, repo)
     if not force and up_to_date(config.run_dir / "bundle.json", key):
         print(f"bundle: {folder} is up to date")
@@ -65,7 +53,7 @@ def bundle_key(config: TrainConfig, repo: str | None) -> str:
         *sorted(template.glob("*.*")),
     ]
     for path in sources:
-        need_file(path, f"python -m training.train {config.name}")
+        need_file(path, f"python -m training train {config.name}")
     study = Path(config.out) / "study.json"
     sources += [study] if study.exists() else []
     return fingerprint(FORMAT, repo, [file_sha256(path) for path in sources])
@@ -77,7 +65,7 @@ def write_bundle(folder: Path, config: TrainConfig, repo: str | None, llama_lice
     from training.release.files import check_bundle, fill_bundle
 
     with whole_folder(folder) as new:
-        run = read_json(config.run_dir / "run.json", f"python -m training.train {config.name}")
+        run = read_json(config.run_dir / "run.json", f"python -m training train {config.name}")
         fill_bundle(new, config, llama_licence, recorded_base(run))
         write_text(new / "README.md", card_text(new, repo or shown(folder), config))
         files = check_bundle(new)
@@ -98,7 +86,3 @@ def print_end(config: TrainConfig, scores: dict, folder: Path) -> None:
     print(f"\nmodel card  {folder / 'README.md'}")
     print(f"chat        .venv/bin/python space/app.py --adapter {folder}")
     print(f"terminal    .venv/bin/python scripts/ask.py {folder}")
-
-
-if __name__ == "__main__":
-    run(main)

@@ -35,24 +35,24 @@ def fill_bundle(folder: Path, config: TrainConfig, llama_licence: Path | None, b
 
     Raises FileNotFoundError naming the step that is missing.
     """
-    data = read_json(config.data_dir / "data.json", f"python -m training.prepare {config.name}")
+    data = read_json(config.data_dir / "data.json", f"python -m training prepare {config.name}")
     for name, content in licence_files(base, data_notice(data["source"]), llama_licence).items():
         (folder / name).write_bytes(content)
     for name in FROM_ADAPTER:
-        copy(config.run_dir / "adapter" / name, folder / name, f"python -m training.train {config.name}")
+        copy(config.run_dir / "adapter" / name, folder / name, f"python -m training train {config.name}")
     write_json(folder / "golden.json", golden_ids(folder))
-    copy(config.run_dir / "run.json", folder / "run.json", f"python -m training.train {config.name}")
+    copy(config.run_dir / "run.json", folder / "run.json", f"python -m training train {config.name}")
     rename_base(folder / "run.json", base)
     set_base(folder, base)
     copy(
         config.data_dir / "data.json",
         folder / "evaluation" / "data.json",
-        f"python -m training.prepare {config.name}",
+        f"python -m training prepare {config.name}",
     )
     copy(
         config.run_dir / "scores-test.json",
         folder / "evaluation" / "scores-test.json",
-        f"python -m training.score {config.name}",
+        f"python -m training score {config.name}",
     )
     optional = [config.run_dir / name for name in PICTURES]
     if chosen_by_study(config):
@@ -67,7 +67,10 @@ def chosen_by_study(config: TrainConfig) -> bool:
     path = Path(config.out) / "study.json"
     if not path.exists():
         return False
-    study, trained = read_json(path, "training.study"), read_json(config.run_dir / "run.json", "training.train")
+    study, trained = (
+        read_json(path, "python -m training study CONFIG"),
+        read_json(config.run_dir / "run.json", "python -m training train CONFIG"),
+    )
     adapters = {row["name"]: row["adapter_sha256"] for row in study["rows"]}
     return study["winner"] == config.name and adapters[config.name] == trained["adapter_sha256"]
 
@@ -81,7 +84,7 @@ def copy(source: Path, target: Path, written_by: str) -> None:
 
 def rename_base(run_json: Path, base: Base) -> None:
     """Let a bundle's run.json name the base as others can load it, not the folder that it was loaded from."""
-    run = read_json(run_json, "training.train")
+    run = read_json(run_json, "python -m training train CONFIG")
     run["base"] |= {"model": base.model, "revision": base.revision}
     run["config"] |= {"base_model": base.model, "base_revision": base.revision or "main", "base_id": ""}
     write_json(run_json, run)

@@ -62,7 +62,7 @@ def check_data(source: dict[str, Any], config: str) -> Check:
         return Check(
             "data",
             False,
-            f"{', '.join(missing)} of {source['name']} not known: run `python -m training.prepare {config}` with the "
+            f"{', '.join(missing)} of {source['name']} not known: run `python -m training prepare {config}` with the "
             f"settings of before and {as_settings(missing)}, which changes nothing of the data or the run",
         )
     return Check("data", True, f"{credit.title}, {credit.licence_name}")

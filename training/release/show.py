@@ -23,10 +23,10 @@ def show(plan: Plan) -> None:
 
 def score_lines(plan: Plan) -> list[str]:
     """Tuned's ROUGE without the disclaimer, beside those of the release on the Hub."""
-    from training.scoring.table import KINDS, points
+    from training.scoring.table import ROUGE_LABELS, points
 
     lines = []
-    for kind, label in KINDS.items():
+    for kind, label in ROUGE_LABELS.items():
         new = points(plan.run.scores["systems"]["tuned"]["without disclaimer"][kind])
         if plan.previous:
             old = points(plan.previous.scores["systems"]["tuned"]["without disclaimer"][kind])

@@ -34,12 +34,12 @@ def read_run(folder: Path) -> Run:
         folder = folder.relative_to(Path.cwd())  # as people name it
     if folder.parent.name != "runs":
         raise ValueError(f"--run {folder}: give a run's folder, such as outputs/medquad/runs/r16")
-    record = read_json(folder / "run.json", f"python -m training.train {folder.name}")
+    record = read_json(folder / "run.json", f"python -m training train {folder.name}")
     known = {field.name for field in fields(TrainConfig)}
     values = {key: value for key, value in record["config"].items() if key in known}
     config = replace(TrainConfig(**values), name=folder.name, out=str(folder.parents[1]))
-    data = read_json(config.data_dir / "data.json", f"python -m training.prepare {config.name}")
-    scores = read_json(folder / "scores-test.json", f"python -m training.score {config.name}")
+    data = read_json(config.data_dir / "data.json", f"python -m training prepare {config.name}")
+    scores = read_json(folder / "scores-test.json", f"python -m training score {config.name}")
     return Run(config, record, data, scores)
 
 
