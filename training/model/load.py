@@ -111,9 +111,6 @@ def lora_targets(model: PreTrainedModel) -> list[str]:
     return sorted(PROJECTIONS if names >= PROJECTIONS else names)
 
 
-def load_adapter(base: PreTrainedModel, adapter: str | Path, device: str, revision: str | None = None) -> PeftModel:
+def load_adapter(base: PreTrainedModel, adapter: Path, device: str) -> PeftModel:
     """The base with an adapter, for inference."""
-    model = PeftModel.from_pretrained(
-        base, str(adapter), revision=revision, torch_device=device, autocast_adapter_dtype=False
-    )
-    return model.eval()
+    return PeftModel.from_pretrained(base, str(adapter), torch_device=device, autocast_adapter_dtype=False).eval()

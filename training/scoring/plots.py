@@ -69,7 +69,7 @@ def loss_curves(train: list[tuple[int, float]], validation: list[tuple[int, floa
             "validation": {"color": TUNED, "linewidth": 1.8, "marker": "o", "markersize": 5},
         }
         for name, points in given.items():
-            steps, losses = zip(*thinned(points), strict=True)
+            steps, losses = zip(*points, strict=True)
             axes.plot(steps, losses, label=f"{name}, last {points[-1][1]:.2f}", **looks[name])
         axes.set(xlabel="optimiser step", ylabel="loss", xlim=(0, None))
         axes.grid(axis="y")
@@ -82,7 +82,7 @@ def loss_curves(train: list[tuple[int, float]], validation: list[tuple[int, floa
     return picture(paint, 3.1, alt)
 
 
-def rouge_bars(systems: dict[str, dict[str, Score]], n: int | None = None) -> Picture:
+def rouge_bars(systems: dict[str, dict[str, Score]], n: int) -> Picture:
     """Mean ROUGE F1 of each system with its interval, in a panel for each kind of ROUGE.
 
     "base" and "tuned" come last and in colour; the others are baselines, in the given order. n: number of questions.
@@ -104,15 +104,15 @@ def rouge_bars(systems: dict[str, dict[str, Score]], n: int | None = None) -> Pi
             axes.set_title(title)
             axes.grid(axis="x")
         axes.set_xlim(0, max(longest, 0.01) * 1.22)  # room for the number
-        figure.supxlabel(f"F1, {SPREAD}{questions(n)}", size=11)
+        figure.supxlabel(f"F1, {SPREAD}, {n:,} questions", size=11)
 
-    alt = f"Mean ROUGE F1{questions(n)}."
+    alt = f"Mean ROUGE F1, {n:,} questions."
     for key, title in ROUGE_LABELS.items():
         alt += f" {title}: {', '.join(f'{name} {systems[name][key][0]:.3f}' for name in names)}."
     return picture(paint, 1.1 + 3 * (0.35 + 0.24 * len(names)), alt)
 
 
-def study_points(rows: list[dict[str, Any]], n: int | None = None) -> Picture:
+def study_points(rows: list[dict[str, Any]], n: int) -> Picture:
     """Validation ROUGE-1 of each configuration with its interval; that of the chosen one is drawn as a band.
 
     rows: {"name", "mean", "low", "high", "winner"}, low and high None without an interval. n: number of questions.
@@ -134,23 +134,20 @@ def study_points(rows: list[dict[str, Any]], n: int | None = None) -> Picture:
         axes.margins(x=0.2)  # the number above a point may be wider than its interval
         axes.locator_params(axis="x", nbins=5)
         axes.grid(axis="x")
-        figure.supxlabel(f"validation ROUGE-1\n{SPREAD}{questions(n)}", size=11)
+        figure.supxlabel(f"validation ROUGE-1\n{SPREAD}, {n:,} questions", size=11)
 
     points = [f"{row['name']} {row['mean']:.3f}{between(row['low'], row['high'])}{chosen(row, ', ')}" for row in rows]
-    alt = f"Validation ROUGE-1 of each configuration, {SPREAD}{questions(n)}: {'; '.join(points)}."
+    alt = f"Validation ROUGE-1 of each configuration, {SPREAD}, {n:,} questions: {'; '.join(points)}."
     return picture(paint, 1.0 + 0.55 * len(rows), alt)
 
 
-def length_distribution(lengths: dict[str, list[int]], limit: int | None, unit: str) -> Picture:
-    """Lengths of the examples of each part on a logarithmic axis, with the limit if there is one.
-
-    lengths: name of a part -> lengths in `unit` ("tokens", "words"); lengths below 1 count as 1.
-    """
-    parts = {name: np.maximum(values, 1) for name, values in lengths.items() if values}
+def length_distribution(lengths: dict[str, list[int]], limit: int) -> Picture:
+    """Lengths in tokens of the examples of each part on a logarithmic axis, with the limit."""
+    parts = {name: np.array(values) for name, values in lengths.items() if values}
     if not parts:
         raise ValueError("length_distribution: there is no example to draw")
     every = np.concatenate(list(parts.values()))
-    over = [] if limit is None else [f"limit {limit:,}: {100 * np.mean(every > limit):.1f} % longer"]
+    over = f"limit {limit:,}: {100 * np.mean(every > limit):.1f} % longer"
     # Lengths are integers: bin edges between integers, and heights per log width, avoid gaps at short lengths.
     edges = np.unique(np.geomspace(every.min(), every.max() + 1, 31).round()) - 0.5
 
@@ -163,9 +160,8 @@ def length_distribution(lengths: dict[str, list[int]], limit: int | None, unit: 
             axes.stairs(heights, edges, color=colour, linestyle=line, linewidth=1.6, label=label)
             if index == 0:
                 axes.stairs(heights, edges, color=colour, alpha=0.2, fill=True)
-        for label in over:
-            axes.axvline(limit, color=INK, linestyle=":", linewidth=2, label=label)
-        axes.set(xscale="log", xlabel=f"{unit} in an example (logarithmic)", ylabel="share of examples", yticks=[])
+        axes.axvline(limit, color=INK, linestyle=":", linewidth=2, label=over)
+        axes.set(xscale="log", xlabel="tokens in an example (logarithmic)", ylabel="share of examples", yticks=[])
         plain_log_ticks(axes)
         legend_above(figure, columns=1)
 
@@ -173,7 +169,7 @@ def length_distribution(lengths: dict[str, list[int]], limit: int | None, unit: 
         f"{name}: {len(values):,} examples, median {np.median(values):,.0f}, longest {values.max():,}"
         for name, values in parts.items()
     ]
-    return picture(paint, 3.0 + 0.25 * len(parts), f"Lengths in {unit}. {'. '.join(described + over)}.")
+    return picture(paint, 3.0 + 0.25 * len(parts), f"Lengths in tokens. {'. '.join([*described, over])}.")
 
 
 def picture(paint: Callable[[Figure], None], height: float, alt: str) -> Picture:
@@ -220,13 +216,6 @@ def plain_log_ticks(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
 
 
-def thinned(points: list[tuple[int, float]], most: int = 400) -> list[tuple[float, float]]:
-    """At most `most` points, each the mean of some neighbours, so that long runs make small files."""
-    size = -(-len(points) // most)
-    parts = [points[start : start + size] for start in range(0, len(points), size)]
-    return [tuple(sum(column) / len(part) for column in zip(*part, strict=True)) for part in parts]
-
-
 def at(point: tuple[int, float]) -> str:
     return f"{point[1]:.2f} at step {point[0]:,}"
 
@@ -242,7 +231,3 @@ def between(low: float | None, high: float | None) -> str:
 
 def chosen(row: dict[str, Any], before: str) -> str:
     return f"{before}chosen" if row["winner"] else ""
-
-
-def questions(n: int | None) -> str:
-    return "" if n is None else f", {n:,} questions"
