@@ -25,6 +25,7 @@ from training.bases import Base, base_key, find_base, remember_folder, set_base
 from training.checkpoints import WriteChecksums, resume_point, train_from
 from training.configs import CONTRACT, TrainConfig
 from training.data.examples import encode_records, length_report
+from training.model.golden import golden_logits
 from training.model.load import check_template, load_base, load_tokenizer, lora_targets, pick_device, pick_precision
 from training.model.trainer import PAD_TO, CompletionTrainer
 from training.outputs import (
@@ -40,7 +41,6 @@ from training.outputs import (
 )
 from training.processes import join, silence_other_ranks
 from training.progress import ProgressLines, StopOnSignal, without_default_output
-from training.release.golden import golden_logits
 from training.run_record import machine_facts, training_facts
 from training.scoring.plots import length_distribution, loss_curves
 
@@ -142,8 +142,8 @@ def print_if_base_moved(run_json: Path, base: Base) -> None:
     before = trained.get("revision")
     if trained.get("model") == base.model and before and base.revision and base.revision != before:
         print(
-            f"train: training again, since {base.model} moved from {before[:10]} to {base.revision[:10]}; "
-            f"--set base_revision={before} keeps the run as it is"
+            f"train: {base.model} is now at {base.revision[:10]}, the run was trained at {before[:10]} and is trained "
+            f"again; --set base_revision={before} keeps it as it is"
         )
 
 
