@@ -82,7 +82,7 @@ class Maintainer:
             words, cwd=self.checkout, env=variables, capture_output=True, text=True, timeout=900, check=False
         )
 
-    def step(self, name: str, *words: object, **changes: object) -> subprocess.CompletedProcess[str]:
+    def step(self, name: str, /, *words: object, **changes: object) -> subprocess.CompletedProcess[str]:
         """A step in this process, on the data that the checkout has prepared."""
         values = settings(self.out, **{"base_model": BASE.base_model} | SMALL | changes)
         return here(main, name, "r16", *values, *words, **online(self.hub, self.home))

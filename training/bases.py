@@ -105,7 +105,7 @@ def local_base(config: TrainConfig) -> Base:
         raise ValueError(f"base_revision={declared}: for a folder give the commit, 40 hexadecimal digits")
     for name, given, found in (("base_id", config.base_id, model), ("base_revision", declared, revision)):
         if given and found and given != found:
-            raise ValueError(f"{name}={given}: according to its files, {folder} holds {found}; leave it out")
+            raise ValueError(f"{name}={given}: the files in {folder} say that they are {found}; leave it out")
     model, revision = config.base_id or model, declared or revision
     if config.base_id and not revision:
         raise ValueError(f"base_id={config.base_id}: also give the commit that {folder} holds, as base_revision=COMMIT")

@@ -121,7 +121,7 @@ def unavailable(option: str, repo: str, revision: str, error: HfHubHTTPError) ->
     what, page = ("data set", f"datasets/{repo}") if option == "dataset" else ("model", repo)
     if isinstance(error, GatedRepoError):
         return PermissionError(
-            f"{option}={repo} is gated: ask for access on https://huggingface.co/{page}, then log in with `hf auth "
+            f"{repo} is gated: ask for access on https://huggingface.co/{page}, then log in with `hf auth "
             "login` or HF_TOKEN as the account that was granted it"
         )
     if isinstance(error, RevisionNotFoundError):
