@@ -73,6 +73,7 @@ def client_of(hub: LocalHub) -> Iterator[None]:
     constants = huggingface_hub.constants
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(constants, "ENDPOINT", hub.endpoint)
+        patch.setattr(huggingface_hub.hf_api.api, "endpoint", hub.endpoint)  # of huggingface_hub's own functions
         template = hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
         patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         patch.setattr(constants, "HF_HUB_DISABLE_XET", True)

@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import uvicorn
 from starlette.applications import Starlette
@@ -16,7 +17,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from .faults import Fault, error_response, play
-from .storage import Commit, File, HubError, Repo, card_errors, is_lfs, lfs_pointer, metadata
+from .storage import Commit, File, HubError, Repo, card_errors, git_oid, is_lfs, lfs_pointer, metadata
 
 KINDS = ("models", "datasets", "spaces")
 
@@ -174,21 +175,34 @@ async def repo_info(request: Request) -> Response:
 
 
 async def tree(request: Request) -> Response:
-    """The files of a commit or a folder. Folders themselves are not listed."""
-    files = open_repo(request).commit(request.path_params["rev"]).files
-    folder = request.path_params.get("path", "")
-    listed = [tree_entry(path, file) for path, file in files.items() if path.startswith(folder and folder + "/")]
-    if folder and not listed:
+    files, folder = open_repo(request).commit(request.path_params["rev"]).files, request.path_params.get("path", "")
+    start = folder + "/" if folder else ""
+    entries = [entry for entry in tree_entries(files) if entry["path"].startswith(start)]
+    if folder and not entries:
         raise HubError(404, f"{folder} does not exist on {request.path_params['rev']}", "EntryNotFound")
-    return JSONResponse(listed)
+    if request.query_params.get("recursive") != "true":
+        entries = [entry for entry in entries if "/" not in entry["path"].removeprefix(start)]
+    return JSONResponse(entries)
 
 
-def tree_entry(path: str, file: File) -> dict:
-    entry = {"type": "file", "path": path, "size": file.size, "oid": file.git_oid}
-    if file.sha256:
-        pointer = len(lfs_pointer(file.sha256, file.size))
-        entry["lfs"] = {"oid": file.sha256, "size": file.size, "pointerSize": pointer}
-    return entry
+async def paths_info(request: Request) -> Response:
+    """Asked by the library `datasets`."""
+    files = open_repo(request).commit(request.path_params["rev"]).files
+    paths = parse_qs((await request.body()).decode())["paths"]
+    return JSONResponse([entry for entry in tree_entries(files) if entry["path"] in paths])
+
+
+def tree_entries(files: dict[str, File]) -> list[dict]:
+    """Every file and every folder of a commit."""
+    entries = {}
+    for path, file in files.items():
+        for folder in map(str, list(Path(path).parents)[:-1]):
+            entries[folder] = {"type": "directory", "path": folder, "size": 0, "oid": git_oid(folder.encode())}
+        entries[path] = {"type": "file", "path": path, "size": file.size, "oid": file.git_oid}
+        if file.sha256:
+            pointer = len(lfs_pointer(file.sha256, file.size))
+            entries[path]["lfs"] = {"oid": file.sha256, "size": file.size, "pointerSize": pointer}
+    return [entries[path] for path in sorted(entries)]
 
 
 async def refs(request: Request) -> Response:
@@ -297,6 +311,7 @@ ROUTES = [
     Route(REPO + "/auth-check/write", auth_check),
     Route(REPO + "/tree/{rev}", tree),
     Route(REPO + "/tree/{rev}/{path:path}", tree),
+    Route(REPO + "/paths-info/{rev}", paths_info, methods=["POST"]),
     Route(REPO + "/refs", refs),
     Route(REPO + "/commits/{rev}", commits),
     Route(REPO + "/tag/{rev}", add_tag, methods=["POST"]),

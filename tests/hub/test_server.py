@@ -88,13 +88,16 @@ def test_a_commit_comes_back_as_it_was_pushed(api: HfApi, repo: str, tmp_path: P
     assert (folder / "adapter_model.safetensors").read_bytes() == WEIGHTS
 
 
-def test_the_tree_shows_sizes_and_checksums(api: HfApi, repo: str) -> None:
+def test_the_tree_shows_sizes_checksums_and_folders(api: HfApi, repo: str) -> None:
     push(api, repo, {"evaluation/scores.json": "{}"})
     tree = {entry.path: entry for entry in api.list_repo_tree(repo, recursive=True)}
     weights = tree["adapter_model.safetensors"]
     assert (weights.size, weights.lfs.sha256) == (len(WEIGHTS), hashlib.sha256(WEIGHTS).hexdigest())
     assert tree["evaluation/scores.json"].lfs is None
     assert [entry.path for entry in api.list_repo_tree(repo, "evaluation")] == ["evaluation/scores.json"]
+    assert "evaluation/scores.json" not in [entry.path for entry in api.list_repo_tree(repo)]
+    info = api.get_paths_info(repo, ["evaluation", "README.md", "nothing"])
+    assert [entry.path for entry in info] == ["README.md", "evaluation"]
 
 
 def test_the_same_content_again_makes_no_commit(api: HfApi, repo: str) -> None:
