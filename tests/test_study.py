@@ -17,7 +17,7 @@ from conftest import ROOT, settings, step, step_here
 
 from space.contract import Contract
 from training.answers import read_partial
-from training.configs import BASE, CONFIGS, STUDY, TrainConfig, override
+from training.configs import BASE, CONFIGS, DEMO, STUDY, TrainConfig, override
 from training.outputs import read_json, write_json, write_jsonl
 from training.score import score_keys
 from training.scoring.choice import Candidate, choose, study_table, verdict
@@ -491,7 +491,9 @@ def test_a_killed_study_goes_on_and_only_the_chosen_one_meets_the_test_split(sma
     for name in ("adapter", "run.json"):
         source = small_out / "runs" / "demo" / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, make(out / "runs" / "demo") / name)
-    words = ["demo", "medquad-smollm2", "--limit", "6", *settings(out, base_model=small_out / "base")]
+    alike = {key: getattr(DEMO, key) for key in ("batch_size", "accumulation", "lora_dropout", "validation_limit")}
+    alike |= {"max_tokens": DEMO.max_tokens, "base_model": small_out / "base"}
+    words = ["demo", "medquad-smollm2", "--limit", "6", *settings(out, **alike)]
     log = tmp_path / "log"
     with log.open("w") as file:
         process = subprocess.Popen([sys.executable, "-m", "training", "study", *words], cwd=ROOT, stdout=file)
