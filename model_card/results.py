@@ -190,11 +190,11 @@ def description(result: dict[str, Any]) -> str:
     about, scores = result["run"], result["scores"]
     base, data = about["base"], about["data"]
     name = Path(base["model"]).name if base["model"] == EMBEDDED else base["model"]
+    title = Credit.of(data["source"]).title or data["source"]["name"]
     asked = part(scores) if scores["n"] < scores["of"] else f"all {scores['n']:,}"
     return (
         f"Base: {name}, {base['parameters']:,} parameters. {about['epochs']:g} passes over "
-        f"{data['records']['train']:,} training records of {Credit.of(data['source']).title or data['source']['name']}, "
-        f"{data['split']} split; {asked} {scores['split']} questions. Trained in {about['minutes']} minutes "
+        f"{data['records']['train']:,} training records of {title}, {data['split']} split; {asked} {scores['split']} questions. Trained in {about['minutes']} minutes "
         f"({about['precision']}, {about['device']}, peak {about['peak_gib']} GiB)."
     )
 
