@@ -24,9 +24,9 @@ from training.outputs import file_sha256, write_text
 PER_PATTERN = 30  # expansions of a pattern
 ANSWERS = 3_500  # of MedQuAD
 PLAIN = 0.7  # what a sentence or clause of MedQuAD weighs beside a case
-SINGLE = 4.0  # what a case that is one sentence weighs beside one expansion of a pattern
+SINGLE = 10.0  # what a case that is one sentence weighs beside one expansion of a pattern
 KEPT = 10_000  # terms, the weightiest
-INVERSE_PENALTY = 10.0  # scikit-learn's C
+INVERSE_PENALTY = 15.0  # scikit-learn's C
 THRESHOLDS = (0.25, 0.5)  # probabilities from which a sentence is left out, for itself and for one of its clauses
 # What a warning against harmful instructions is made of: `Put butter on it` is harmful, `Never put butter on it` isn't.
 INSTRUCTION = re.compile(

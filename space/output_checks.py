@@ -204,7 +204,7 @@ def unsafe(sentence: str, question: str = "") -> str:
     said = STEP.sub("", BULLET.sub("", plain, count=1), count=1)
     if question and BARE.fullmatch(said) and not PERSONAL.search(question):
         return ""
-    return "advice" if advises(said) else ""
+    return "advice" if not said.endswith("?") and advises(said) else ""
 
 
 def with_marks(text: str, question: str = "") -> str:

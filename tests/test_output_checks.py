@@ -13,6 +13,7 @@ import re
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from space import output_checks
@@ -356,7 +357,7 @@ def test_the_table_gives_the_log_odds_of_scikit_learn():
     vectorizer = text.TfidfVectorizer(
         analyzer=output_checks.features, sublinear_tf=True, vocabulary={term: i for i, term in enumerate(terms)}
     )
-    vectorizer.idf_ = [idf for idf, _ in terms.values()]
+    vectorizer.idf_ = np.array([idf for idf, _ in terms.values()])
     sentences = ["You have asthma.", "Asthma is common, and asthma can be treated.", "Never put butter on a burn!", "x"]
     for sentence, row in zip(sentences, vectorizer.transform(sentences).toarray(), strict=True):
         odds = output_checks.table()["bias"] + row @ [weight for _, weight in terms.values()]
