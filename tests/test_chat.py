@@ -246,7 +246,8 @@ def test_only_whole_checked_sentences_are_shown_while_an_answer_is_written():
     amount = "*(Sentence with an amount was left out; ask a pharmacist.)*"
     number = "*(Sentence with a telephone number was left out; look it up on an official page.)*"
     parts = ["Asthma is common.", amount, number, "It can be treated."]
-    assert seen == {"", parts[0], " ".join(parts[:2]), " ".join(parts[:3]), " ".join(parts)}
+    # two marks beside one sentence are too little of an answer
+    assert seen == {"", parts[0], " ".join(parts[:2]), " ".join(parts)}
 
 
 # ---------------------------------------------------------------- trouble
