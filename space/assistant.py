@@ -97,7 +97,9 @@ def check_golden(path: Path, tokenizer: "PreTrainedTokenizerBase", contract: "Co
 
 
 @torch.inference_mode()
-def write(assistant: Assistant, name: str, messages: "list[Message]", length: int, temperature: float) -> Iterator[Draft]:
+def write(
+    assistant: Assistant, name: str, messages: "list[Message]", length: int, temperature: float
+) -> Iterator[Draft]:
     """Drafts of one answer, one more token each, and some empty ones while the prompt is read.
 
     Closing the iterator ends the work at once: `generate` in a thread of its own with a streamer

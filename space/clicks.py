@@ -15,15 +15,29 @@ import serving
 from about import about, footer, status
 from chat import QUESTIONABLE, Said, Turn, compared, reply, settings, shown, start
 from gradio.context import LocalContext
-from history import ANSWER, COMING, FAILED, GENERAL, LOST, REMINDER, STOPPED, UNFINISHED, WRITING
-from history import as_typed, from_page, kind, text_of, with_links
+from history import (
+    ANSWER,
+    COMING,
+    FAILED,
+    GENERAL,
+    LOST,
+    REMINDER,
+    STOPPED,
+    UNFINISHED,
+    WRITING,
+    as_typed,
+    from_page,
+    kind,
+    text_of,
+    with_links,
+)
 from prompt import with_disclaimer
 from trouble import BUSY
 
 IN_CHAT = "If this is not happening now, ask in Chat: a button there leads on to general information."
 # Session and tab -> name of the turn that is being written, and the turn. Stop, Clear and a new question change it, and
 # the writer checks it before each step. The browser sends only the name: what the model is asked stays here.
-# TRAP: gradio's `cancels` is sent after the click's own function, and would end the answer that this one has just begun.
+# TRAP: gradio sends `cancels` after the click's own function, and would end the answer that this one has just begun.
 TURNS: OrderedDict[str, tuple[str, Turn]] = OrderedDict()
 MOST_TURNS = 500
 Chat = list[dict[str, Any]]
@@ -149,8 +163,10 @@ def clear(request: gr.Request) -> tuple:
     return "", [], gr.Button(visible=False)
 
 
-def restore(chat: Chat, question: str) -> tuple:
+def restore(chat: Chat, question: str) -> tuple | dict:
     """What the browser kept of this tab; an answer that was being written ends where the connection was lost."""
+    if not chat and not question:  # somebody may be typing already
+        return gr.skip()
     chat = ended(chat, LOST)
     return chat, question, gr.Button(visible=bool(chat) and kind(chat[-1]) in QUESTIONABLE)
 

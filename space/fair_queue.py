@@ -75,6 +75,12 @@ class FairQueue(Queue):
             self.line[:] = fair_order([*self.line, *read], self.running())
             self.broadcast_estimations(MODEL)
 
+    def leave(self, reader: str) -> None:
+        """A stream has ended: gradio has ended its jobs, and those behind them have moved up."""
+        self.readers -= Counter([reader])
+        if MODEL in self.event_queue_per_concurrency_id:
+            self.broadcast_estimations(MODEL)
+
     def running(self) -> list[Event]:
         return [event for job in self.active_jobs if job for event in job if event.concurrency_id == MODEL]
 
@@ -148,9 +154,7 @@ class Readers:
         try:
             await self.app(scope, receive, send)
         finally:
-            queue.readers[reader] -= 1
-            if not queue.readers[reader]:
-                del queue.readers[reader]
+            queue.leave(reader)
 
 
 def read_by(scope: Scope) -> str:

@@ -19,8 +19,8 @@ PER_SECOND, BURST = 30, 120  # posts from one address; a page sends one every tw
 ADDRESSES = 10_000  # remembered at most
 DEEP_LINK = "/gradio_api/deep_link"  # would write the chat to the disk
 
-# Where the proxy of Hugging Face Spaces may be: uvicorn takes the right-most address in `X-Forwarded-For` that is none of
-# these for the visitor's. What a visitor puts in that header himself stands further left.
+# Where the proxy of Hugging Face Spaces may be: uvicorn takes the right-most address in `X-Forwarded-For` outside of
+# these for the visitor's. What visitors put in that header themselves stands further left.
 PROXIES = "127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,fc00::/7"
 
 TOO_LARGE = "This text, or the chat with it, is too long to be sent. Please shorten it, or press Clear."
@@ -28,7 +28,7 @@ TOO_MANY = "Too many requests come from your network at the moment. Please wait 
 
 
 def client(host: str) -> str:
-    """Whom a share is counted for: an IPv4 address, or the /64 network that an IPv6 subscriber has for himself."""
+    """Whom a share is counted for: an IPv4 address, or the /64 network that an IPv6 subscriber has."""
     try:
         address = ip_address(host)
     except ValueError:

@@ -74,9 +74,9 @@ LABEL = """() => new MutationObserver(() => {
         if (said.scrollHeight > said.clientHeight) said.tabIndex = 0;
     }
 }).observe(document.body, { childList: true, subtree: true, attributeFilter: ["aria-label"] })"""
-# The chat and the draft stay in the tab's own storage, so that they outlive a lost connection, after which gradio reloads
-# the page. Read before the page has anything to store, and handed to `clicks.restore`.
-KEPT = """<script>window.kept = { chat: sessionStorage.getItem("chat"), draft: sessionStorage.getItem("draft") }</script>"""
+# The tab's own storage keeps chat and draft, so that they outlive a lost connection, after which gradio reloads the
+# page. They are read before the page has anything to store, and handed to `clicks.restore`.
+KEPT = "<script>window.kept = { ...sessionStorage }</script>"
 RESTORE = """() => [JSON.parse(window.kept.chat ?? "[]"), window.kept.draft ?? ""]"""
 KEEP_CHAT = """(chat) => {
     if (!chat?.length) return sessionStorage.removeItem("chat");
@@ -91,8 +91,7 @@ LAUNCH = {
     "css_paths": Path(__file__).with_name("page.css"),
     "js": f"() => {{ ({LABEL})(); ({KEEP_TYPED})(); }}",
     # a picture that slips through what takes them out of answers is not fetched
-    "head": """<meta http-equiv="Content-Security-Policy" content="img-src 'self' data:; media-src 'self'">"""
-    + KEPT,
+    "head": """<meta http-equiv="Content-Security-Policy" content="img-src 'self' data:; media-src 'self'">""" + KEPT,
     "app_kwargs": {"middleware": [Middleware(Limits), Middleware(Readers)]},
     # gradio keeps 0.1 MiB for each visitor and each call of a program: for 10,000 by default
     "state_session_capacity": 200,
@@ -118,8 +117,8 @@ def build() -> gr.Blocks:
                 info="A token is about three quarters of a word.", elem_id="length", buttons=[],
             )  # fmt: skip
             temperature = gr.Slider(
-                *TEMPERATURES, own.temperature, step=0.05, label="Temperature", info="Higher is freer, and wrong more often.",
-                elem_id="temperature", buttons=[],
+                *TEMPERATURES, own.temperature, step=0.05, label="Temperature", elem_id="temperature", buttons=[],
+                info="Higher is freer, and wrong more often.",
             )  # fmt: skip
         with gr.Tabs():
             with gr.Tab("Chat"):
@@ -179,7 +178,9 @@ def chat_tab(length: gr.Slider, temperature: gr.Slider) -> tuple[gr.Chatbot, gr.
     stop.click(clicks.stop, chat, chat, **NOW)
     clear.click(clicks.clear, None, [question, chat, general], **NOW)
     place_in_queue(turn, place)
-    writing = turn.change(clicks.answer, [chat, turn, length, temperature], chat, show_progress="hidden", **HIDDEN, **IN_TURN)
+    writing = turn.change(
+        clicks.answer, [chat, turn, length, temperature], chat, show_progress="hidden", **HIDDEN, **IN_TURN
+    )
     writing.failure(clicks.too_busy, chat, chat, **NOW)
     chat.change(None, chat, js=KEEP_CHAT, api_visibility="private")
     question.change(None, question, js=KEEP_DRAFT, api_visibility="private")

@@ -118,8 +118,12 @@ def test_the_model_sees_what_was_said_to_a_question_after_its_notice():
     asthma = [user("What is asthma?"), assistant(f"A disease.\n\n{DISCLAIMER}")]
     seen = history.for_model([*asthma, user(EMERGENCY), notice, general, user("How is it treated?")], serving.FALLBACK)
     assert [message["content"] for message in seen] == [
-        "What is asthma?", f"A disease.\n\n{DISCLAIMER}", EMERGENCY, f"The heart.\n\n{DISCLAIMER}", "How is it treated?",
-    ]  # fmt: skip
+        "What is asthma?",
+        f"A disease.\n\n{DISCLAIMER}",
+        EMERGENCY,
+        f"The heart.\n\n{DISCLAIMER}",
+        "How is it treated?",
+    ]
 
 
 def test_questions_without_an_answer_and_answers_without_a_question_are_left_out():
