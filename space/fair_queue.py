@@ -32,7 +32,7 @@ class FairQueue(Queue):
 
     def __init__(self, screen: dict[Callable, Callable[[list[Any]], Any]], **arguments: Any) -> None:
         super().__init__(max_size=None, **arguments)
-        self.ANALYTICS_MAX_EVENTS = 1  # gradio makes a table of all of them after each job
+        self.ANALYTICS_MAX_EVENTS = 1
         self.screen = screen
         self.unread: list[Event] = []  # jobs that nobody reads yet
         self.readers: Counter[str] = Counter()  # open streams of a session or a job
@@ -66,6 +66,10 @@ class FairQueue(Queue):
         if event.session_hash in self.readers:
             self.admit(event.session_hash)
         return pushed
+
+    def compute_analytics_summary(self, records: list[Any]) -> dict[str, Any]:
+        """None: gradio would make a table with pandas after each job, for a page that is switched off."""
+        return {}
 
     def admit(self, reader: str) -> None:
         """Let the jobs of a session, or one job, wait in the line: somebody reads them."""

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 # The longest chat that the contract allows is about 90,000 characters; 100,000 are still read for a notice, and
 # characters may take six bytes.
 MOST_BYTES = 512 * 1024
+DISCARDED_BYTES = 4 * 1024 * 1024  # of a body that is announced as too large, so that a browser reads the refusal
 READ_SECONDS = 30  # for one body: a sender that trickles it holds memory
 PER_SECOND, BURST = 30, 120  # posts from one address; a page sends one every two seconds while it waits
 ADDRESSES = 10_000  # remembered at most
@@ -75,7 +76,7 @@ class Limits:
             await answer(408, "The request took too long.")(scope, receive, send)
             return
         if body is None:
-            await answer(413, TOO_LARGE)(scope, receive, send)
+            await answer(413, TOO_LARGE, hang_up=True)(scope, receive, send)
             return
         await self.app(scope, replay(body, receive), send)
 
@@ -84,7 +85,7 @@ class Limits:
         headers = dict(scope["headers"])
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > MOST_BYTES:
-            return answer(413, TOO_LARGE)
+            return answer(413, TOO_LARGE, hang_up=not length.isdigit() or int(length) > DISCARDED_BYTES)
         if headers.get(b"content-type", b"").lower().startswith(b"multipart/"):
             return answer(415, "This page takes no files.")
         if scope["path"].rstrip("/") == DEEP_LINK:
@@ -95,9 +96,9 @@ class Limits:
         return None
 
 
-def answer(status: int, words: str) -> JSONResponse:
-    """A refusal; gradio's page shows `error`, its Python client `detail`."""
-    return JSONResponse({"error": words, "detail": words}, status)
+def answer(status: int, words: str, hang_up: bool = False) -> JSONResponse:
+    """A refusal; gradio's page shows `error`, its Python client `detail`. hang_up: read no more of the request."""
+    return JSONResponse({"error": words, "detail": words}, status, {"connection": "close"} if hang_up else None)
 
 
 async def read(receive: Receive) -> Message | None:

@@ -82,9 +82,9 @@ KEEP_CHAT = """(chat) => {
     if (!chat?.length) return sessionStorage.removeItem("chat");
     try { sessionStorage.setItem("chat", JSON.stringify(chat)) } catch { /* longer than the browser allows */ }
 }"""
-KEEP_DRAFT = """(draft) => { sessionStorage.setItem("draft", draft ?? "") }"""
+KEEP_DRAFT = """(draft) => { sessionStorage.setItem("draft", (draft ?? "").slice(0, 1e6)) }"""
 KEEP_TYPED = """() => document.addEventListener("input", (event) => {
-    if (event.target.closest("#question")) sessionStorage.setItem("draft", event.target.value);
+    if (event.target.closest("#question")) sessionStorage.setItem("draft", event.target.value.slice(0, 1e6));
 })"""
 LAUNCH = {
     "theme": THEME,

@@ -8,8 +8,10 @@ it is a real model instead, of random weights.
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -140,6 +142,42 @@ def busy(address: str, jobs: int = 2, visitors: int = 1) -> Iterator[list[Job]]:
     finally:
         for job in asked:
             job.close()
+
+
+class Line:
+    """A line to the app that can be cut: a port that hands bytes on in both directions."""
+
+    def __init__(self, address: str):
+        host, port = address.removeprefix("http://").split(":")
+        self.server, self.port, self.open = (host, int(port)), free_port(), []
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.mend()
+
+    def mend(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self.accept, args=(self.listener,), daemon=True).start()
+
+    def cut(self) -> None:
+        """Break every connection, and refuse new ones until the line is mended."""
+        for each in (self.listener, *self.open):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        self.open = []
+
+    def accept(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                near, far = listener.accept()[0], socket.create_connection(self.server)
+                self.open += [near, far]
+                for source, target in ((near, far), (far, near)):
+                    threading.Thread(target=self.carry, args=(source, target), daemon=True).start()
+
+    def carry(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
 
 
 def wait_for(ready, seconds: float, what: str) -> float:

@@ -292,17 +292,11 @@ def test_nothing_typed_into_the_running_app_was_logged_or_written(echo, client):
 
 # ---------------------------------------------------------------- many at once
 def test_fifty_people_at_once_get_their_own_answers(echo):
-    asked = [
-        Job(echo[0], f"{CRISIS}, number {n}" if n % 10 == 9 else f"What is disease {n}?", length=32) for n in range(50)
-    ]
-    for job in asked:
-        job.read()
+    questions = [f"{CRISIS}, number {n}" if n % 10 == 9 else f"What is disease {n}?" for n in range(50)]
+    asked = [Job(echo[0], question, length=32).read() for question in questions]
     for n, job in enumerate(asked):
         said = job.until("event: complete")
-        assert (f"What is disease {n}?" in said) if n % 10 != 9 else ("988" in said and "asked me" not in said), (
-            n,
-            said,
-        )
+        assert ("988" in said) if n % 10 == 9 else (f"asked me this: {questions[n]}" in said), (n, said)
 
 
 @pytest.mark.slow

@@ -9,9 +9,11 @@ import subprocess
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import gradio as gr
 import pytest
-from space_app import SPACE
+from space_app import SPACE, echo_assistant
 
 # isort: split
 import about
@@ -279,6 +281,18 @@ def test_an_emergency_put_aside_is_not_shown_again_but_its_numbers_are_and_a_new
     assert chat.screened([*aside, user(CRISIS)])[0].kind == "crisis"
     later = [user("What is gout?"), assistant("A disease.")] * 3
     assert chat.screened([*aside, *later, user("How is it treated?")]) == (None, False)
+
+
+def test_the_model_is_asked_what_was_screened_whatever_the_browser_sends_afterwards(monkeypatch):
+    visitor = SimpleNamespace(session_hash="visitor")
+    monkeypatch.setattr(serving, "SERVED", serving.Served(assistant=echo_assistant(0)))
+    serving.SERVED.loaded.set()
+    _, shown, _, name = clicks.ask("What is gout?", [], "", visitor)
+    forged = [on_page(user(CRISIS)), shown[-1]]
+    *_, last = clicks.answer(forged, name, 512, 0.3, visitor)
+    assert "You asked me this: What is gout?" in last[-1]["content"]
+    assert list(clicks.answer(forged, name, 512, 0.3, visitor)) == [gr.skip()], "each turn is answered once"
+    assert list(clicks.answer(forged, "made up", 512, 0.3, visitor)) == [gr.skip()]
 
 
 # ---------------------------------------------------------------- settings

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from browser import chromium, new_page, scrolls_sideways, troubles
 from playwright.sync_api import Browser, Page, expect
-from space_app import BREAK, ECHO, QUESTION, SENTENCES, SLOWLY, SPACE, busy, new_visitor, running_app, wait_for
+from space_app import BREAK, ECHO, QUESTION, SENTENCES, SLOWLY, Line, busy, new_visitor, running_app, wait_for
 from space_runner import free_port
 
 # isort: split
@@ -345,36 +345,56 @@ def test_a_full_queue_is_explained_and_notices_still_come(address, browser, cont
 
 
 # ---------------------------------------------------------------- a lost connection
-def test_chat_and_draft_outlive_a_server_that_restarts_in_the_middle_of_an_answer(tmp_path, browser):
-    port = free_port()
-    with (
-        running_app(tmp_path / "first", file=ECHO, port=port) as address,
-        opened(address, browser, errors_allowed=True, width=360, height=740) as page,
-    ):
+@contextmanager
+def answer_cut_short(address: str, browser: Browser) -> Iterator[Page]:
+    """A phone with a whole answer, one that is being written, and a draft; whatever happens to it, all come back."""
+    with opened(address, browser, errors_allowed=True, width=360, height=740) as page:
         ask(page, QUESTION)
         finished(page)
         ask(page, f"What is gout? {SLOWLY}")
         expect(answers(page).last).to_contain_text("Writing…")
         question(page).fill("Is it inher")
-        os.kill(int((tmp_path / "first" / "app.pid").read_text(encoding="utf-8")), signal.SIGKILL)
-        toast = page.locator(".toast-body.error")
-        expect(toast).to_contain_text("Connection to the server was lost")
-        numbers = page.locator(".notice p").first
-        expect(numbers).to_be_in_viewport(ratio=1)
-        top = numbers.bounding_box()
-        assert top["y"] + top["height"] < toast.bounding_box()["y"], "the toast doesn't cover the numbers"
-        shot(page, "lost")
-        with running_app(tmp_path / "second", file=ECHO, port=port):
-            expect(answers(page).last).to_contain_text("The connection was lost here. Press Retry to ask again.")
-            expect(answers(page)).to_have_count(2)
-            expect(answers(page).first).to_contain_text(SENTENCES[-1])
-            expect(question(page)).to_have_value("Is it inher")
-            shot(page, "back")
-            ask(page, "Is it inherited?")
-            expect(answers(page).last).to_contain_text("That was turn")
-            button(page, "Clear").click()
-            expect(answers(page)).to_have_count(0)
-            page.wait_for_function("!sessionStorage.chat && !sessionStorage.draft && !localStorage.length")
+        yield page
+        expect(answers(page).last).to_contain_text("The connection was lost here. Press Retry to ask again.")
+        expect(answers(page)).to_have_count(2)
+        expect(answers(page).first).to_contain_text(SENTENCES[-1])
+        expect(question(page)).to_have_value("Is it inher")
+        shot(page, "back")
+        button(page, "Retry").click()
+        expect(answers(page).last).to_contain_text("Writing…")
+        button(page, "Clear").click()
+        expect(answers(page)).to_have_count(0)
+        page.wait_for_function("!sessionStorage.chat && !sessionStorage.draft && !localStorage.length")
+
+
+def numbers_stay_in_sight(page: Page) -> None:
+    toast, numbers = page.locator(".toast-body.error"), page.locator(".notice p").first
+    expect(toast).to_contain_text("Connection to the server was lost")
+    expect(numbers).to_be_in_viewport(ratio=1)
+    shot(page, "lost")
+    box = numbers.bounding_box()
+    assert box["y"] + box["height"] < toast.bounding_box()["y"], "the toast doesn't cover the numbers"
+
+
+def test_a_line_that_drops_in_the_middle_of_an_answer_loses_neither_chat_nor_draft(address, browser):
+    line = Line(address)
+    with answer_cut_short(line.address, browser) as page:
+        line.cut()
+        numbers_stay_in_sight(page)
+        line.mend()
+    line.cut()
+
+
+@pytest.mark.slow
+def test_a_server_that_restarts_in_the_middle_of_an_answer_loses_neither_chat_nor_draft(tmp_path, browser):
+    port = free_port()
+    with running_app(tmp_path / "first", file=ECHO, port=port) as address:
+        with answer_cut_short(address, browser) as page:
+            os.kill(int((tmp_path / "first" / "app.pid").read_text(encoding="utf-8")), signal.SIGKILL)
+            numbers_stay_in_sight(page)
+            starting = running_app(tmp_path / "second", file=ECHO, port=port)
+            starting.__enter__()
+        starting.__exit__(None, None, None)
 
 
 def test_a_tab_keeps_its_chat_over_a_reload_and_another_tab_does_not_see_it(address, browser):
@@ -441,7 +461,7 @@ def test_reload_tries_again_once_the_adapter_is_there(tmp_path, small_out, brows
     adapter = tmp_path / "adapter"
     adapter.mkdir()
     with (
-        running_app(tmp_path / "app", "--adapter", adapter, file=SPACE / "app.py") as address,
+        running_app(tmp_path / "app", "--adapter", adapter) as address,
         opened(address, browser) as page,
     ):
         expect(page.locator("#status")).to_contain_text("'adapter' holds no adapter_config.json")
