@@ -18,8 +18,8 @@ from safety import Reply, looked_for, screen
 if TYPE_CHECKING:
     from space.contract import Message
 
-# Notices with a button "This is not happening now". A crisis has none: people who are in one play it down, and what
-# they would be shown, in general, about ways and amounts is what must not follow. Its helplines are for any time.
+# Notices with a button "This is not happening now". A crisis has none: people in one play it down, and general
+# information on methods and amounts must not follow. Its helplines are good at any time.
 QUESTIONABLE = ("emergency", "poison")
 SHORTEST = 32  # tokens
 TEMPERATURES = (0.1, 1.0)

@@ -33,7 +33,7 @@ THEME = gr.themes.Base(
     secondary_hue=SLATE,
     neutral_hue=SLATE,
     radius_size=gr.themes.sizes.radius_md,
-    # no fonts from elsewhere: the page asks nobody but its own server
+    # no web fonts: the page makes requests to its own server only
     font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
     font_mono=["ui-monospace", "Consolas", "monospace"],
 ).set(
@@ -51,8 +51,8 @@ THEME = gr.themes.Base(
     border_color_primary=SLATE.c300,
     border_color_primary_dark=SLATE.c600,
 )
-# The last of something at the top of the window: a notice is read from its first line, its numbers. The focus goes
-# there too where it is lost with a button that is hidden now.
+# Scroll the last match to the top of the window, so that a notice is read from its first line, the numbers. Focus moves
+# there too if it was on a button that is hidden now.
 SHOW = """() => setTimeout(() => {
     const last = [...document.querySelectorAll("WHAT")].at(-1);
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -62,8 +62,8 @@ SHOW = """() => setTimeout(() => {
         last.focus({ preventScroll: true });
     }
 }, 50)"""
-# Gradio labels a message with its raw Markdown, which a screen reader may read instead of the message. One that is too
-# long for its box is scrolled by keyboard too.
+# Gradio labels a message with its raw Markdown, which a screen reader may read instead of the message. A message that
+# is too long for its box must be scrollable by keyboard.
 LABEL = """() => new MutationObserver(() => {
     for (const said of document.querySelectorAll("#chat [data-testid=user], #chat [data-testid=bot]")) {
         const label = said.dataset.testid === "user" ? "Your message" : "Answer";
@@ -90,7 +90,7 @@ LAUNCH = {
     "theme": THEME,
     "css_paths": Path(__file__).with_name("page.css"),
     "js": f"() => {{ ({LABEL})(); ({KEEP_TYPED})(); }}",
-    # a picture that slips through what takes them out of answers is not fetched
+    # an image that slips past the output checks is not fetched
     "head": """<meta http-equiv="Content-Security-Policy" content="img-src 'self' data:; media-src 'self'">""" + KEPT,
     "app_kwargs": {"middleware": [Middleware(Limits), Middleware(Readers)]},
     # gradio keeps 0.1 MiB for each visitor and each call of a program: for 10,000 by default
