@@ -55,8 +55,8 @@ written to no disk and no log; there is no history and no analytics. Your browse
 not sent yet, in this tab until you press Clear or close the tab.
 
 ## Programs
-`gradio_client` can ask at `/chat` and `/compare`, under the same rules as this page. Only a few questions of one client,
-and of one network address, may wait at a time, and only while somebody reads their answers:
+`gradio_client` can ask at `/chat` and `/compare`, under the same rules as this page. Only a few questions of one
+client, and of one network address, may wait at a time, and only while somebody reads their answers:
 
 ```
 from gradio_client import Client

@@ -131,6 +131,7 @@ def test_an_answer_streams_with_the_disclaimer_from_the_start_and_the_page_is_re
     halfway = answers(page).inner_text()
     assert "You asked me this" in halfway and contract.disclaimer in halfway and SENTENCES[-1] not in halfway
     button(page, "Clear").click()
+    expect(answers(page)).to_have_count(0)
     ask(page, QUESTION)
     expect(answers(page)).to_contain_text(SENTENCES[-1])
     finished(page)
@@ -483,6 +484,7 @@ def test_reload_tries_again_once_the_adapter_is_there(tmp_path, small_out, brows
         expect(button(page, "Reload")).to_be_hidden()
         expect(page.locator(".foot")).to_contain_text("ROUGE-L")
         button(page, "Clear").click()
+        expect(answers(page)).to_have_count(0)
         ask(page, QUESTION)
         finished(page)
         assert "No answer just now" not in answers(page).inner_text()
