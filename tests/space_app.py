@@ -21,7 +21,7 @@ from pathlib import Path
 import httpx
 import pytest
 from gradio_client import Client
-from space_runner import answers, end, free_port
+from hub.spaces import answers, end, free_port
 
 ROOT = Path(__file__).parents[1]
 SPACE = ROOT / "space"

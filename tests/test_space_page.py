@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from browser import chromium, new_page, scrolls_sideways, troubles
+from hub.spaces import free_port
 from playwright.sync_api import Browser, Page, expect
 from space_app import BREAK, ECHO, QUESTION, SENTENCES, SLOWLY, Line, busy, new_visitor, running_app, wait_for
-from space_runner import free_port
 
 # isort: split
 from fair_queue import WAITING
