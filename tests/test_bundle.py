@@ -114,7 +114,7 @@ def test_the_card_says_which_facts_are_right_and_how_well_facts_are_found(bundle
     facts, _ = score_facts(LINES, TRAIN, seed=0)
     text = with_facts(bundle, tmp_path, facts)
     assert text.split("## Scores")[1].split("\n")[2].endswith(facts["sentence"])
-    assert "| right / wrong / several / none | gene, n = 4 | frequency, n = 1 | all, n = 5 |" in text
+    assert "| right / wrong / several / none, share right | gene, n = 4 | frequency, n = 1 | all, n = 5 |" in text
     assert "| base | 1 / 0 / 1 / 2, 25% [5%, 70%] |" in text
     assert "| no model: majority of the training answers | 2 / 2 / 0 / 0, 50% [15%, 85%] |" in text
     assert "8 questions ask for a gene, an inheritance pattern or a frequency (2 more were not asked); 5 are" in text

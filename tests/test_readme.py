@@ -24,7 +24,7 @@ def test_a_run_with_facts_is_summed_up_with_their_sentence():
     facts, _ = score_facts(LINES, TRAIN, seed=0)
     result["scores"]["facts"] = facts | {"left out": 0}
     assert facts["sentence"] in summary(result) and facts["sentence"] in section(result)
-    assert "| right / wrong / several / none | gene, n = 4 |" in section(result)
+    assert "| right / wrong / several / none, share right | gene, n = 4 |" in section(result)
 
 
 def test_a_readme_without_markers_is_an_error_that_names_them():

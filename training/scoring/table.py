@@ -137,10 +137,11 @@ def facts_count(scores: Scores) -> str:
     facts, whole = scores["facts"], scores["facts"]["all"]
     why = {
         "none": "no fact in the reference",
-        "several": "several facts in it",
+        "several": "several facts in the reference",
         "in the question": "given away by the question",
     }
-    others = ", ".join(f"{why[reason]} ({count:,})" for reason, count in whole["not compared"].items())
+    counts = whole["not compared"]
+    others = ", ".join(f"{text} ({counts[reason]:,})" for reason, text in why.items() if reason in counts)
     left_out = f" ({facts['left out']:,} more were not asked)" if facts["left out"] else ""
     return (
         f"{whole['asked']:,} questions ask for a gene, an inheritance pattern or a frequency{left_out}; "
@@ -164,7 +165,7 @@ def facts_table(scores: Scores) -> tuple[list[str], list[list[str]]]:
     rows += [[name, *(gain_text(part["gains"][name]) for part in parts.values())] for name in first["gains"]]
     rows.append(["McNemar's p, tuned and base", *(p_text(part) for part in parts.values())])
     return [
-        "right / wrong / several / none",
+        "right / wrong / several / none, share right",
         *(f"{name}, n = {part['compared']:,}" for name, part in parts.items()),
     ], rows
 
@@ -185,8 +186,8 @@ def agreement_sentence(agreement: dict[str, dict[str, dict[str, Any]]]) -> str:
     found = [f"{name} {counted('precision', name)} and {counted('recall', name)}" for name in kinds]
     single = [f"{name} {counted('precision where one is found', name)}" for name in kinds]
     return (
-        f"of the facts found so many are labelled, and of those labelled so many are found: {', '.join(found)}; "
-        f"where exactly one is found, it is the labelled one: {', '.join(single)}."
+        f"Precision and recall: {', '.join(found)}. Precision where exactly one fact is found, as in the references "
+        f"compared: {', '.join(single)}."
     )
 
 
