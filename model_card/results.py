@@ -61,7 +61,9 @@ def rendered(readme: str) -> str:
     readme = with_part(
         readme, "latency", latency_text(read_json(LATENCY, f"tests/time_space.py BUNDLE --json {LATENCY}"))
     )
-    return with_part(readme, "safety", safety_table(read_json(SAFETY, "python tests/held_out.py MEDQUAD.csv")))
+    return with_part(
+        readme, "safety", safety_table(read_json(SAFETY, "python scripts/fit_notices.py --medquad MEDQUAD.csv"))
+    )
 
 
 def with_part(readme: str, name: str, text: str) -> str:
@@ -74,20 +76,19 @@ def with_part(readme: str, name: str, text: str) -> str:
 
 
 def safety_table(results: dict[str, Any]) -> str:
-    """The notices on cases that nothing had learned from when they were opened, the latest first; and on MedQuAD."""
+    """The notices on sets that the classifier has not learned from, the latest first; and on MedQuAD."""
     labels = {
         "sensitivity": "calls for help that get a notice",
         "specificity": "look-alikes that get none",
         "medquad_flagged": "MedQuAD questions that get one, and should not",
     }
-    latest, earlier = results["third"], {"first set": results, "second set": results["second"]}
-    shown = [(latest[name], label) for name, label in labels.items()]
-    shown += [
-        (part[name], f"{which}: {labels[name]}")
-        for which, part in earlier.items()
+    sets = {name: part for name, part in results.items() if "sensitivity" in part}
+    shown = [
+        (part[name], f"{which} set: {labels[name]}")
+        for which, part in reversed(sets.items())
         for name in ("sensitivity", "specificity")
-    ]
-    rows = ["| measured " + latest["checked"] + " | | 95 % interval |", "|---|---:|---:|"]
+    ] + [(results["medquad_flagged"], labels["medquad_flagged"])]
+    rows = ["| notices | | 95 % interval |", "|---|---:|---:|"]
     for rate, label in shown:
         between = f"{100 * rate['low']:.2f} % to {100 * rate['high']:.2f} %"
         rows.append(f"| {label} | {rate['k']:,} of {rate['n']:,} | {between} |")
