@@ -4,26 +4,24 @@ import html
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, StrictUndefined
 
 from space.contract import Contract, load_contract
 from space.credit import Credit
 from space.licences import LLAMAS, licence_name
 from training.scoring.table import (
-    KINDS,
+    ROUGE_LABELS,
     VIEWS,
     grade_sentence,
-    markdown_rates,
-    markdown_table,
-    markdown_types,
     novel_sentence,
+    rates_table,
+    systems_table,
+    types_table,
     verdict,
 )
-
-if TYPE_CHECKING:
-    from training.configs import TrainConfig
 
 TEMPLATE = Path(__file__).with_name("template.md")
 
@@ -31,7 +29,6 @@ TEMPLATE = Path(__file__).with_name("template.md")
 def card_text(
     bundle: Path,
     repo: str,
-    config: "TrainConfig",
     revision: str | None = None,
     *,
     space: str | None = None,
@@ -52,7 +49,7 @@ def card_text(
     title = repo.split("/")[1] if repo.count("/") == 1 else title_of(base["model"], data)
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        metadata=metadata(run, data, scores, config, title),
+        metadata=metadata(run, data, scores, title),
         llama=LLAMAS.get(base["licence"]),
         licence=licence_name(base["licence"]),
         dated="date_string" in template_of(bundle),
@@ -71,9 +68,9 @@ def card_text(
         records=data["records"],
         scores=scores,
         verdict=verdict(scores),
-        table=markdown_table(scores),
-        rates=markdown_rates(scores),
-        types=markdown_types(scores),
+        table=systems_table(scores),
+        rates=rates_table(scores),
+        types=types_table(scores),
         novel=novel_sentence(scores),
         grades=grade_sentence(scores),
         pictures=alt_texts(bundle),
@@ -123,12 +120,8 @@ def alt_text(picture: Path) -> str:
     return " ".join(html.unescape(title[1]).split())
 
 
-def metadata(
-    run: dict[str, Any], data: dict[str, Any], scores: dict[str, Any], config: "TrainConfig", title: str
-) -> str:
-    """The card's YAML: licence, base, tags, and the scores as `model-index`, as huggingface_hub writes them."""
-    from huggingface_hub import EvalResult, ModelCardData
-
+def metadata(run: dict[str, Any], data: dict[str, Any], scores: dict[str, Any], title: str) -> str:
+    """The card's YAML: licence, base, tags, and the scores as `model-index`."""
     base, on_hub = run["base"]["model"], run["base"]["revision"] is not None
     results = [
         EvalResult(
@@ -142,7 +135,7 @@ def metadata(
             metric_value=round(100 * scores["systems"]["tuned"][view][kind]["mean"], 2),
         )
         for view in VIEWS
-        for kind, label in KINDS.items()
+        for kind, label in ROUGE_LABELS.items()
     ]
     card = ModelCardData(
         language=None if data.get("warnings") else "en",

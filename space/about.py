@@ -20,7 +20,7 @@ HEADER = f"""<header class="top"><h1>{TITLE}</h1><p>{SENTENCE}</p></header>
 <a href="tel:999">999</a> in the UK, <a href="tel:112">112</a> in the EU and on most mobile phones, or your local
 emergency number.</p>
 <p>A small AI writes the answers. It is often wrong and it is not a doctor. English only.
-Don't type names or anything else that says who someone is. Nothing you type is stored.</p>
+Don't type names or anything else that says who someone is. What you type is written to no disk and no log.</p>
 </section>"""
 
 ABOUT = """
@@ -50,11 +50,13 @@ repetitions are cut, and the disclaimer is added. All of this recognises words, 
 {scores}
 
 ## Privacy
-What you type is sent to this page's server to be answered, and is kept in your browser until you clear or close the
-page. It is written to no disk and no log; there is no history and no analytics.
+What you type is sent to this page's server and stays in its memory while it is answered or waits for its turn. It is
+written to no disk and no log; there is no history and no analytics. Your browser keeps the chat, and what you have
+not sent yet, in this tab until you press Clear or close the tab.
 
 ## Programs
-`gradio_client` can ask at `/chat` and `/compare`, under the same rules as this page:
+`gradio_client` can ask at `/chat` and `/compare`, under the same rules as this page. Only a few questions of one
+client, and of one network address, may wait at a time, and only while somebody reads their answers:
 
 ```
 from gradio_client import Client
@@ -134,7 +136,7 @@ def table(scores: dict[str, Any], claim: str = "") -> str:
     """
     if not scores:
         return "This adapter brought no scores along."
-    floor = scores["strongest_floor"]
+    floor = scores["strongest_baseline"]
     names = {"tuned": "tuned, what you chat with", "base": "base, before the training", floor: f"no model: {floor}"}
     rows = [f"| {label} | {points(scores, name)} |" for name, label in names.items()]
     return "\n".join(
@@ -161,7 +163,7 @@ def footer(release: Release | None, scores: dict[str, Any]) -> str:
     if release:
         parts += [licence_link(release.licence), served(release)] if release.licence else [served(release)]
     if scores:
-        floor = scores["strongest_floor"]
+        floor = scores["strongest_baseline"]
         parts.append(
             f"Measured on {scores['n']:,} test questions, ROUGE-L × 100: tuned {points(scores, 'tuned')}, "
             f"base {points(scores, 'base')}, best answer without a model {points(scores, floor)}"

@@ -13,6 +13,7 @@ IN_DIGITS = re.compile(
     r"(?<=[a-z])[013457$@!|]{1,3}(?=[a-z])|(?<![a-z0-9])[0$@](?=[a-z]{2})|(?<=[a-z]{2})[37](?![a-z0-9])"
 )
 SPACED = re.compile(r"(?<![a-z0-9])(?:[a-z][ ._\-*/])+[a-z](?![a-z0-9])")
+MOST = 60_000  # characters read at each end; one that is typed may become eighteen
 SPACED_OUT = 7  # characters of the letters and spaces from which a text counts as spaced out
 
 
@@ -28,7 +29,10 @@ def clean(text: str) -> str:
 
 def plain(text: str) -> str:
     """Text as notices read it: lower-case ASCII without look-alikes, digits in words, s p a c e s, repeated letters."""
-    text = clean(text).lower().translate(LOOK_ALIKES)
+    text = clean(text)
+    if len(text) > 2 * MOST:
+        text = f"{text[:MOST]}\n{text[-MOST:]}"
+    text = text.lower().translate(LOOK_ALIKES)
     if not text.isascii():
         text = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
     text = re.sub(r"['’‘`´*]", "", text)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from plain import apart, plain
+from plain import clean as clean  # part of what this module offers
 from safetensors.numpy import load_file
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
@@ -115,11 +116,12 @@ def matches(rule: dict[str, Any], text: str) -> bool:
 
 
 def classified(read: list[tuple[str, float]], kinds: tuple[str, ...]) -> tuple[str, bool]:
-    """The likeliest of `kinds` in what was read, and whether it is likely enough."""
-    chances = classifier().predict_proba([text for text, _ in read])[:, [KINDS.index(kind) for kind in kinds]]
-    if kinds[0] in REDIRECTS:
-        return kinds[chances[0].argmax()], bool(chances[0].max() > REDIRECT)
-    above = chances.sum(1) - [needed for _, needed in read]
+    """The likeliest of `kinds` in what was read, and whether it is likely enough; other notices are left aside."""
+    chances = classifier().predict_proba([text for text, _ in read])
+    aside = [KINDS.index(kind) for kind in NOTICES if kind not in kinds]
+    chances = chances[:, [KINDS.index(kind) for kind in kinds]] / (1 - chances[:, aside].sum(1, keepdims=True) + 1e-9)
+    needed = [needed if kinds[0] in NOTICES else REDIRECT for _, needed in read]
+    above = (chances.sum(1) if kinds[0] in NOTICES else chances.max(1)) - needed
     return kinds[chances[above.argmax()].argmax()], bool(above.max() > 0)
 
 

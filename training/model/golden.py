@@ -1,0 +1,80 @@
+"""Log-probabilities after the golden conversations: recorded by training, compared when a release is verified."""
+
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import PreTrainedTokenizerBase
+
+from space.contract import Contract
+from space.prompt import encode_prompt
+
+TOP = 16  # tokens recorded per conversation: the likeliest ones of the tuned model
+# Largest accepted difference between a recorded log-probability and one computed in float32, by recorded dtype.
+TOLERANCES = {"float32": 0.01, "float16": 0.1, "bfloat16": 0.5}
+QUANTIZED = 1.0  # a 4-bit base has other weights
+
+
+def golden_logits(
+    model: PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    contract: Contract,
+    at: dict[str, list[int]] | None = None,
+) -> dict[str, Any]:
+    """Log-probabilities of the token after each golden conversation, by the tuned model and by its base.
+
+    at: the token ids to look up, by conversation; default: the likeliest ones of the tuned model. Computed in the
+    model's own precision.
+    """
+    training = model.training
+    model.eval()
+    cases = []
+    with torch.no_grad():
+        for case in contract.golden:
+            ids = torch.tensor([encode_prompt(tokenizer, list(case.messages), contract)], device=model.device)
+            tuned = next_token(model, ids)
+            with model.disable_adapter():
+                base = next_token(model, ids)
+            tokens = at[case.name] if at else tuned.topk(TOP).indices.tolist()
+            sides = {"tuned": rounded(tuned[tokens]), "base": rounded(base[tokens])}
+            cases.append({"name": case.name, "token_ids": tokens, **sides})
+    model.train(training)
+    dtype = str(model.get_input_embeddings().weight.dtype).removeprefix("torch.")
+    return {"dtype": "4bit" if getattr(model.config, "quantization_config", None) else dtype, "cases": cases}
+
+
+def next_token(model: PeftModel, ids: torch.Tensor) -> torch.Tensor:
+    """Log-probabilities of the token after a prompt [1, tokens] -> [vocabulary]."""
+    return model(input_ids=ids).logits[0, -1].float().log_softmax(-1).cpu()
+
+
+def rounded(values: torch.Tensor) -> list[float]:
+    return [round(value, 5) for value in values.tolist()]
+
+
+def compare_logits(found: dict[str, Any], recorded: dict[str, Any] | None) -> dict[str, float | None]:
+    """Largest difference from the base's logits ("effect") and from the recorded ones ("deviation").
+
+    found: in float32, at the recorded tokens. Raises ValueError if the adapter has no effect, or if the logits
+    deviate from the recorded ones by more than the tolerance.
+    """
+    effect = largest_difference(found, "tuned", found, "base")
+    if effect < 1e-3:
+        raise ValueError(f"the adapter changes nothing: its logits are the base's to within {effect:.5f}")
+    if recorded is None:
+        return {"effect": round(effect, 5), "deviation": None}
+    tolerance = TOLERANCES.get(recorded["dtype"], QUANTIZED)
+    other_base = largest_difference(found, "base", recorded, "base")
+    deviation = largest_difference(found, "tuned", recorded, "tuned")
+    if other_base > tolerance:
+        raise ValueError(f"the base is not the one trained on: its logits differ by {other_base:.3f} (> {tolerance})")
+    allowed = min(tolerance, effect / 2)  # closer to the recorded logits than to the base's
+    if deviation > allowed:
+        raise ValueError(f"the logits differ by {deviation:.3f} from those recorded at training (> {allowed:.3f})")
+    return {"effect": round(effect, 5), "deviation": round(deviation, 5)}
+
+
+def largest_difference(one: dict[str, Any], side: str, other: dict[str, Any], other_side: str) -> float:
+    """The largest difference over all conversations and tokens."""
+    pairs = zip(one["cases"], other["cases"], strict=True)
+    return max(abs(a - b) for x, y in pairs for a, b in zip(x[side], y[other_side], strict=True))
