@@ -1,8 +1,8 @@
 """Fit the classifier of the Space's notices: `fit_notices.py` writes space/notices.safetensors and its measured rates.
 
 It learns from tests/cases/messages.parquet (labelled messages that language models wrote in many roles, without the
-rules and without each other), from tests/cases/held_out.jsonl, a set that was measured before, and from the plain
-questions of the embedded sample. Copies with typing errors and disguises, and messages among other turns, are added.
+rules and without each other), from tests/cases/held_out.jsonl, a set that was measured before, and from questions and
+answers of the embedded sample. Copies with typing errors and disguises, and messages among other turns, are added.
 The same cases give the same file.
 
   fit_notices.py                      fit, and measure the sets that the classifier has not learned from
@@ -15,6 +15,7 @@ import csv
 import json
 import random
 import sys
+import tempfile
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -122,6 +123,7 @@ def write_model(arrays: dict[str, np.ndarray], path: Path = safety.MODEL) -> Non
     sums = {file.name: file_sha256(file) for file in LEARNED}
     save_file(arrays, path, metadata={"cases_sha256": json.dumps(sums)})
     safety.classifier.cache_clear()
+    safety.vocabulary.cache_clear()
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
@@ -219,10 +221,12 @@ def report(medquad: Path | None) -> None:
 def left_out(cases: list[Case]) -> None:
     """Rates on the messages of each sixth of the writers, by a model that was fitted without them."""
     writers = sorted({case["by"] for case in cases} - {0})
-    for part in range(PARTS):
-        without = set(writers[part::PARTS])
-        write_model(fit([case for case in cases if case["by"] not in without]))
-        show(f"writers {sorted(without)}", [case for case in cases if case["by"] in without])
+    with tempfile.TemporaryDirectory() as folder:
+        safety.MODEL = Path(folder) / "left_out.safetensors"
+        for part in range(PARTS):
+            without = set(writers[part::PARTS])
+            write_model(fit([case for case in cases if case["by"] not in without]), safety.MODEL)
+            show(f"writers {sorted(without)}", [case for case in cases if case["by"] in without])
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ IN_DIGITS = re.compile(
     r"(?<=[a-z])[013457$@!|]{1,3}(?=[a-z])|(?<![a-z0-9])[0$@](?=[a-z]{2})|(?<=[a-z]{2})[37](?![a-z0-9])"
 )
 SPACED = re.compile(r"(?<![a-z0-9])(?:[a-z][ ._\-*/])+[a-z](?![a-z0-9])")
-MOST = 60_000  # characters read at each end; one that is typed may become eighteen
 SPACED_OUT = 7  # characters of the letters and spaces from which a text counts as spaced out
 
 
@@ -29,12 +28,7 @@ def clean(text: str) -> str:
 
 def plain(text: str) -> str:
     """Text as notices read it: lower-case ASCII without look-alikes, digits in words, s p a c e s, repeated letters."""
-    text = clean(text)
-    if len(text) > 2 * MOST:
-        text = f"{text[:MOST]}\n{text[-MOST:]}"
-    text = text.lower().translate(LOOK_ALIKES)
-    if not text.isascii():
-        text = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
+    text = text.translate({ord(char): folded(char) for char in set(text)}).translate(LOOK_ALIKES)
     text = re.sub(r"['’‘`´*]", "", text)
     if any(len(found[0]) >= SPACED_OUT for found in SPACED.finditer(text)):
         text = SPACED.sub(lambda found: re.sub(r"[ ._\-*/]", "", found[0]), text)
@@ -43,6 +37,14 @@ def plain(text: str) -> str:
     text = re.sub(r"[^a-z0-9.!?]+", " ", text.replace("\n", " . "))
     text = re.sub(r" *([.!?])[ .!?]*", r" \1 ", text)
     return re.sub(r"\S{30}(?=\S)", r"\g<0> ", text).strip()
+
+
+def folded(char: str) -> str:
+    """One character in lower case without accents and ligatures; nothing for one that isn't seen."""
+    if unicodedata.category(char) in ("Cf", "Co", "Cs") or unicodedata.combining(char):
+        return ""
+    letters = [c for c in unicodedata.normalize("NFKD", char).lower() if not unicodedata.combining(c)]
+    return "".join(letters[:4])  # one that stands for a phrase may have eighteen
 
 
 def apart(text: str, ranks: dict[str, int]) -> str:
