@@ -4,8 +4,9 @@ import html
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, StrictUndefined
 
 from space.contract import Contract, load_contract
@@ -22,16 +23,12 @@ from training.scoring.table import (
     verdict,
 )
 
-if TYPE_CHECKING:
-    from training.configs import TrainConfig
-
 TEMPLATE = Path(__file__).with_name("template.md")
 
 
 def card_text(
     bundle: Path,
     repo: str,
-    config: "TrainConfig",
     revision: str | None = None,
     *,
     space: str | None = None,
@@ -52,7 +49,7 @@ def card_text(
     title = repo.split("/")[1] if repo.count("/") == 1 else title_of(base["model"], data)
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        metadata=metadata(run, data, scores, config, title),
+        metadata=metadata(run, data, scores, title),
         llama=LLAMAS.get(base["licence"]),
         licence=licence_name(base["licence"]),
         dated="date_string" in template_of(bundle),
@@ -123,12 +120,8 @@ def alt_text(picture: Path) -> str:
     return " ".join(html.unescape(title[1]).split())
 
 
-def metadata(
-    run: dict[str, Any], data: dict[str, Any], scores: dict[str, Any], config: "TrainConfig", title: str
-) -> str:
-    """The card's YAML: licence, base, tags, and the scores as `model-index`, as huggingface_hub writes them."""
-    from huggingface_hub import EvalResult, ModelCardData
-
+def metadata(run: dict[str, Any], data: dict[str, Any], scores: dict[str, Any], title: str) -> str:
+    """The card's YAML: licence, base, tags, and the scores as `model-index`."""
     base, on_hub = run["base"]["model"], run["base"]["revision"] is not None
     results = [
         EvalResult(

@@ -1,10 +1,11 @@
-"""Play a whole release on a local Hub: publish, start the Space, ask it, release again, roll back. Nothing leaves here.
+"""Rehearse a whole release on a local Hub: publish, start the Space, ask it, release again, roll back.
 
-`rehearse.py` takes the demo run; `--run DIR` another one whose base is a folder. Each step is the command that a
-maintainer types.
+`rehearse.py` takes the demo run; `--run DIR` another run whose base is a folder. Every step is the command that a
+maintainer types; nothing leaves this machine.
 """
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -12,18 +13,16 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from urllib.request import urlopen
+
+from gradio_client import Client
 
 from training.command import run
 
-if TYPE_CHECKING:
-    from hub import LocalHub
-
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))  # the local Hub is a tool of the tests
-
 REPO, BASE_REPO, SPACE = "maintainer/Llama-rehearsal", "maintainer/Llama-rehearsal-base", "maintainer/rehearsal"
 ACCEPT = "a rehearsal on a local Hub"
 QUESTION = "What are the symptoms of gout?"
@@ -42,27 +41,36 @@ def main() -> None:
         sys.exit(f"error: {options.run} holds no finished run: `make demo` makes one")
     if not (options.run / "base.json").exists():
         sys.exit(f"error: {options.run} was trained on a base from the Hub, which a local Hub doesn't hold")
-    from hub import LocalHub
-    from space_runner import running_space
-
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="rehearsal-") as temporary:
-        folder = Path(temporary)
-        with LocalHub(folder / "hub") as hub, running_space(hub, SPACE, folder / "spaces") as commits:
-            print(f"A local Hub listens at {hub.endpoint}; everything below happens there and in a copy of the run")
-            rehearse(hub, folder, options)
-        print(f"\nRehearsed in {time.monotonic() - started:.0f} s; the Space was started {len(commits)} times")
+    with tempfile.TemporaryDirectory(prefix="rehearsal-") as temporary, local_hub(Path(temporary) / "hub") as hub:
+        print(f"A local Hub listens at {hub['HF_ENDPOINT']}; all of this happens there and on a copy of the run")
+        rehearse(hub, Path(temporary), options)
+    print(f"\nRehearsed in {time.monotonic() - started:.0f} s")
 
 
-def rehearse(hub: "LocalHub", folder: Path, options: argparse.Namespace) -> None:
-    """The steps, each with what it prints; a maintainer's own commands differ in the names alone."""
+@contextmanager
+def local_hub(folder: Path) -> Iterator[dict[str, str]]:
+    """Start the tests' Hub, which also runs the Space; yields the environment of its clients."""
+    words = [sys.executable, "-m", "hub", "--root", str(folder), "--space", SPACE]
+    with subprocess.Popen(words, cwd=ROOT / "tests", stdout=subprocess.PIPE, encoding="utf-8") as server:
+        try:
+            export = next((line for line in server.stdout if line.startswith("export ")), None)
+            if export is None:
+                sys.exit("error: the local Hub does not start")
+            yield dict(pair.split("=", 1) for pair in export.split()[1:])
+        finally:
+            server.terminate()
+
+
+def rehearse(hub: dict[str, str], folder: Path, options: argparse.Namespace) -> None:
+    """The steps, each with its output; a maintainer's commands differ only in the names."""
     environment = {key: value for key, value in os.environ.items() if key != "HF_HUB_OFFLINE"}
-    environment |= hub.environment() | {"HF_HOME": str(folder / "home"), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    environment |= hub | {"HF_HOME": str(folder / "home"), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     copied = copy_of(options.run, folder)
     words = release_words(copied, options)
     if play("What a release would push", folder, environment, words, may_fail=True):
         words += ["--accept", ACCEPT]
-        print("\nA missed gate stops a release. The rehearsal goes on with --accept, whose reason the card then tells.")
+        print("\nA missed gate stops a release. The rehearsal continues with --accept; the card gives its reason.")
     play("The first release, with its Space", folder, environment, [*words, "--push"])
     ask(hub)
     play("The same command again makes no second release", folder, environment, [*words, "--push"])
@@ -80,7 +88,7 @@ def release_words(run: Path, options: argparse.Namespace) -> list[str]:
 
 
 def copy_of(run: Path, folder: Path) -> Path:
-    """Copy a run with the data beside it; returns its path in the folder, where the commands are run."""
+    """Copy a run with its data; returns its path in the folder, where the commands are run."""
     run = run.resolve()
     out, copied = run.parents[1], Path("outputs", run.parents[1].name)
     for name in ("data", f"runs/{run.name}"):
@@ -90,7 +98,7 @@ def copy_of(run: Path, folder: Path) -> Path:
 
 
 def play(title: str, folder: Path, environment: dict[str, str], words: list[str], may_fail: bool = False) -> int:
-    """Show a command and run it; a plan is shown in full once. Ends the rehearsal if it fails and may not."""
+    """Show a command and run it, ending the rehearsal if it fails and may not. The plan is shown in full only once."""
     shown = " ".join(f'"{word}"' if " " in word else word for word in words)
     print(f"\n== {title}\n$ python scripts/publish.py {shown}", flush=True)
     started = time.monotonic()
@@ -107,7 +115,7 @@ def play(title: str, folder: Path, environment: dict[str, str], words: list[str]
 
 
 def show(lines: Iterable[str], whole: bool) -> None:
-    """Print lines as they come; of a plan, if not whole, only how long it was."""
+    """Print lines as they arrive; unless whole, only the length of a plan."""
     hidden, planning = 0, not whole
     for line in lines:
         planning = planning and line.startswith(("plan: ", *PLAN))
@@ -120,13 +128,11 @@ def show(lines: Iterable[str], whole: bool) -> None:
         print(line, end="", flush=True)
 
 
-def ask(hub: "LocalHub") -> None:
-    """Ask the running Space one question, as anyone can, and show its answer."""
-    from gradio_client import Client
-    from hub_storage import Repo, read_space
-
-    host = read_space(Repo(hub.root, "spaces", SPACE).folder)["host"]
+def ask(hub: dict[str, str]) -> None:
+    """Ask the running Space one question, as a visitor, and show its answer."""
     print(f"\n== A visitor asks the Space\n  {QUESTION}", flush=True)
+    with urlopen(f"{hub['HF_ENDPOINT']}/api/spaces/{SPACE}") as response:
+        host = json.load(response)["host"]
     client = Client(host, verbose=False, analytics_enabled=False)
     answer = client.submit(QUESTION, api_name="/chat").result(timeout=300)
     for line in str(answer).splitlines():

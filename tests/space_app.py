@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from space_runner import answers, end, free_port
+from hub.spaces import answers, end, free_port
 
 ROOT = Path(__file__).parents[1]
 SPACE = ROOT / "space"

@@ -18,8 +18,7 @@ from training.bases import Base
 from training.configs import BASE, DEMO
 from training.datasets import MEDQUAD_CREDIT
 from training.outputs import read_json, write_json
-from training.release.files import PICKLES, check_bundle, chosen_by_study
-from training.release.licence import data_notice, licence_files
+from training.release.bundle import PICKLES, check_bundle, chosen_by_study, data_notice, licence_files
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +106,7 @@ def test_a_variable_that_no_file_holds_is_an_error(bundle, tmp_path):
     del run["steps"]
     write_json(copy / "run.json", run)
     with pytest.raises(UndefinedError, match="steps"):
-        card_text(copy, "owner/name", DEMO)
+        card_text(copy, "owner/name")
 
 
 def test_the_snippet_runs_as_it_stands_and_reproduces_the_golden_prompt(card, bundle, small_out, tmp_path):
@@ -130,7 +129,7 @@ def test_the_card_of_a_llama_release_is_licence_correct(bundle, tmp_path):
     data = read_json(copy / "evaluation" / "data.json", "")
     data["source"] |= asdict(MEDQUAD_CREDIT)
     write_json(copy / "evaluation" / "data.json", data)
-    text = card_text(copy, "owner/Llama-3.2-1B-MedQuAD-LoRA", replace(BASE, name="demo"), revision="v1.0.0")
+    text = card_text(copy, "owner/Llama-3.2-1B-MedQuAD-LoRA", revision="v1.0.0")
     meta = yaml.safe_load(text.split("---")[1])
     assert meta["license"] == "llama3.2"
     assert meta["base_model"] == BASE.base_model
@@ -177,7 +176,7 @@ def test_a_second_bundle_is_up_to_date_and_a_missing_step_is_named(small_out, tm
     assert "is up to date" in again.stdout
     result = step_here("bundle", "demo", *settings(tmp_path))
     assert result.returncode == 1
-    assert "`python -m training.score demo` writes it, run that first" in result.stderr
+    assert "`python -m training score demo` writes it, run that first" in result.stderr
 
 
 def test_a_study_is_in_the_bundle_only_of_the_run_that_it_chose(small_out, tmp_path):
@@ -201,7 +200,7 @@ def changed_data(bundle, folder, **changes) -> str:
     copy = shutil.copytree(bundle, folder / "changed")
     data = read_json(copy / "evaluation" / "data.json", "")
     write_json(copy / "evaluation" / "data.json", data | changes)
-    text = card_text(copy, "owner/name", DEMO)
+    text = card_text(copy, "owner/name")
     shutil.rmtree(copy)
     return text
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from conftest import command, step_here
 from hub import WRITE_TOKEN, LocalHub
+from hub.releasing import client_of, online
 from huggingface_hub import CommitOperationAdd, HfApi, constants
-from releasing import client_of, online
 
 from space.contract import load_contract
 from space.credit import Credit
@@ -19,7 +19,7 @@ from training.configs import CONFIGS, CONTRACT, DEMO, MEDQUAD, TrainConfig
 from training.datasets import NAMED, SAMPLE, Columns, columns_of, declared_credit, find_source
 from training.outputs import read_json
 from training.prepare import prepare
-from training.release.preflight import check_data
+from training.release.checks import check_data
 from training.train import run_key
 
 ANSWERS = ("lasts for years", "hurts at night", "is treated with rest")

@@ -10,17 +10,16 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 from conftest import ROOT, command
 from hub import ID_TOKEN, WRITE_TOKEN, Fault, LocalHub
-from hub_storage import Repo
-from releasing import (
+from hub.releasing import (
     ACCEPT,
     client_of,
-    contents,
     folder_contents,
     last_line,
     pinned,
@@ -28,10 +27,9 @@ from releasing import (
     releasable,
     space_folder,
     start_publish,
-    tags,
     titles,
 )
-from space_runner import running_space
+from hub.spaces import running_space
 
 pytestmark = pytest.mark.faults
 
@@ -62,6 +60,7 @@ CALLS = {
     "Space commit": ("POST", SPACE + "/commit/"),
     "Space runtime": ("GET", SPACE + "/runtime"),
 }
+NUMBERS = count(1)
 REFUSED = ("401", "403", "404", "gated")
 WRITES = ("create", "preupload", "LFS batch", "LFS upload", "LFS verify", "commit", "tag", "base commit")
 KILLED = (
@@ -133,14 +132,15 @@ class Release:
 
     def __init__(self, hub: LocalHub, folder: Path, small_out: Path, with_space: bool) -> None:
         self.hub, self.home = hub, folder / "home"
-        self.repo = f"maintainer/r{len(hub.requests)}"
+        self.repo = f"maintainer/r{next(NUMBERS)}"
         self.run = releasable(small_out, folder)
         self.words = [self.repo, "--run", self.run, "--base-repo", f"{self.repo}-base", "--push", *ACCEPT]
-        self.words += ["--timeout", "3"]
         if with_space:
             self.words += ["--space", f"{self.repo}-space", "--space-folder", space_folder(folder / "space")]
 
     def fault(self, cell: Cell) -> Fault:
+        if cell.action == "hang":
+            self.words += ["--timeout", "3"]
         method, path = CALLS[cell.call]
         fault = Fault(cell.action, path.replace("{repo}", self.repo), method, cell.nth, cell.times, cell.seconds)
         self.hub.inject(fault)
@@ -151,14 +151,14 @@ class Release:
 
     def check_nothing_half(self) -> None:
         """Under a tag there is the whole release, or there is no tag."""
-        for tag in tags(self.hub, self.repo):
-            assert contents(self.hub, self.repo, tag) == folder_contents(self.run / "bundle")
+        for tag in self.hub.repo(self.repo).tags:
+            assert self.hub.repo(self.repo).contents(tag) == folder_contents(self.run / "release")
 
     def check_complete(self) -> None:
         assert titles(self.hub, self.repo) == ["Release v1.0.0"]  # once, whatever happened
-        assert set(tags(self.hub, self.repo)) == {"v1.0.0"}
+        assert set(self.hub.repo(self.repo).tags) == {"v1.0.0"}
         self.check_nothing_half()
-        assert tags(self.hub, self.repo)["v1.0.0"] == Repo(self.hub.root, "models", self.repo).branch("main")
+        assert self.hub.repo(self.repo).tags["v1.0.0"] == self.hub.repo(self.repo).head
         assert len(titles(self.hub, f"{self.repo}-base")) == 1
 
 
@@ -178,7 +178,7 @@ def release(hub: LocalHub, small_out: Path, tmp_path: Path, request: pytest.Fixt
 
 def outcome(release: Release, code: int, text: str = "") -> str:
     """A cell of the table; text: the line that the command ended in."""
-    state = "tagged" if tags(release.hub, release.repo) else "no tag"
+    state = "tagged" if release.hub.repo(release.repo).tags else "no tag"
     word = {0: "complete", 1: "refused", 2: "unfinished", -9: "killed"}[code]
     return f"{word}, {state}" + (f": {text}" if text else "")
 
@@ -216,7 +216,7 @@ def test_trouble_at_every_fourth_call_passes(action, part, release, note):
 def test_a_killed_release_is_finished_by_the_same_command(cell, release, note):
     fault = release.fault(cell)
     process = start_publish(release.hub, release.home, *release.words)
-    waiting = time.monotonic() + 120
+    waiting = time.monotonic() + 600
     while not release.hub.faults[fault]:
         assert process.poll() is None and time.monotonic() < waiting, process.communicate()[0]
         time.sleep(0.02)
@@ -234,17 +234,17 @@ def test_a_killed_release_is_finished_by_the_same_command(cell, release, note):
 def test_a_second_release_and_a_rollback_move_the_space_and_no_tag(release, note):
     space = f"{release.repo}-space"
     assert release.publish().returncode == 0
-    first = tags(release.hub, release.repo)
+    first = release.hub.repo(release.repo).tags
     (release.run / "loss.svg").unlink()
     assert release.publish().returncode == 0
-    both = tags(release.hub, release.repo)
+    both = release.hub.repo(release.repo).tags
     assert set(both) == {"v1.0.0", "v1.0.1"} and pinned(release.hub, space)["version"] == "v1.0.1"
     fault = Fault("lost", f"/api/models/{release.repo}/commit/")
     release.hub.inject(fault)
     done = publish_here(release.hub, release.home, release.repo, "--rollback", "v1.0.0", "--space", space)
     assert done.returncode == 0 and release.hub.faults[fault] == 1, done.stderr
-    assert tags(release.hub, release.repo) == both and both.items() >= first.items()
-    assert contents(release.hub, release.repo) == contents(release.hub, release.repo, "v1.0.0")
+    assert release.hub.repo(release.repo).tags == both and both.items() >= first.items()
+    assert release.hub.repo(release.repo).contents() == release.hub.repo(release.repo).contents("v1.0.0")
     assert pinned(release.hub, space)["revision"] == both["v1.0.0"]
     note(f"| lost, commit of a rollback | {outcome(release, done.returncode)} | - |")
 
@@ -259,12 +259,12 @@ def test_an_adapter_that_is_not_what_was_trained_gets_no_tag(hub, small_out, tmp
     first = release.publish()
     text = last_line(first)
     assert first.returncode == 1 and "verification failed" in text and "no tag was set" in text
-    assert not tags(hub, release.repo)
+    assert not hub.repo(release.repo).tags
     after_first = outcome(release, 1, text.replace(release.repo, "OWNER/NAME"))
     path.write_text(whole, encoding="utf-8")
     second = release.publish()
     assert second.returncode == 0, second.stderr
-    assert set(tags(hub, release.repo)) == {"v1.0.0"}
+    assert set(hub.repo(release.repo).tags) == {"v1.0.0"}
     release.check_nothing_half()
     note(f"| other logits than at training | {after_first} | {outcome(release, 0)} |")
 
@@ -278,7 +278,7 @@ def test_a_space_that_does_not_build_is_put_back_and_the_next_run_brings_it(hub,
     assert first.returncode == 1 and "no matching distribution" in text and "the release stands" in text
     release.check_complete()
     after_first = outcome(release, 1, text.replace(release.repo, "OWNER/NAME"))
-    assert set(contents(hub, space, kind="spaces")) == {"README.md"}  # as the Hub created it
+    assert set(hub.repo(space, "spaces").contents()) == {"README.md"}  # as the Hub created it
     with running_space(hub, space, tmp_path / "spaces"):
         second = release.publish()
     assert second.returncode == 0 and pinned(hub, space)["version"] == "v1.0.0", second.stderr
@@ -296,7 +296,7 @@ def test_a_release_from_ci_needs_no_stored_token(release):
     }
     done = release.publish(HF_TOKEN="", HF_OIDC_RESOURCE=release.repo, **github)
     assert done.returncode == 0, done.stderr
-    assert set(tags(release.hub, release.repo)) == {"v1.0.0", "v1.0.1"}
+    assert set(release.hub.repo(release.repo).tags) == {"v1.0.0", "v1.0.1"}
     assert pinned(release.hub, f"{release.repo}-space")["version"] == "v1.0.1"
     assert not [secret for secret in (ID_TOKEN, "hf_jwt", "a-request-token") if secret in done.stdout + done.stderr]
 
@@ -304,9 +304,8 @@ def test_a_release_from_ci_needs_no_stored_token(release):
 def test_a_rehearsal_plays_the_whole_story(small_out, tmp_path):
     run = releasable(small_out, tmp_path / "out")
     words = ["--run", run, "--space-folder", space_folder(tmp_path / "space")]
-    done = command("scripts/rehearse.py", *words, HF_HUB_OFFLINE="0", timeout=600)
+    done = command("scripts/rehearse.py", *words, HF_HUB_OFFLINE="0", timeout=1800)
     assert done.returncode == 0, done.stderr
-    assert "the Space was started 3 times" in done.stdout  # twice a release, once the rollback
     for part in (
         "> v1.0.0 heard: What are the symptoms of gout?",
         "v1.0.1 heard: What",

@@ -1,53 +1,63 @@
-"""Imports flow one way: scripts -> steps -> release, scoring, model, data, model_card -> configs -> space.contract."""
+"""Imports between the rooms of the project go one way, down the list ROOMS; so no two packages import each other."""
 
 import ast
+import subprocess
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
 OURS = ("training", "space", "model_card", "scripts")
-STEPS = {"prepare", "train", "score", "bundle", "study", "compare", "answers", "run_record", "progress"}
+ROOMS = ["scripts", "speed", "steps", "release", "model_card", "scoring", "model", "data", "foundations", "space"]
+COMMANDS = {"model_card.results", "model_card.speed"}  # scripts beside the results that they write
+# Modules of training/ that every room may import; the others are steps.
+FOUNDATIONS = {"bases", "command", "configs", "datasets", "embedded", "network", "outputs", "processes"}
+SHARED = {"contract", "prompt", "credit", "licences"}  # modules of space/ that others may import
 
 
-def modules() -> list[Path]:
-    return sorted(path for room in OURS for path in (ROOT / room).rglob("*.py"))
+def modules() -> dict[str, Path]:
+    """Dotted name -> file of each module of ours."""
+    paths = sorted(path for folder in OURS for path in (ROOT / folder).rglob("*.py"))
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in paths}
+
+
+MODULES = modules()
 
 
 def imported(path: Path) -> set[str]:
-    """The dotted names of our own modules that a file imports, anywhere in it."""
+    """The modules of ours that a file imports, anywhere in it."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
-    return {name for name in names if name.split(".")[0] in OURS}
+    return names & MODULES.keys()
 
 
-def name_of(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+def room(module: str) -> str:
+    folder, name, *inner = [*module.split("."), ""]
+    if module in COMMANDS:
+        return "scripts"
+    if folder != "training":
+        return folder
+    if any(inner):
+        return name
+    return "foundations" if name in FOUNDATIONS else "steps"
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_imports_flow_one_way(path):
-    room = path.relative_to(ROOT).parts[0]
-    for name in imported(path):
-        parts = name.split(".")
-        assert parts[0] != "scripts", f"nothing imports scripts, {path} does"
-        if room == "space":
-            assert parts[0] == "space", f"space/ is pushed alone, but {path} imports {name}"
-        elif parts[0] == "space" and len(parts) > 1:
-            assert parts[1] in ("contract", "prompt", "credit", "licences"), (
-                f"only contract, prompt, credit and licences are shared, {path} imports {name}"
-            )
-        inner = path.relative_to(ROOT).parts[:2] in (("training", d) for d in ("data", "model", "scoring", "release"))
-        if inner and parts[0] == "training" and len(parts) > 1:
-            assert parts[1] not in STEPS, f"{path} is below the steps, but imports {name}"
+@pytest.mark.parametrize("module", [name for name in MODULES if not name.endswith("__init__")])
+def test_imports_go_one_way(module):
+    for name in imported(MODULES[module]):
+        here, there = room(module), room(name)
+        assert ROOMS.index(here) <= ROOMS.index(there), f"{module} ({here}) imports {name} ({there})"
+        assert name.split(".")[0] != "scripts", f"{module} imports {name}, which is a command"
+        if there == "space" and here != "space":
+            assert name.split(".")[1] in SHARED, f"{module} imports {name}, which only the Space uses"
 
 
 def test_only_the_typing_of_space_names_the_package():
-    """The Space runs its folder as plain modules: `space.` may be named for type checkers alone."""
+    """The Space runs its folder as plain modules: only type checkers may import `space.`"""
     for path in sorted((ROOT / "space").glob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         guarded = {
@@ -62,8 +72,6 @@ def test_only_the_typing_of_space_names_the_package():
 
 
 def test_the_top_level_is_the_fixed_one():
-    import subprocess
-
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
     if not tracked:
         pytest.skip("not a git checkout")

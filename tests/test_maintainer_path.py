@@ -17,15 +17,16 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import ROOT, SHARED, here, settings
 from hub import FOREIGN_TOKEN, LocalHub
-from hub_storage import Repo
+from hub.releasing import ACCEPT, client_of, folder_contents, last_line, online, pinned, publish_here
+from hub.spaces import running_space
 from huggingface_hub import ModelCard, SpaceCard, constants, snapshot_download
-from releasing import ACCEPT, client_of, contents, folder_contents, last_line, online, pinned, publish_here, tags
+from peft import AutoPeftModelForCausalLM, PeftModel
 from small_models import FAMILIES, make_model
 from space_app import running_app
-from space_runner import running_space
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 # isort: split
 import about
@@ -36,37 +37,16 @@ from space.licences import LLAMAS
 from training import bundle, score, train
 from training.configs import BASE, MEDQUAD
 from training.outputs import file_sha256, read_json
-from training.release.licence import CHECKSUMS, LLAMA_REPO
+from training.release.bundle import CHECKSUMS, LLAMA_REPO
 from training.release.space import TROUBLE
 
 LICENCE = SHARED / "llama3.2-licence"
 ADAPTER, SPACE = "clinic/Llama-3.2-1B-MedQuAD-LoRA", "clinic/med-llama"
-SMALL = {"epochs": 0.2, "evaluations": 1, "answer_tokens": 16, "validation_limit": 16, "lora_rank": 4}
+# The high rate gives so short a training an effect that verification can tell from the rounding of half precision.
+SMALL = {
+    "epochs": 0.2, "evaluations": 1, "answer_tokens": 16, "validation_limit": 16, "lora_rank": 4, "learning_rate": 5e-3,
+}  # fmt: skip
 QUESTION, DISCLAIMER = "What is asthma?", "Disclaimer: Consult a healthcare professional"
-
-LOADERS = """
-import json, sys
-import torch
-from peft import AutoPeftModelForCausalLM, PeftModel
-from transformers import AutoModelForCausalLM
-
-name, commit, adapter, folder = sys.argv[1:]
-
-def base():
-    return AutoModelForCausalLM.from_pretrained(name, revision=commit)
-
-def logits(model):
-    return model.eval()(torch.tensor([[1, 20, 300]])).logits
-
-trained = logits(PeftModel.from_pretrained(base(), folder))
-models = (
-    base(),
-    PeftModel.from_pretrained(base(), adapter, revision="v1.0.0"),
-    AutoPeftModelForCausalLM.from_pretrained(adapter),
-    AutoModelForCausalLM.from_pretrained(adapter),
-)
-print(json.dumps([float((logits(model) - trained).abs().max()) for model in models]))
-"""
 
 
 @dataclass(frozen=True)
@@ -99,7 +79,7 @@ class Maintainer:
         words = [sys.executable if word == "python" else str(word) for word in words]
         variables = online(self.hub, self.home) | {"PYTHONPATH": str(self.checkout), "PATH": "/usr/bin:/bin"}
         return subprocess.run(
-            words, cwd=self.checkout, env=variables, capture_output=True, text=True, timeout=240, check=False
+            words, cwd=self.checkout, env=variables, capture_output=True, text=True, timeout=900, check=False
         )
 
     def step(self, main: Callable[[], None], *words: object, **changes: object) -> subprocess.CompletedProcess[str]:
@@ -164,7 +144,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def maintainer(tmp_path_factory: pytest.TempPathFactory, made: Path) -> Iterator[Maintainer]:
     checkout = tmp_path_factory.mktemp("checkout").resolve()
-    for name in ("training", "model_card", "space", "scripts"):
+    for name in ("training", "model_card", "space", "scripts", "LICENSE"):
         (checkout / name).symlink_to(ROOT / name)
     with LocalHub(tmp_path_factory.mktemp("hub")) as hub, client_of(hub), pytest.MonkeyPatch.context() as patch:
         hub.seed(BASE.base_model, made)
@@ -192,15 +172,15 @@ def done(maintainer: Maintainer) -> dict[str, subprocess.CompletedProcess[str]]:
 @pytest.fixture(scope="module")
 def head(maintainer: Maintainer) -> str:
     """The commit of the base that the README's commands meet."""
-    return Repo(maintainer.hub.root, "models", BASE.base_model).branch("main")
+    return maintainer.hub.repo(BASE.base_model).head
 
 
 def test_every_command_of_the_readme_does_what_it_says(maintainer, done):
     assert "a run of this configuration can be published" in done["preflight"].stdout
     assert "nothing was pushed" in done["plan"].stdout
     assert "it runs and answers: " in done["push"].stdout
-    assert set(tags(maintainer.hub, ADAPTER)) == {"v1.0.0"}
-    assert len(Repo(maintainer.hub.root, "models", BASE.base_model).log("main")) == 2, "nothing is written to the base"
+    assert set(maintainer.hub.repo(ADAPTER).tags) == {"v1.0.0"}
+    assert len(maintainer.hub.repo(BASE.base_model).log()) == 2, "nothing is written to the base"
 
 
 def test_a_run_records_base_and_data_at_their_commits(maintainer, done, head, made):
@@ -210,33 +190,43 @@ def test_a_run_records_base_and_data_at_their_commits(maintainer, done, head, ma
     assert (record["base"]["model"], record["base"]["revision"]) == (BASE.base_model, head)
     assert record["base"]["licence"] == ModelCard.load(made / "README.md").data.license
     assert record["data"]["source"]["name"] == MEDQUAD
-    assert record["data"]["source"]["revision"] == Repo(maintainer.hub.root, "datasets", MEDQUAD).branch("main")
+    assert record["data"]["source"]["revision"] == maintainer.hub.repo(MEDQUAD, "datasets").head
 
 
 def test_release_and_space_name_and_preload_the_base_at_that_commit(maintainer, done, head, made):
-    files, pin = contents(maintainer.hub, ADAPTER), pinned(maintainer.hub, SPACE)
+    files, pin = maintainer.hub.repo(ADAPTER).contents(), pinned(maintainer.hub, SPACE)
     adapter = json.loads(files["adapter_config.json"])
     assert (adapter["base_model_name_or_path"], adapter["revision"]) == (BASE.base_model, head)
     assert f'from_pretrained("{BASE.base_model}", revision="{head}")' in files["README.md"].decode()
     assert (pin["base"], pin["base_revision"]) == (BASE.base_model, head)
-    assert (pin["adapter"], pin["revision"]) == (ADAPTER, tags(maintainer.hub, ADAPTER)["v1.0.0"])
-    space = SpaceCard(contents(maintainer.hub, SPACE, kind="spaces")["README.md"].decode()).data
+    assert (pin["adapter"], pin["revision"]) == (ADAPTER, maintainer.hub.repo(ADAPTER).tags["v1.0.0"])
+    space = SpaceCard(maintainer.hub.repo(SPACE, "spaces").contents()["README.md"].decode()).data
     repo, names, commit = space.preload_from_hub[0].split(" ")
     assert (repo, commit) == (BASE.base_model, head)
     assert {path.name for path in made.glob("*.safetensors*")} <= set(names.split(",")), "both shards and their index"
 
 
 def test_every_loader_loads_what_was_trained(maintainer, done, head):
-    folder = maintainer.run() / "adapter"
-    loaded = maintainer.types("python", "-c", LOADERS, BASE.base_model, head, ADAPTER, folder)
-    assert loaded.returncode == 0, loaded.stderr
-    untuned, *released = json.loads(loaded.stdout.splitlines()[-1])
-    assert max(released) < 1e-5 < 1e-3 < untuned
+    def base() -> PreTrainedModel:
+        return AutoModelForCausalLM.from_pretrained(BASE.base_model, revision=head)
+
+    def logits(model: PreTrainedModel | PeftModel) -> torch.Tensor:
+        with torch.no_grad():
+            return model.eval()(torch.tensor([[1, 20, 300]])).logits
+
+    trained = logits(PeftModel.from_pretrained(base(), maintainer.run() / "adapter"))
+    assert (logits(base()) - trained).abs().max() > 1e-3
+    for released in (
+        PeftModel.from_pretrained(base(), ADAPTER, revision="v1.0.0"),
+        AutoPeftModelForCausalLM.from_pretrained(ADAPTER),
+        AutoModelForCausalLM.from_pretrained(ADAPTER),
+    ):
+        assert (logits(released) - trained).abs().max() < 1e-5
 
 
 @pytest.mark.skipif(not LICENCE.is_dir(), reason=f"{LICENCE} is not here")
 def test_a_release_on_a_llama_has_what_metas_licence_asks(maintainer, done):
-    files, space = contents(maintainer.hub, ADAPTER), contents(maintainer.hub, SPACE, kind="spaces")
+    files, space = maintainer.hub.repo(ADAPTER).contents(), maintainer.hub.repo(SPACE, "spaces").contents()
     for name, text in (("LICENSE", "LICENSE.txt"), ("USE_POLICY.md", "USE_POLICY.md")):
         assert file_sha256(LICENCE / text) == CHECKSUMS[text] and files[name] == (LICENCE / text).read_bytes()
     assert files["NOTICE"].decode().startswith(LLAMAS["llama3.2"].notice)
@@ -346,7 +336,7 @@ def answer_of_app(maintainer: Maintainer, adapter: Path) -> str:
     """What `space/app.py --adapter FOLDER` answers, without any Hub."""
     with running_app(maintainer.checkout / f"app of {adapter.parent.name}", "--adapter", adapter) as address:
         client = Client(address, verbose=False, analytics_enabled=False)
-        said = str(client.submit(QUESTION, api_name="/chat").result(timeout=120))
+        said = str(client.submit(QUESTION, api_name="/chat").result(timeout=600))
         client.close()
     assert TROUBLE not in said, said
     return said
@@ -409,28 +399,34 @@ def test_a_base_of_any_family_is_published_with_its_adapter(maintainer, done, fa
     with running_space(maintainer.hub, space, maintainer.checkout / "spaces") if space else nullcontext():
         pushed = maintainer.publishes(repo, "--run", run, "--push", *words)
     assert pushed.returncode == 0, pushed.stdout + pushed.stderr
-    files, commit = contents(maintainer.hub, repo), Repo(maintainer.hub.root, "models", base).branch("main")
+    files, commit = maintainer.hub.repo(repo).contents(), maintainer.hub.repo(base).head
     adapter = json.loads(files["adapter_config.json"])
     assert (adapter["base_model_name_or_path"], adapter["revision"]) == (base, commit)
     assert folder_contents(run / "bundle") == own and fetch_base(Release(str(run / "bundle"))) == folder
     assert "USE_POLICY.md" not in files and b"Llama" not in files["README.md"] + files["NOTICE"]
     if space:
-        pin, readme = pinned(maintainer.hub, space), contents(maintainer.hub, space, kind="spaces")["README.md"]
+        pin, readme = pinned(maintainer.hub, space), maintainer.hub.repo(space, "spaces").contents()["README.md"]
         assert "it runs and answers: " in pushed.stdout
         assert (pin["base"], pin["base_revision"]) == (base, commit)
         assert b"Built with" not in readme and "Llama" not in about.footer(Release(**pin), {})
 
 
-# The base's repository goes on
+# The base's repository moves on
 
 
-def test_a_run_is_scored_on_the_commit_of_its_training_though_main_has_moved(maintainer, copied, head, made):
-    newer = changed(made, maintainer.checkout / "newer")
-    moved = maintainer.hub.seed(BASE.base_model, newer)
-    scored = maintainer.step(score.main, "--limit", 3)
+@pytest.fixture
+def moved(maintainer: Maintainer, done: object, head: str, made: Path) -> Iterator[str]:
+    """A newer commit of the base, for one test."""
+    yield maintainer.hub.seed(BASE.base_model, changed(made, maintainer.checkout / "newer"))
+    maintainer.hub.repo(BASE.base_model).head = head
+
+
+def test_a_run_is_scored_on_the_commit_of_its_training_though_main_has_moved(maintainer, head, moved):
+    shutil.copytree(maintainer.run(), maintainer.run("moved"))
+    scored = maintainer.step(score.main, "--limit", 3, name="moved")
     assert scored.returncode == 0, scored.stderr
-    assert maintainer.record()["base"]["revision"] == head
-    again = maintainer.step(train.main)
+    assert maintainer.record("moved")["base"]["revision"] == head
+    again = maintainer.step(train.main, name="moved")
     assert again.returncode == 0 and "up to date" not in again.stdout
     assert f"is now at {moved[:10]}, the run was trained at {head[:10]}" in again.stdout
-    assert maintainer.record()["base"]["revision"] == moved
+    assert maintainer.record("moved")["base"]["revision"] == moved

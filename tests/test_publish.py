@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -15,40 +16,48 @@ import numpy as np
 import pytest
 from conftest import SHARED, command, processor_seconds
 from hub import FOREIGN_TOKEN, ID_TOKEN, READ_TOKEN, WRITE_TOKEN, Fault, LocalHub
-from huggingface_hub import HfApi, constants
-from releasing import (
+from hub.releasing import (
     ACCEPT,
+    TIMEOUT,
     client_of,
-    contents,
     folder_contents,
     last_line,
     pinned,
-    publish,
     publish_here,
     releasable,
     space_folder,
     start_publish,
-    tags,
     titles,
 )
+from hub.spaces import running_space
+from huggingface_hub import HfApi, constants
 from safetensors.numpy import load_file, save_file
-from space_runner import running_space
 
 from training.bases import Base
 from training.configs import BASE, DEMO, MEDQUAD
 from training.datasets import SAMPLE
+from training.model.golden import compare_logits
+from training.network import Unfinished, redacted
 from training.prepare import prepare
-from training.release.gates import Previous, gates
-from training.release.golden import judge
-from training.release.hub import Unfinished, connect, redacted
-from training.release.preflight import check_base, check_belongs, check_name, check_repo_id, check_weights
-from training.release.push import Remote, ensure_repo, look, push_folder, set_tag
-from training.release.rights import check_only_ours, check_our_space, check_rights, check_visibility, may_create
-from training.release.source import read_run
+from training.release.bundle import read_run
+from training.release.checks import (
+    Options,
+    Previous,
+    check_base,
+    check_belongs,
+    check_may_create,
+    check_name,
+    check_only_ours,
+    check_our_space,
+    check_repo_id,
+    check_rights,
+    check_visibility,
+    check_weights,
+    gates,
+)
+from training.release.hub import Remote, connect, download, ensure_repo, look_up, push_folder, set_tag
+from training.release.plan import choose_version, preflight, previous_release
 from training.release.space import Pin, pinned_readme
-from training.release.verify import fetch
-from training.release.versions import choose_version, previous_release
-from training.release.wanted import Wanted
 
 CARD = "---\nlicense: llama3.2\n---\n# A card\n"
 
@@ -87,11 +96,11 @@ def repo(api: HfApi, request: pytest.FixtureRequest) -> Remote:
     """A new repository, as the plan saw it."""
     name = f"maintainer/{sha1(request.node.name.encode()).hexdigest()[:12]}"
     ensure_repo(api, name)
-    return look(api, name)
+    return look_up(api, name)
 
 
 def test_a_retry_is_told_without_the_signature_of_an_address(hub: LocalHub, caplog: pytest.LogCaptureFixture):
-    connect(timeout=1)
+    connect(TIMEOUT)
     logging.getLogger("huggingface_hub.utils._http").warning(
         "'x' thrown while requesting PUT https://a/b?X-Sig=1 twice"
     )
@@ -156,7 +165,7 @@ def logits(tuned: float, base: float, dtype: str = "bfloat16") -> dict:
 
 
 def test_logits_must_be_those_of_training_and_not_the_bases():
-    assert judge(logits(-1.0, -4.0), logits(-1.1, -4.1))["deviation"] == 0.1
+    assert compare_logits(logits(-1.0, -4.0), logits(-1.1, -4.1))["deviation"] == 0.1
     for found, recorded, complaint in (
         (logits(-1.0, -1.0), None, "changes nothing"),
         (logits(-1.0, -4.0), logits(-1.0, -5.0), "not the one trained on"),
@@ -165,7 +174,7 @@ def test_logits_must_be_those_of_training_and_not_the_bases():
         (logits(-1.0, -1.2), logits(-1.15, -1.2), "differ by 0.150"),  # nearer to the base
     ):
         with pytest.raises(ValueError, match=complaint):
-            judge(found, recorded)
+            compare_logits(found, recorded)
 
 
 def test_an_adapter_with_nan_or_without_training_is_refused(tmp_path: Path):
@@ -215,9 +224,9 @@ def test_files_of_different_runs_are_not_released_together(small_out: Path, tmp_
 
 
 def test_a_push_removes_only_what_a_release_put_there():
-    states = {"a": "same", "evaluation/loss.svg": "removed", "old.json": "removed"}
-    assert check_only_ours(states, {"old.json"}).ok
-    check = check_only_ours(states, set())
+    removed = ["evaluation/loss.svg", "old.json"]
+    assert check_only_ours(removed, {"old.json"}).ok
+    check = check_only_ours(removed, set())
     assert not check.ok and "old.json" in check.text and "loss.svg" not in check.text
 
 
@@ -264,13 +273,13 @@ def test_a_release_is_compared_with_the_one_that_main_holds(api: HfApi, repo: Re
     (bundle / "evaluation" / "data.json").write_text('{"sha256": {"test": "abc"}}', encoding="utf-8")
     for n, tag in enumerate(("v1.0.0", "v1.1.0")):
         (bundle / "evaluation" / "scores-test.json").write_text(f'{{"n": {n}}}', encoding="utf-8")
-        set_tag(api, repo.repo, tag, push_folder(api, look(api, repo.repo), bundle, tag), tag)
-    there = look(api, repo.repo)
+        set_tag(api, repo.repo, tag, push_folder(api, look_up(api, repo.repo), bundle, tag), tag)
+    there = look_up(api, repo.repo)
     assert previous_release(api, there, None, tmp_path / "1") == Previous("v1.1.0", {"n": 1}, "abc")
     assert previous_release(api, there, "v1.1.0", tmp_path / "2").tag == "v1.0.0"  # not with itself
     (bundle / "evaluation" / "scores-test.json").write_text('{"n": 0}', encoding="utf-8")
     push_folder(api, there, bundle, "Roll back to v1.0.0")
-    assert previous_release(api, look(api, repo.repo), None, tmp_path / "3") == Previous("v1.0.0", {"n": 0}, "abc")
+    assert previous_release(api, look_up(api, repo.repo), None, tmp_path / "3") == Previous("v1.0.0", {"n": 0}, "abc")
 
 
 # One step of a push at a time, with a fault each
@@ -283,8 +292,8 @@ def test_a_commit_survives_what_passes(hub: LocalHub, api: HfApi, repo: Remote, 
     commit = push_folder(api, repo, bundle, "Release")
     assert hub.faults[fault] >= 1
     assert titles(hub, repo.repo) == ["Release"]  # never twice
-    assert contents(hub, repo.repo, commit) == folder_contents(bundle)
-    assert push_folder(api, look(api, repo.repo), bundle, "Release") == commit
+    assert hub.repo(repo.repo).contents(commit) == folder_contents(bundle)
+    assert push_folder(api, look_up(api, repo.repo), bundle, "Release") == commit
 
 
 @pytest.mark.parametrize(
@@ -303,9 +312,12 @@ def test_a_commit_that_is_refused_says_so_and_changes_nothing(
     hub: LocalHub, api: HfApi, repo: Remote, bundle: Path, action: str, error: type, said: str
 ):
     hub.inject(Fault(action, path=f"{repo.repo}/commit/", times=9))
+    if action == "hang":
+        connect(timeout=0.3)
     with pytest.raises(error, match=said):
         push_folder(api, repo, bundle, "Release")
-    assert look(api, repo.repo) == repo
+    connect(TIMEOUT)
+    assert look_up(api, repo.repo) == repo
     hub.disarm()
     push_folder(api, repo, bundle, "Release")
     assert titles(hub, repo.repo) == ["Release"]
@@ -317,22 +329,22 @@ def test_an_upload_and_a_download_survive_a_broken_connection(
     faults = Fault("drop", path="/_lfs/", method="PUT"), Fault("half", path="/resolve/.*safetensors", method="GET")
     hub.inject(*faults)
     commit = push_folder(api, repo, bundle, "Release")
-    folder = fetch(api, repo.repo, commit, tmp_path / "cache")
+    folder = download(api, repo, commit, tmp_path / "cache")
     assert folder_contents(folder).items() >= folder_contents(bundle).items()
     assert all(hub.faults[fault] == 2 for fault in faults)
 
 
 def test_what_others_commit_meanwhile_is_not_overwritten(hub: LocalHub, api: HfApi, repo: Remote, bundle: Path):
     api.upload_file(path_or_fileobj=b"x", path_in_repo="theirs.txt", repo_id=repo.repo)
-    with pytest.raises(Unfinished, match="others changed it"):
+    with pytest.raises(Unfinished, match="someone else pushed to it"):
         push_folder(api, repo, bundle, "Release")
-    assert set(contents(hub, repo.repo)) == {"theirs.txt"}
+    assert set(hub.repo(repo.repo).contents()) == {"theirs.txt"}
 
 
 def test_a_file_that_gitignore_drops_is_missed(api: HfApi, repo: Remote, bundle: Path):
     api.upload_file(path_or_fileobj=b"*.safetensors\n", path_in_repo=".gitignore", repo_id=repo.repo)
     with pytest.raises(ValueError, match=r"adapter_model\.safetensors did not arrive.*\.gitignore"):
-        push_folder(api, look(api, repo.repo), bundle, "Release")
+        push_folder(api, look_up(api, repo.repo), bundle, "Release")
 
 
 def test_a_flipped_bit_is_seen_and_fetched_again(hub: LocalHub, api: HfApi, repo: Remote, bundle: Path, tmp_path: Path):
@@ -340,12 +352,12 @@ def test_a_flipped_bit_is_seen_and_fetched_again(hub: LocalHub, api: HfApi, repo
     for number, path in enumerate(("README.md", "adapter_model.safetensors")):  # git's sha1 and LFS's sha256
         fault = Fault("flip", path=f"/resolve/.*{path}", method="GET")
         hub.inject(fault)
-        folder = fetch(api, repo.repo, commit, tmp_path / str(number))
+        folder = download(api, repo, commit, tmp_path / str(number))
         assert hub.faults[fault] == 2
         assert (folder / path).read_bytes() == (bundle / path).read_bytes()
     hub.inject(Fault("flip", path="/resolve/.*safetensors", method="GET", times=9))
     with pytest.raises(Unfinished, match="damaged on the way"):
-        fetch(api, repo.repo, commit, tmp_path / "always")
+        download(api, repo, commit, tmp_path / "always")
 
 
 def test_a_tag_is_set_once_and_never_moves(hub: LocalHub, api: HfApi, repo: Remote, bundle: Path):
@@ -355,13 +367,13 @@ def test_a_tag_is_set_once_and_never_moves(hub: LocalHub, api: HfApi, repo: Remo
     set_tag(api, repo.repo, "v1.0.0", commit, "Release")
     with pytest.raises(ValueError, match="tags never move"):
         set_tag(api, repo.repo, "v1.0.0", repo.head, "Release")
-    assert tags(hub, repo.repo) == {"v1.0.0": commit}
+    assert hub.repo(repo.repo).tags == {"v1.0.0": commit}
 
 
 def test_a_repository_is_created_once_though_the_answer_is_lost(hub: LocalHub, api: HfApi):
     hub.inject(Fault("lost", path="/api/repos/create"))
     ensure_repo(api, "maintainer/created", private=True)
-    assert look(api, "maintainer/created").private
+    assert look_up(api, "maintainer/created").private
 
 
 @pytest.mark.parametrize(("token", "said"), [(READ_TOKEN, "may only read"), (FOREIGN_TOKEN, "stranger")])
@@ -377,10 +389,10 @@ def test_a_token_that_may_not_write_is_refused_before_anything_is_pushed(
 @pytest.mark.parametrize(("role", "ok"), [("read", False), ("contributor", True), ("write", True), ("admin", True)])
 def test_who_may_only_read_in_an_organisation_is_told_before_anything_is_created(role: str, ok: bool):
     me = {"name": "member", "orgs": [{"name": "clinic", "roleInOrg": role}], "auth": {"accessToken": {"role": "write"}}}
-    check = may_create(me, Remote("clinic/new", "model"))
+    check = check_may_create(me, Remote("clinic/new", "model"))
     assert check.ok is ok
     assert ok or "member only has the role `read` in clinic" in check.text
-    assert may_create(me, Remote("member/new", "model")).ok
+    assert check_may_create(me, Remote("member/new", "model")).ok
 
 
 def test_trusted_publishing_needs_no_stored_token(
@@ -404,13 +416,13 @@ def test_trusted_publishing_asks_for_a_token_of_each_repository_that_it_writes(
     monkeypatch.setenv("HF_OIDC_RESOURCE", repo.repo)
     monkeypatch.setenv("HF_OIDC_ID_TOKEN", ID_TOKEN)
     ci = HfApi(hub.endpoint)
-    space = look(ci, f"{repo.repo}-space", "space")
+    space = look_up(ci, f"{repo.repo}-space", "space")
     assert all(check.ok for check in check_rights(ci, [repo, space], True))
     (bundle / "README.md").write_text("---\nsdk: gradio\n---\n", encoding="utf-8")
     push_folder(ci, space, bundle, "Serve")
     push_folder(ci, repo, bundle, "Release")
-    set_tag(ci, repo.repo, "v1.0.0", look(ci, repo.repo).head, "Release")
-    assert titles(hub, space.repo, "spaces") == ["Serve"] and set(tags(hub, repo.repo)) == {"v1.0.0"}
+    set_tag(ci, repo.repo, "v1.0.0", look_up(ci, repo.repo).head, "Release")
+    assert titles(hub, space.repo, "spaces") == ["Serve"] and set(hub.repo(repo.repo).tags) == {"v1.0.0"}
     monkeypatch.setenv("HF_OIDC_ID_TOKEN", "another job")
     with pytest.raises(ValueError, match="invalid_grant"):
         push_folder(HfApi(hub.endpoint), space, bundle, "Serve")
@@ -419,20 +431,18 @@ def test_trusted_publishing_asks_for_a_token_of_each_repository_that_it_writes(
 def test_preflight_says_before_training_what_would_stop_a_release(
     hub: LocalHub, api: HfApi, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ):
-    from training.release.before_training import before_training
-
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     (bundle / "adapter_model.safetensors").rename(bundle / "model.safetensors")
     hub.seed(BASE.base_model, bundle)
     hub.seed(MEDQUAD, bundle, "datasets")  # whose rows nobody reads yet
     licence = SHARED / "llama3.2-licence"
-    wanted = Wanted("maintainer/Med-Llama", Path("outputs/medquad/runs/r16"), llama_licence=licence)
+    options = Options("maintainer/Med-Llama", Path("outputs/medquad/runs/r16"), llama_licence=licence, preflight=True)
     with pytest.raises(ValueError, match="could not be published"):
-        before_training(api, wanted)
+        preflight(api, options)
     said = capsys.readouterr().out
     assert "FAILED  name" in said and "create maintainer/Med-Llama" in said and "card on the Hub" in said
     if licence.is_dir():
-        before_training(api, Wanted("maintainer/Llama-3.2-1B-x", wanted.run, llama_licence=licence))
+        preflight(api, replace(options, repo="maintainer/Llama-3.2-1B-x"))
         assert "can be published" in capsys.readouterr().out
 
 
@@ -448,7 +458,7 @@ def test_help_is_printed_in_half_a_second():
 def test_a_refused_token_is_not_shown(hub: LocalHub, tmp_path: Path, small_out: Path):
     run = releasable(small_out, tmp_path / "out")
     for token, said in (("a-secret", "answered 401"), ("a-secret-é", "is the token whole?")):
-        done = publish(hub, tmp_path, "maintainer/x", "--run", run, "--push", HF_TOKEN=token)
+        done = publish_here(hub, tmp_path, "maintainer/x", "--run", run, "--push", HF_TOKEN=token)
         assert done.returncode == 1 and said in last_line(done)
         assert "a-secret" not in done.stdout + done.stderr
 
@@ -475,9 +485,13 @@ def test_what_users_get_wrong_ends_in_one_line(hub: LocalHub, tmp_path: Path, wo
     assert (done.returncode, done.stdout) == (1, "") and said in last_line(done)
 
 
-def test_a_plan_needs_no_network_and_refuses_a_local_base(tmp_path: Path, small_out: Path):
+def test_a_plan_needs_no_network_and_refuses_a_local_base(
+    hub: LocalHub, tmp_path: Path, small_out: Path, monkeypatch: pytest.MonkeyPatch
+):
     run = releasable(small_out, tmp_path)
-    done = command("scripts/publish.py", "maintainer/x", "--run", run)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    done = publish_here(hub, tmp_path, "maintainer/x", "--run", run)
+    assert "the Hub is not asked" in done.stdout
     assert done.returncode == 1
     assert "--base-repo OWNER/NAME" in last_line(done) and "--accept REASON" in last_line(done)
     for part in ("new      adapter_model.safetensors", "sha256", "ok      weights", "FAILED  answers end"):
@@ -485,19 +499,19 @@ def test_a_plan_needs_no_network_and_refuses_a_local_base(tmp_path: Path, small_
 
 
 def test_data_of_unknown_licence_is_not_published_until_prepare_is_told_and_the_run_stays(
-    tmp_path: Path, small_out: Path
+    hub: LocalHub, tmp_path: Path, small_out: Path
 ):
     run, mine = releasable(small_out, tmp_path), tmp_path / "mine.csv"
     mine.write_bytes(SAMPLE.read_bytes())
     config = replace(DEMO, out=str(tmp_path), base_model=str(tmp_path / "base"), dataset=str(mine))
     prepare(config)
-    refused = command("scripts/publish.py", "maintainer/x", "--run", run)
+    refused = publish_here(hub, tmp_path, "maintainer/x", "--run", run)
     assert "FAILED  data" in refused.stdout
-    assert "data: title, licence of mine.csv not known: run `python -m training.prepare demo`" in last_line(refused)
+    assert "data: title, licence of mine.csv not known: run `python -m training prepare demo`" in last_line(refused)
     assert "--set dataset_title=TITLE --set dataset_licence=ID" in last_line(refused)
     prepare(replace(config, dataset_title="Mine", dataset_licence="cc-by-4.0", dataset_citation="Me, 2026"))
-    told = command("scripts/publish.py", "maintainer/x", "--run", run)
-    assert "ok      data           Mine, CC BY 4.0" in told.stdout
+    told = publish_here(hub, tmp_path, "maintainer/x", "--run", run)
+    assert re.search(r"ok +data +Mine, CC BY 4\.0", told.stdout), told.stdout
     assert "ok      one run" in told.stdout, "the data and the run are as they were"
     notice = (run / "release" / "NOTICE").read_text(encoding="utf-8")
     assert "Trained on Mine, CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/). Me, 2026" in notice
@@ -513,14 +527,14 @@ def story(hub: LocalHub, small_out: Path, tmp_path_factory: pytest.TempPathFacto
     words += ["--space", space, "--space-folder", space_folder(folder / "space")]
     told = SimpleNamespace(folder=folder, run=run, repo=repo, space=space)
     told.killed = killed_at_the_download(hub, home, words)
-    told.after_kill = (titles(hub, repo), tags(hub, repo))
+    told.after_kill = (titles(hub, repo), hub.repo(repo).tags)
     hub.set_space(space, ["BUILDING", "RUNTIME_ERROR"], error="no adapter")
-    told.finished = publish(hub, home, *words)
-    told.after_finish = (titles(hub, repo), tags(hub, repo), contents(hub, space, kind="spaces"))
+    told.finished = publish_here(hub, home, *words)
+    told.after_finish = (titles(hub, repo), hub.repo(repo).tags, hub.repo(space, "spaces").contents())
     told.bundle = folder_contents(run / "release")
     with running_space(hub, space, folder / "spaces"):
         told.again = publish_here(hub, home, *words)
-    told.after_again = (titles(hub, repo), tags(hub, repo), pinned(hub, space))
+    told.after_again = (titles(hub, repo), hub.repo(repo).tags, pinned(hub, space))
     HfApi(hub.endpoint, token=WRITE_TOKEN).upload_file(path_or_fileobj=b"x", path_in_repo="run.json", repo_id=repo)
     told.rolled_back = publish_here(hub, home, repo, "--rollback", "v1.0.0")
     return told
@@ -528,7 +542,7 @@ def story(hub: LocalHub, small_out: Path, tmp_path_factory: pytest.TempPathFacto
 
 def killed_at_the_download(hub: LocalHub, home: Path, words: list[object]) -> str:
     """Kill a push whose commit has landed and is read back; returns every command line that ran meanwhile."""
-    fault, waiting = Fault("hang", path="/resolve/"), time.monotonic() + 120
+    fault, waiting = Fault("hang", path="/resolve/"), time.monotonic() + 600
     hub.inject(fault)
     process = start_publish(hub, home, *words)
     while not hub.faults[fault]:
@@ -545,7 +559,7 @@ def test_a_killed_push_leaves_no_tag_and_the_same_command_finishes_it(story, hub
     assert story.after_kill == (["Release v1.0.0"], {})
     commits, tagged, _ = story.after_finish
     assert commits == ["Release v1.0.0"] and set(tagged) == {"v1.0.0"}
-    assert contents(hub, story.repo, "v1.0.0") == story.bundle
+    assert hub.repo(story.repo).contents("v1.0.0") == story.bundle
 
 
 def test_a_space_that_does_not_run_is_put_back_and_the_release_stands(story):
@@ -564,9 +578,9 @@ def test_pushing_again_makes_no_second_release_and_brings_the_space(story):
 
 def test_a_rollback_brings_the_files_back_and_moves_no_tag(story, hub):
     assert story.rolled_back.returncode == 0, story.rolled_back.stderr
-    assert contents(hub, story.repo) == story.bundle
+    assert hub.repo(story.repo).contents() == story.bundle
     assert titles(hub, story.repo)[0] == "Roll back to v1.0.0"
-    assert tags(hub, story.repo) == story.after_finish[1]
+    assert hub.repo(story.repo).tags == story.after_finish[1]
 
 
 def test_the_token_is_nowhere(story):
@@ -579,7 +593,7 @@ def test_the_token_is_nowhere(story):
 
 
 def test_the_card_tells_why_a_missed_gate_was_accepted_and_where_to_try_it(story, hub):
-    card = contents(hub, story.repo, "v1.0.0")["README.md"].decode()
+    card = hub.repo(story.repo).contents("v1.0.0")["README.md"].decode()
     assert ACCEPT[1] in card and "answers end" in card and "**Published all the same:**" in card
     assert f"https://huggingface.co/spaces/{story.space}" in card and 'revision="v1.0.0"' in card
     report = json.loads((story.run / "release.json").read_text(encoding="utf-8"))

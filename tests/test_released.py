@@ -12,10 +12,9 @@ from types import SimpleNamespace
 import pytest
 from conftest import ROOT
 from hub import LocalHub
-from hub_storage import Repo
+from hub.releasing import ACCEPT, online, publish, releasable
+from hub.spaces import running_space
 from huggingface_hub import ModelCard, SpaceCard
-from releasing import ACCEPT, contents, online, publish, releasable, tags
-from space_runner import running_space
 
 from training.release.space import BROKEN, PRELOADED, TROUBLE
 
@@ -54,7 +53,7 @@ def in_fresh_process(hub: LocalHub, home: Path, code: str) -> str:
     """What code prints in a new process that knows the Hub by its environment alone, like a reader's."""
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=home, env=os.environ | online(hub, home, ""), capture_output=True,
-        encoding="utf-8", timeout=240, check=False,
+        encoding="utf-8", timeout=900, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -90,7 +89,7 @@ def test_every_loader_finds_the_adapter_that_was_trained(released):
 
 
 def test_the_cards_own_snippet_gives_the_verified_answer_as_it_stands(released):
-    card = contents(released.hub, REPO, "v1.0.0")["README.md"].decode()
+    card = released.hub.repo(REPO).contents("v1.0.0")["README.md"].decode()
     [snippet] = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     assert f'"{REPO}"' in snippet and 'revision="v1.0.0"' in snippet
     said = in_fresh_process(released.hub, released.reader, snippet)
@@ -98,28 +97,28 @@ def test_the_cards_own_snippet_gives_the_verified_answer_as_it_stands(released):
 
 
 def test_the_space_runs_from_what_was_pushed_and_answers(released):
-    head = Repo(released.hub.root, "spaces", SPACE).branch("main")
+    head = released.hub.repo(SPACE, "spaces").head
     assert released.started == [head] == [released.report["space"]["commit"]]
     assert "it runs and answers: " in released.done.stdout
     checkout = released.folder / "spaces" / head[:10]
     assert {path.name for path in (ROOT / "space").glob("*.*")} <= {path.name for path in checkout.iterdir()}
     pin = json.loads((checkout / "release.json").read_text(encoding="utf-8"))
-    assert (pin["adapter"], pin["revision"]) == (REPO, tags(released.hub, REPO)["v1.0.0"])
+    assert (pin["adapter"], pin["revision"]) == (REPO, released.hub.repo(REPO).tags["v1.0.0"])
     assert f"loaded {REPO}" in (checkout / "app.log").read_text(encoding="utf-8")
 
 
 def test_card_and_space_link_to_each_other_and_preload_what_there_is(released):
-    card = contents(released.hub, REPO, "v1.0.0")["README.md"].decode()
+    card = released.hub.repo(REPO).contents("v1.0.0")["README.md"].decode()
     assert f"https://huggingface.co/spaces/{SPACE}" in card and ModelCard(card).data.base_model == BASE
-    space = SpaceCard(contents(released.hub, SPACE, kind="spaces")["README.md"].decode()).data
+    space = SpaceCard(released.hub.repo(SPACE, "spaces").contents()["README.md"].decode()).data
     assert space.models == [REPO, BASE]
     base, adapter = (line.split(" ") for line in space.preload_from_hub)
     pin = released.report
     preloaded = ["model.safetensors", "config.json", "generation_config.json"]  # one shard needs no index
     assert base == [BASE, ",".join(preloaded), pin["base"]["commit"]]
     assert adapter == [REPO, ",".join(PRELOADED), pin["commit"]]
-    assert set(PRELOADED) <= set(contents(released.hub, REPO, pin["commit"]))
-    assert set(preloaded) <= set(contents(released.hub, BASE, pin["base"]["commit"]))
+    assert set(PRELOADED) <= set(released.hub.repo(REPO).contents(pin["commit"]))
+    assert set(preloaded) <= set(released.hub.repo(BASE).contents(pin["base"]["commit"]))
 
 
 def test_the_space_says_so_where_it_cannot_answer():

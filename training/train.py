@@ -96,8 +96,8 @@ def train(config: TrainConfig, force: bool = False) -> None:
 
     from training.checkpoints import resume_point, train_from
     from training.data.examples import length_report
+    from training.model.golden import golden_logits
     from training.model.load import check_template, load_tokenizer, pick_device, pick_precision
-    from training.release.golden import golden_logits
     from training.run_record import machine_facts, training_facts
 
     processes = join("train")

@@ -1,6 +1,11 @@
-"""From a finished run to what is pushed and verified; scripts/publish.py is the command.
+"""From a finished run to a verified release on the Hub; scripts/publish.py is its command.
 
-The bundle: licence, files, source, base. What is looked at first: wanted, versions, gates, preflight, rights, plan,
-show; before_training, where there are no weights yet.
-The push: push, readback and verify (a process of its own), golden, space, steps; rollback. All ask the Hub by hub.
+hub        the client, with timeout and retries; look at repositories, make them equal a folder, tag
+bundle     what is pushed: licence texts, files, card
+checks     preflight checks, rights, gates
+plan       the bundle, its version, all checks, and what a push would change
+preflight  the same before training, without a run
+publish    push, verify, tag, roll back
+verify     load and ask a pushed commit, in a process of its own
+space      push the Space, wait for it, ask it
 """

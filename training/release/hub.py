@@ -1,4 +1,7 @@
-"""The Hub's client as a release uses it: a timeout everywhere, and retries after transient errors."""
+"""The Hub as a release uses it: a client with a timeout, retries, and repositories that are made to equal a folder.
+
+Every function may be repeated after an interruption: each looks at what the Hub holds before it writes.
+"""
 
 import logging
 import os
@@ -6,26 +9,33 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass
+from hashlib import sha1
+from pathlib import Path
+from typing import TypeVar
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile, set_client_factory
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+from huggingface_hub.utils import disable_progress_bars, httpx
+from huggingface_hub.utils._http import default_client_factory
 
 from training.network import Unfinished, plain_errors, redacted
-
-if TYPE_CHECKING:
-    from huggingface_hub import HfApi
+from training.outputs import file_sha256
 
 WAITS = (1.0, 4.0)  # seconds before the second and the third try
+KEPT = (".gitattributes",)  # created by the Hub, never pushed or deleted
 
 Answer = TypeVar("Answer")
 
+# The client
 
-def connect(timeout: float) -> "HfApi":
-    """A client of the Hub that $HF_ENDPOINT names, that waits at most `timeout` seconds for any answer.
 
-    TRAP: the timeout of a client factory does not hold for repo_info and listings, which pass timeout=None.
+def connect(timeout: float) -> HfApi:
+    """A client of $HF_ENDPOINT that waits at most `timeout` seconds for any answer.
+
+    TRAP: huggingface_hub passes timeout=None for repo_info and listings, which overrides the client's own timeout; so
+    each request's is set.
     """
-    from huggingface_hub import HfApi, set_client_factory
-    from huggingface_hub.utils import disable_progress_bars, httpx
-    from huggingface_hub.utils._http import default_client_factory
 
     def limit(request: httpx.Request) -> None:
         request.extensions["timeout"] = httpx.Timeout(timeout, connect=min(timeout, 10)).as_dict()
@@ -36,22 +46,22 @@ def connect(timeout: float) -> "HfApi":
         return made
 
     set_client_factory(client)
-    logging.getLogger("huggingface_hub.utils._http").addFilter(told_shortly)
+    logging.getLogger("huggingface_hub.utils._http").addFilter(hide_query)
     if not sys.stderr.isatty():
         disable_progress_bars()
     return HfApi()
 
 
-def told_shortly(record: logging.LogRecord) -> bool:
-    """Let the client's own retries be told without the query of an address, which may be a signature."""
+def hide_query(record: logging.LogRecord) -> bool:
+    """Cut the query off the URLs in the client's retry messages: it may be a signature."""
     record.msg, record.args = "  " + redacted(re.sub(r"\?\S+", "", record.getMessage())), ()
     return True
 
 
-def asked(what: str, call: Callable[[], Answer], waits: tuple[float, ...] | None = None) -> Answer:
-    """The answer of a call that may be repeated, retried after transient errors.
+def retry(what: str, call: Callable[[], Answer], waits: tuple[float, ...] | None = None) -> Answer:
+    """Make a call, and make it again after transient errors.
 
-    Raises Unfinished if it didn't pass, PermissionError or ValueError where a repetition can't help.
+    Raises Unfinished if every try failed, PermissionError or ValueError if another try can't help.
     """
     for wait in (*(WAITS if waits is None else waits), None):
         try:
@@ -66,6 +76,208 @@ def asked(what: str, call: Callable[[], Answer], waits: tuple[float, ...] | None
 
 
 def write_to(repo: str, kind: str) -> None:
-    """Under trusted publishing a token writes to one repository alone: from here on ask for that of this one."""
+    """Under trusted publishing, whose tokens write to one repository each: request the one for this repository."""
     if os.environ.get("HF_OIDC_RESOURCE"):
         os.environ["HF_OIDC_RESOURCE"] = f"spaces/{repo}" if kind == "space" else repo
+
+
+# Reading
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A repository as the Hub holds it; `head` is None if it doesn't exist, or this token may not see it."""
+
+    repo: str
+    kind: str  # model | space
+    head: str | None = None  # commit of main
+    private: bool = False
+    tags: tuple[tuple[str, str], ...] = ()  # (name, commit)
+
+    def commit_of(self, tag: str) -> str | None:
+        return dict(self.tags).get(tag)
+
+
+def look_up(api: HfApi, repo: str, kind: str = "model", waits: tuple[float, ...] | None = None) -> Remote:
+    """The repository as it is now."""
+
+    def call() -> Remote:
+        try:
+            info = api.repo_info(repo, repo_type=kind)
+        except RepositoryNotFoundError as error:
+            if isinstance(error, GatedRepoError):  # a subclass, although the repository exists
+                raise
+            return Remote(repo, kind)
+        refs = api.list_repo_refs(repo, repo_type=kind)
+        return Remote(repo, kind, info.sha, bool(info.private), tuple((t.name, t.target_commit) for t in refs.tags))
+
+    return retry(f"reading {repo}", call, waits)
+
+
+@dataclass(frozen=True)
+class Remotes:
+    """The repositories of a release; base and Space are None if not requested."""
+
+    adapter: Remote
+    base: Remote | None
+    space: Remote | None
+
+    def all(self) -> list[Remote]:
+        return [remote for remote in (self.adapter, self.base, self.space) if remote]
+
+
+def look_up_all(
+    api: HfApi, repo: str, base_repo: str | None, space: str | None, waits: tuple[float, ...] | None = None
+) -> Remotes:
+    adapter = look_up(api, repo, waits=waits)
+    base = look_up(api, base_repo, waits=waits) if base_repo else None
+    return Remotes(adapter, base, look_up(api, space, "space", waits) if space else None)
+
+
+def list_files(
+    api: HfApi, remote: Remote, commit: str | None = None, waits: tuple[float, ...] | None = None
+) -> dict[str, str]:
+    """Path -> checksum of the files of a commit (default: of main): "sha256:…" for LFS files, "git:…" for others."""
+    revision = commit or remote.head
+    if revision is None:
+        return {}
+
+    def call() -> dict[str, str]:
+        entries = api.list_repo_tree(remote.repo, recursive=True, revision=revision, repo_type=remote.kind)
+        files = [entry for entry in entries if isinstance(entry, RepoFile)]
+        return {file.path: f"sha256:{file.lfs.sha256}" if file.lfs else f"git:{file.blob_id}" for file in files}
+
+    return retry(f"listing the files of {remote.repo}", call, waits)
+
+
+def download(api: HfApi, remote: Remote, commit: str, cache: Path | None, only: list[str] | None = None) -> Path:
+    """The files of a commit in a cache (default: the client's), every checksum verified.
+
+    A damaged file is removed and fetched again: the client itself compares sizes only.
+    """
+
+    def call() -> Path:
+        folder = Path(
+            api.snapshot_download(
+                remote.repo, repo_type=remote.kind, revision=commit, cache_dir=cache, allow_patterns=only
+            )
+        )
+        for name, state in changes(folder, list_files(api, remote, commit, waits=())).items():
+            if state == "changed":
+                (folder / name).resolve().unlink()
+                raise Unfinished(f"a file of {remote.repo} was damaged on the way")
+        return folder
+
+    return retry(f"downloading {remote.repo}", call)
+
+
+# A folder against a listing
+
+
+def git_sha1(path: Path) -> str:
+    """The id of a file's content in git."""
+    content = path.read_bytes()
+    return sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def local_files(folder: Path) -> dict[str, Path]:
+    """Path in the repository -> file, for all files of a folder that are pushed: no hidden ones, no __pycache__."""
+    files = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        name.as_posix(): path
+        for name, path in files.items()
+        if not any(part.startswith(".") or part == "__pycache__" for part in name.parts)
+    }
+
+
+def changes(folder: Path, listed: dict[str, str]) -> dict[str, str]:
+    """Path -> new, changed, same or removed: what pushing a folder would do to the listed files."""
+
+    def state(path: Path, expected: str | None) -> str:
+        if expected is None:
+            return "new"
+        kind, checksum = expected.split(":")
+        return "same" if (file_sha256(path) if kind == "sha256" else git_sha1(path)) == checksum else "changed"
+
+    files = local_files(folder)
+    states = {name: state(path, listed.get(name)) for name, path in files.items()}
+    return states | {name: "removed" for name in listed if name not in files and name not in KEPT}
+
+
+def differing(states: dict[str, str]) -> set[str]:
+    """The paths that a push would change."""
+    return {name for name, state in states.items() if state != "same"}
+
+
+# Writing
+
+
+def ensure_repo(api: HfApi, repo: str, kind: str = "model", private: bool = False, **space: str) -> None:
+    """Create the repository if it doesn't exist; space: SDK and hardware of a new Space.
+
+    TRAP: create_repo(exist_ok=True) also "succeeds" on a repository that belongs to others, so we look first.
+    """
+
+    def call() -> None:
+        if look_up(api, repo, kind, waits=()).head is None:
+            api.create_repo(repo, repo_type=kind, private=private, **space)
+
+    write_to(repo, kind)
+    retry(f"creating {repo}", call)
+
+
+def push_folder(api: HfApi, remote: Remote, folder: Path, message: str) -> str:
+    """Make main equal to the folder in one commit, and return the commit.
+
+    remote: as the plan saw it. If main has moved since, nothing is pushed, unless it holds these files already: then
+    an earlier try landed and only its answer was lost. Raises Unfinished if main moved, ValueError if a file is missing
+    afterwards.
+    TRAP: upload_folder makes several commits where hf_xet is installed, so it is create_commit.
+    """
+
+    def call() -> str | None:
+        head = look_up(api, remote.repo, remote.kind, waits=()).head
+        states = changes(folder, list_files(api, remote, head, waits=()))
+        if not differing(states):
+            return head
+        if head != remote.head:
+            return None
+        files = local_files(folder)
+        operations = [  # new objects for every try: the client marks them as uploaded
+            CommitOperationDelete(name) if states[name] == "removed" else CommitOperationAdd(name, files[name])
+            for name in sorted(differing(states))
+        ]
+        return api.create_commit(
+            remote.repo, operations, commit_message=message, repo_type=remote.kind, parent_commit=head
+        ).oid
+
+    write_to(remote.repo, remote.kind)
+    commit = retry(f"pushing to {remote.repo}", call)
+    if commit is None:
+        raise Unfinished(
+            f"main of {remote.repo} is no longer at {short(remote.head)}, someone else pushed to it: look there first"
+        )
+    if missing := differing(changes(folder, list_files(api, remote, commit))):
+        raise ValueError(
+            f"{', '.join(sorted(missing))} did not arrive in {remote.repo} at {short(commit)}: a .gitignore there "
+            "drops files"
+        )
+    return commit
+
+
+def set_tag(api: HfApi, repo: str, tag: str, commit: str, message: str) -> None:
+    """Tag a commit. Raises ValueError if another commit has the tag: tags never move."""
+
+    def call() -> None:
+        there = look_up(api, repo, waits=()).commit_of(tag)
+        if there is None:
+            api.create_tag(repo, tag=tag, revision=commit, tag_message=message)
+        elif there != commit:
+            raise ValueError(f"{tag} of {repo} stands on {short(there)}, not on {short(commit)}: tags never move")
+
+    write_to(repo, "model")
+    retry(f"setting the tag {tag} of {repo}", call)
+
+
+def short(commit: str | None) -> str:
+    return commit[:10] if commit else "nothing"

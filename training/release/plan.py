@@ -1,176 +1,359 @@
-"""What a release would push and whether it may: the bundle built fresh, every check, the difference to the Hub."""
+"""The plan of a release: the bundle, built fresh, its version, every check, and what a push would change on the Hub."""
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from training.bases import Base
-from training.release.base import base_commit, base_of, stage_base
-from training.release.gates import Check, Previous, gates
-from training.release.preflight import (
-    check_base,
+from huggingface_hub import HfApi
+
+from model_card.build import metadata
+from space.credit import Credit
+from space.licences import LLAMAS
+from training.bases import ABOUT_FILES, Base, find_base, recorded_base, remembered_folder
+from training.configs import CONFIGS, TrainConfig, override
+from training.datasets import find_source
+from training.network import Offline, Unfinished
+from training.outputs import file_sha256, read_json
+from training.release import hub
+from training.release.bundle import FROM_ADAPTER, Run, build_bundle, read_run, stage_base, write_card
+from training.release.checks import (
+    GIB,
+    Check,
+    Options,
+    Previous,
     check_belongs,
-    check_card,
-    check_client,
-    check_data,
-    check_disk,
-    check_golden,
-    check_licence,
-    check_name,
-    check_space_folder,
-    check_weights,
-    needed_bytes,
-)
-from training.release.push import Remote, changes, listing, tree
-from training.release.rights import (
-    check_base_on_hub,
-    check_card_on_hub,
+    check_lines,
     check_only_ours,
-    check_our_space,
-    check_rights,
-    check_visibility,
+    check_weights,
+    gates,
+    hub_checks,
+    request_checks,
 )
-from training.release.source import Notes, Run, build_bundle, read_run, write_card
-from training.release.versions import choose_version, files_of_newest, previous_release, released_as, version_of
-from training.release.wanted import OnHub, Wanted, look_at_hub
+from training.scoring.table import KINDS, VIEWS, points
 
-if TYPE_CHECKING:
-    from huggingface_hub import HfApi
+# What a bundle holds, outside of evaluation/
+BUNDLED = {*FROM_ADAPTER, "golden.json", "run.json", "README.md", "LICENSE", "USE_POLICY.md", "NOTICE", *hub.KEPT}
+VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
+BASE_TITLE = "Base of "  # begins the title of a commit that pushes a base
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A release as it would be pushed. `hub` is None where the Hub was not asked."""
+    """A release as it would be pushed. `remotes` is None if the Hub could not be reached."""
 
-    wanted: Wanted
+    options: Options
     run: Run
     base: Base
-    hub: OnHub | None
+    remotes: hub.Remotes | None
     bundle: Path
     version: str
-    notes: Notes
+    accepted: str | None  # what the card says about missed gates
     files: dict[str, list[str]]  # repository -> a line for each file that a push concerns
     checks: list[Check]
     gates: list[Check]
     previous: Previous | None
 
-    @property
-    def released(self) -> str | None:
-        """The commit under the release's tag, if it has been released already."""
-        return self.hub.adapter.commit_of(self.version) if self.hub else None
+
+def make_plan(api: HfApi, options: Options) -> Plan:
+    """Build the bundle and check everything; pushes nothing.
+
+    Without --push the Hub may be unreachable. Raises ValueError or OSError if no bundle can be built.
+    """
+    run = read_run(options.run)
+    remotes = look_up_or_none(api, options)
+    base, base_files = find_base_repo(api, run_base(run), remotes, options)
+    bundle = build_bundle(run, base, options.llama_licence)
+    version, previous = place_among_releases(api, remotes and remotes.adapter, bundle, options.version)
+    gated = gates(run.scores, run.data["sha256"]["test"], previous)
+    accepted = accepted_text(options.accept, gated)
+    write_card(bundle, run, options.repo, version, options.space, accepted)
+    states = hub.changes(bundle, hub.list_files(api, remotes.adapter) if remotes else {})
+    files = {options.repo: change_lines(bundle, states)} | base_files
+    if options.space and options.space_folder.is_dir():
+        files[options.space] = space_lines(options.space_folder, hub.list_files(api, remotes.space) if remotes else {})
+    checks = request_checks(options, base, run.data["source"], run.config.name, needed_bytes(run, bundle))
+    checks += [check_belongs(run), check_weights(bundle / "adapter_model.safetensors")]
+    if remotes:
+        checks += hub_checks(api, options, remotes, base, (bundle / "README.md").read_text(encoding="utf-8"))
+        removed = [name for name, state in states.items() if state == "removed"]
+        checks.append(check_only_ours(removed, newest_files(api, remotes.adapter)))
+    return Plan(options, run, base, remotes, bundle, version, accepted, files, checks, gated, previous)
+
+
+def look_up_or_none(api: HfApi, options: Options) -> hub.Remotes | None:
+    """The release's repositories; None if the Hub can't be reached, which is an error with --push."""
+    try:
+        waits = None if options.push else ()
+        return hub.look_up_all(api, options.repo, options.base_repo, options.space, waits)
+    except (Unfinished, Offline) as error:
+        if options.push:
+            raise
+        print(f"plan: the Hub is not asked ({error})")
+        return None
+
+
+def needed_bytes(run: Run, bundle: Path) -> int:
+    """Disk for verification: two copies of the bundle, the base in half precision, and a margin."""
+    size = sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
+    return 2 * size + 2 * run.record["base"]["parameters"] + GIB // 4
+
+
+def accepted_text(reason: str | None, gated: list[Check]) -> str | None:
+    """The gates that were missed and the publisher's reason, for the card; None without --accept."""
+    if reason is None:
+        return None
+    missed = [f"{gate.name} ({gate.text})" for gate in gated if gate.ok is False]
+    return f"{'missed ' + '; '.join(missed) + '. ' if missed else ''}{' '.join(reason.split())}"
+
+
+def refusals(plan: Plan) -> list[str]:
+    """The failed checks and gates that forbid the push, each with what to do."""
+    missed = [] if plan.options.accept else [gate for gate in plan.gates if gate.ok is False]
+    texts = [f"{check.name}: {check.text}" for check in (*plan.checks, *missed) if check.ok is False]
+    return [*texts, "--accept REASON goes on past a gate"] if missed else texts
+
+
+# Before training
+
+
+def preflight(api: HfApi, options: Options) -> None:
+    """Print every check that needs no run; raises ValueError if any would stop a release."""
+    if options.run.name not in CONFIGS:
+        raise ValueError(f"--run {options.run}: its last part must be a configuration: {', '.join(CONFIGS)}")
+    config = override(CONFIGS[options.run.name], list(options.settings))
+    remotes = hub.look_up_all(api, options.repo, options.base_repo, options.space)
+    base, _ = find_base_repo(api, find_base(config, ABOUT_FILES), remotes, options)
+    source = source_of(config, options.run)
+    newest = next((tag for tag, _ in releases(remotes.adapter)), None)
+    choose_version(options.version, None, newest, False)  # raises for a version that can't be released
+    needed = 10 * GIB if base.licence in LLAMAS else GIB  # base, checkpoints, bundle and its copies
+    checks = request_checks(options, base, source, config.name, needed)
+    checks += hub_checks(api, options, remotes, base, placeholder_metadata(config, base, source, options.repo))
+    removed = [name for name in hub.list_files(api, remotes.adapter) if name not in BUNDLED]
+    checks.append(check_only_ours(removed, newest_files(api, remotes.adapter)))
+    print(f"preflight: {options.repo}, configuration {config.name}")
+    print("\n".join(check_lines(checks)), flush=True)
+    if refused := [f"{check.name}: {check.text}" for check in checks if check.ok is False]:
+        raise ValueError(f"{'; '.join(refused)}; a run of it could not be published")
+    print("preflight: a run of this configuration can be published")
+
+
+def source_of(config: TrainConfig, run: Path) -> dict[str, Any]:
+    """The data's source as `prepare` records it, completed with what an earlier `prepare` of the same data was told."""
+    source, path = find_source(config), run.resolve().parents[1] / "data" / "data.json"
+    before = read_json(path, "")["source"] if path.exists() else {}
+    if (before.get("name"), before.get("revision")) == (source.name, source.revision):
+        source = replace(source, credit=source.credit.completed(Credit.of(before)))
+    return source.as_json()
+
+
+def placeholder_metadata(config: TrainConfig, base: Base, source: dict[str, Any], repo: str) -> str:
+    """The metadata of the card that a run would have; every score is 0."""
+    rouge = {kind: {"mean": 0} for kind in KINDS}
+    scores = {"split": "test", "n": 0, "systems": {"tuned": {view: rouge for view in VIEWS}}}
+    data = {"source": source, "split": config.split}
+    return f"---\n{metadata({'base': base.record()}, data, scores, repo.split('/')[1])}\n---\n"
+
+
+# The base
+
+
+def run_base(run: Run) -> Base:
+    """The base of a run: with its commit if it has a Hub id, else with its folder."""
+    base = recorded_base(run.record)
+    if base.revision:
+        return base
+    return replace(base, folder=remembered_folder(run.config.run_dir / "adapter") or Path(run.config.base_model))
+
+
+def find_base_repo(
+    api: HfApi, base: Base, remotes: hub.Remotes | None, options: Options
+) -> tuple[Base, dict[str, list[str]]]:
+    """The base as --base-repo names it, with its commit if that holds it; else also a line per file to push.
+
+    Raises ValueError for a base that has a Hub id: a second copy would hide where it is from.
+    """
+    if not options.base_repo:
+        return base, {}
+    if base.revision:
+        raise ValueError(f"--base-repo {options.base_repo}: the base {base.model} is on the Hub already, leave it out")
+    base = replace(base, model=options.base_repo)
+    with staged_base(base, options) as folder:
+        if remotes:
+            base = replace(base, revision=pushed_base(api, remotes.base, folder))
+        there = hub.list_files(api, remotes.base) if remotes else {}
+        return base, {} if base.revision else {base.model: change_lines(folder, hub.changes(folder, there))}
 
 
 @contextmanager
-def staged(run: Run, base: Base, wanted: Wanted) -> Iterator[Path]:
-    """The folder that a local base is pushed from."""
+def staged_base(base: Base, options: Options) -> Iterator[Path]:
+    """A temporary folder with what is pushed to --base-repo."""
     with tempfile.TemporaryDirectory(prefix="base-") as folder:
-        stage_base(Path(folder), base, wanted.repo, wanted.llama_licence)
+        stage_base(Path(folder), base, options.repo, options.llama_licence)
         yield Path(folder)
 
 
-def make_plan(api: "HfApi", wanted: Wanted, must_ask: bool) -> Plan:
-    """Build the bundle and look at everything; pushes nothing.
+def pushed_base(api: HfApi, remote: hub.Remote, staged: Path) -> str | None:
+    """The commit of main if it holds the base already, whatever its card says; None if it must be pushed.
 
-    must_ask: whether an unreachable Hub, or a missing token, is an error. Raises ValueError or OSError where no bundle
-    can be built.
+    Raises ValueError if main holds other files, or another base that no release pushed: a push would remove or
+    replace them.
     """
-    run = read_run(wanted.run)
-    hub = look_at_hub(api, wanted, must_ask)
-    base, base_files = find_base(api, run, hub, wanted)
-    bundle = build_bundle(run, base, wanted.llama_licence)
-    version, previous = place_among_releases(api, hub, bundle, wanted)
-    gated = gates(run.scores, run.data["sha256"]["test"], previous)
-    notes = Notes(wanted.space, accepted(wanted, gated))
-    write_card(bundle, run, wanted.repo, version, notes)
-    states = changes(bundle, main_files(api, hub and hub.adapter))
-    files = {wanted.repo: listing(bundle, states)} | base_files
-    checks = local_checks(run, base, bundle, wanted)
-    if hub:
-        checks += check_rights(api, [r for r in hub.all() if r is not hub.base or base.revision is None], must_ask)
-        checks += hub_checks(api, hub, base, bundle, wanted)
-        checks.append(check_only_ours(states, files_of_newest(api, hub.adapter)))
-    if wanted.space and wanted.space_folder.is_dir():
-        there = main_files(api, hub and hub.space)
-        files[wanted.space] = space_listing(wanted.space_folder, there)
-        checks.append(check_our_space(wanted.space, there))
-    return Plan(wanted, run, base, hub, bundle, version, notes, files, checks, gated, previous)
+    if remote.head is None:
+        return None
+    states = hub.changes(staged, hub.list_files(api, remote))
+    if foreign := [name for name, state in states.items() if state == "removed"]:
+        raise ValueError(f"--base-repo {remote.repo} holds other files ({', '.join(foreign)}): give it one of its own")
+    if hub.differing(states) <= {"README.md"}:
+        return remote.head
+    replaced = [name for name, state in states.items() if state == "changed" and name != "README.md"]
+    if replaced and not pushed_before(api, remote):
+        raise ValueError(
+            f"--base-repo {remote.repo} holds another model ({', '.join(replaced)}), which no release put there: give "
+            "the base a repository of its own"
+        )
+    return None
 
 
-def main_files(api: "HfApi", remote: Remote | None) -> dict[str, str]:
-    """The checksums of main's files; empty where there is no such repository, or the Hub was not asked."""
-    return tree(api, remote, remote.head) if remote and remote.head else {}
+def pushed_before(api: HfApi, remote: hub.Remote) -> bool:
+    """Whether a release has pushed a base to the repository, by the titles of its commits."""
+    log = hub.retry(f"reading the history of {remote.repo}", lambda: api.list_repo_commits(remote.repo))
+    return any(commit.title.startswith(BASE_TITLE) for commit in log)
 
 
-def space_listing(folder: Path, there: dict[str, str]) -> list[str]:
-    """The Space's files, but for what the push itself writes into them."""
-    states = changes(folder, there)
+# The version, and the releases before
+
+
+def place_among_releases(
+    api: HfApi, remote: hub.Remote | None, bundle: Path, requested: str | None
+) -> tuple[str, Previous | None]:
+    """The version of the bundle, and the release to compare it with."""
+    if remote is None or not (found := releases(remote)):
+        return choose_version(requested, None, None, False), None
+
+    def states(commit: str) -> dict[str, str]:
+        return hub.changes(bundle, hub.list_files(api, remote, commit))
+
+    released = next((tag for tag, commit in found if hub.differing(states(commit)) <= {"README.md"}), None)
+    latest, commit = found[0]
+    same_weights = states(commit).get("adapter_model.safetensors") == "same"
+    with tempfile.TemporaryDirectory(prefix="plan-") as cache:
+        previous = previous_release(api, remote, released, Path(cache))
+    return choose_version(requested, released, latest, same_weights), previous
+
+
+def releases(remote: hub.Remote) -> list[tuple[str, str]]:
+    """(tag, commit) of the releases, newest first."""
+    found = [(tag, commit) for tag, commit in remote.tags if VERSION.fullmatch(tag)]
+    return sorted(found, key=lambda pair: version_number(pair[0]), reverse=True)
+
+
+def version_number(version: str) -> tuple[int, ...]:
+    return tuple(map(int, VERSION.fullmatch(version).groups()))
+
+
+def choose_version(requested: str | None, released: str | None, latest: str | None, same_weights: bool) -> str:
+    """The version to release: content that is released already keeps its own.
+
+    released: the version of the same content. The first version is v1.0.0; then a new minor version, or a patch if the
+    weights are the same. Raises ValueError for a requested version that is invalid, not above the latest, or a second
+    version of the same content.
+    """
+    if requested and not VERSION.fullmatch(requested):
+        raise ValueError(f"--version {requested}: expected the form v1.0.0")
+    if released:
+        if requested not in (None, released):
+            raise ValueError(f"--version {requested}: this content is released already, as {released}")
+        return released
+    if requested and latest and version_number(requested) <= version_number(latest):
+        raise ValueError(f"--version {requested}: {latest} is released, and tags never move; give a higher one")
+    if requested or latest is None:
+        return requested or "v1.0.0"
+    major, minor, patch = version_number(latest)
+    return f"v{major}.{minor}.{patch + 1}" if same_weights else f"v{major}.{minor + 1}.0"
+
+
+def newest_files(api: HfApi, remote: hub.Remote) -> set[str]:
+    """Paths of the newest release."""
+    found = releases(remote)
+    return set(hub.list_files(api, remote, found[0][1])) if found else set()
+
+
+def previous_release(api: HfApi, remote: hub.Remote, released: str | None, cache: Path) -> Previous | None:
+    """The release that main holds, else the newest one, apart from the one being `released`.
+
+    cache: an empty folder, since the client's own may hold a damaged file.
+    """
+
+    def files(commit: str) -> set[tuple[str, str]]:
+        return {pair for pair in hub.list_files(api, remote, commit).items() if pair[0] not in hub.KEPT}
+
+    def read(name: str, commit: str) -> dict[str, Any]:
+        path = api.hf_hub_download(remote.repo, f"evaluation/{name}", revision=commit, cache_dir=cache)
+        return read_json(Path(path), "")
+
+    others = [pair for pair in releases(remote) if pair[0] != released]
+    if not others:
+        return None
+    main = files(remote.head)
+    tag, commit = next((pair for pair in others if files(pair[1]) == main), others[0])
+    scores = hub.retry(f"reading the scores of {tag}", lambda: read("scores-test.json", commit))
+    data = hub.retry(f"reading the data of {tag}", lambda: read("data.json", commit))
+    return Previous(tag, scores, data["sha256"]["test"])
+
+
+# For people
+
+
+def show(plan: Plan) -> None:
+    """Print the files, the scores, the checks and the gates."""
+    options = plan.options
+    print(f"plan: {options.repo} {plan.version} from {options.run}")
+    heads = {remote.repo: remote.head for remote in plan.remotes.all()} if plan.remotes else {}
+    for repo, lines in plan.files.items():
+        there = f"main is at {hub.short(heads[repo])}" if heads.get(repo) else "not there yet"
+        print(f"files: {repo} ({there if plan.remotes else 'compared with nothing'})")
+        print("\n".join(lines))
+    print("scores: tuned, ROUGE F1 × 100 without the disclaimer")
+    print("\n".join(score_lines(plan.run.scores, plan.previous)))
+    print("checks")
+    print("\n".join(check_lines(plan.checks)))
+    print("gates" + (f" (accepted: {options.accept})" if options.accept else ""))
+    print("\n".join(check_lines(plan.gates)), flush=True)
+
+
+def score_lines(scores: dict[str, Any], previous: Previous | None) -> list[str]:
+    """ROUGE of tuned without the disclaimer, beside the previous release."""
+    lines = []
+    for kind, label in KINDS.items():
+        line = f"  {label}  {points(scores['systems']['tuned']['without disclaimer'][kind])}"
+        if previous:
+            old = points(previous.scores["systems"]["tuned"]["without disclaimer"][kind])
+            line += f"   {previous.tag} has {old}"
+        lines.append(line)
+    return lines
+
+
+def change_lines(folder: Path, states: dict[str, str]) -> list[str]:
+    """A line for each file that a push would send or remove: state, path, size and sha256; a count of the others."""
+    files = hub.local_files(folder)
+    lines = []
+    for name in sorted(hub.differing(states)):
+        path = files.get(name)
+        facts = f"{path.stat().st_size:>12,} B  sha256 {file_sha256(path)[:16]}…" if path else ""
+        lines.append(f"  {states[name]:8} {name:36}{facts}".rstrip())
+    same = list(states.values()).count("same")
+    return [*lines, f"  {'same':8} {same} files"] if same else lines
+
+
+def space_lines(folder: Path, there: dict[str, str]) -> list[str]:
+    """The lines of a Space's folder; the push itself also writes release.json and the README's preload."""
+    states = hub.changes(folder, there)
     states.pop("release.json", None)
     state = "changed" if "release.json" in there else "new"
-    return [*listing(folder, states), f"  {state:8} {'release.json':36}  written at the push, as the README's preload"]
-
-
-def find_base(api: "HfApi", run: Run, hub: OnHub | None, wanted: Wanted) -> tuple[Base, dict[str, list[str]]]:
-    """The base that the bundle names, with its commit if the Hub holds it already, and a listing if it's pushed."""
-    base = base_of(run.record, run.config, wanted.base_repo)
-    if not wanted.base_repo:
-        return base, {}
-    with staged(run, base, wanted) as folder:
-        if hub and hub.base:
-            base = replace(base, revision=base_commit(api, hub.base, folder))
-        there = main_files(api, hub and hub.base)
-        return base, {} if base.revision else {base.model: listing(folder, changes(folder, there))}
-
-
-def place_among_releases(api: "HfApi", hub: OnHub | None, bundle: Path, wanted: Wanted) -> tuple[str, Previous | None]:
-    """The release's version, and the newest other release."""
-    if hub is None:
-        return choose_version(wanted.version, None, None, False), None
-    released = released_as(api, hub.adapter, bundle)
-    with tempfile.TemporaryDirectory(prefix="plan-") as cache:
-        previous = previous_release(api, hub.adapter, released, Path(cache))
-    return version_of(api, hub.adapter, bundle, wanted.version, released), previous
-
-
-def local_checks(run: Run, base: Base, bundle: Path, wanted: Wanted) -> list[Check]:
-    """What this machine can say."""
-    checks = [
-        *(check_name(repo, base.licence) for repo in (wanted.repo, wanted.base_repo) if repo),
-        check_licence(base, wanted.llama_licence),
-        check_data(run.data["source"], run.config.name),
-        check_base(base, wanted.base_repo),
-        check_belongs(run),
-        check_golden(run),
-        check_weights(bundle / "adapter_model.safetensors"),
-        check_card(bundle / "README.md", base),
-        check_disk(needed_bytes(run, bundle)),
-    ]
-    return [*checks, check_client(), check_space_folder(wanted.space_folder)] if wanted.space else checks
-
-
-def hub_checks(api: "HfApi", hub: OnHub, base: Base, bundle: Path, wanted: Wanted) -> list[Check]:
-    """What only the Hub can say, but for the rights."""
-    checks = [
-        check_visibility(hub.all(), wanted.private),
-        check_card_on_hub(api, bundle / "README.md", "model"),
-        check_base_on_hub(api, base, bool(wanted.space)),
-    ]
-    readme = wanted.space_folder / "README.md"
-    return [*checks, check_card_on_hub(api, readme, "space")] if wanted.space and readme.exists() else checks
-
-
-def accepted(wanted: Wanted, gated: list[Check]) -> str | None:
-    """What the card says of the gates that were missed, and of the publisher's reason."""
-    if wanted.accept is None:
-        return None
-    missed = [f"{gate.name} ({gate.text})" for gate in gated if gate.ok is False]
-    return f"{'missed ' + '; '.join(missed) + '. ' if missed else ''}{' '.join(wanted.accept.split())}"
-
-
-def stopping(plan: Plan) -> list[str]:
-    """The checks and gates that forbid the push, each with what to do."""
-    missed = [] if plan.wanted.accept else [gate for gate in plan.gates if gate.ok is False]
-    texts = [f"{check.name}: {check.text}" for check in (*plan.checks, *missed) if check.ok is False]
-    return [*texts, "--accept REASON goes on past a gate"] if missed else texts
+    written = f"  {state:8} {'release.json':36}  written at the push, as the README's preload"
+    return [*change_lines(folder, states), written]

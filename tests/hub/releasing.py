@@ -1,4 +1,4 @@
-"""What the tests of publishing share: a run to publish, the command as a user types it, and what the Hub then holds."""
+"""Helpers for tests of publishing: a run to publish, the command as users type it, and what the Hub then holds."""
 
 import io
 import json
@@ -14,17 +14,17 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 from conftest import ROOT, command
-from hub import WRITE_TOKEN, LocalHub
-from hub_storage import Repo
 from huggingface_hub.utils._http import default_client_factory
 
-from training.release import hub as patience
+from training.release import hub as client
 from training.release.hub import connect
 
-OWNER = "maintainer"
-ACCEPT = ("--accept", "a test of sixty thousand parameters")  # which has learned next to nothing
+from .server import WRITE_TOKEN, LocalHub
 
-# A Space as small as one can be: it says which release it serves, and the disclaimer.
+TIMEOUT = 30  # seconds; tests of an answer that never comes set a short one
+ACCEPT = ("--accept", "a test of sixty thousand parameters")  # which have learned next to nothing
+
+# The smallest Space: its answer names the release that it serves, and holds the disclaimer.
 APP = """
 import json
 from pathlib import Path
@@ -59,7 +59,7 @@ def space_folder(folder: Path) -> Path:
 
 
 def online(hub: LocalHub, home: Path, token: str = WRITE_TOKEN) -> dict[str, str]:
-    """Environment of a process that may ask the local Hub and nothing else."""
+    """Environment of a process that may use the local Hub and no other."""
     return hub.environment(token) | {"HF_HUB_OFFLINE": "0", "HF_HOME": str(home), "OMP_NUM_THREADS": "1"}
 
 
@@ -69,22 +69,23 @@ def publish(hub: LocalHub, home: Path, *words: object, **changes: str) -> subpro
 
 @contextmanager
 def client_of(hub: LocalHub) -> Iterator[None]:
-    """Let this process ask the local Hub, by LFS, with short waits; huggingface_hub read other values at its import."""
+    """Let this process use the local Hub, by LFS and with short waits: huggingface_hub read its settings at import."""
     constants = huggingface_hub.constants
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(constants, "ENDPOINT", hub.endpoint)
+        patch.setattr(huggingface_hub.hf_api.api, "endpoint", hub.endpoint)  # of huggingface_hub's own functions
         template = hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
         patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
         patch.setattr(constants, "HF_HUB_OFFLINE", False)  # the suite runs with it
-        patch.setattr(patience, "WAITS", (0.01, 0.01))
-        connect(timeout=1)
+        patch.setattr(client, "WAITS", (0.01, 0.01))
+        connect(TIMEOUT)
         yield
         huggingface_hub.set_client_factory(default_client_factory)
 
 
 def publish_here(hub: LocalHub, home: Path, *words: object, **changes: str) -> subprocess.CompletedProcess[str]:
-    """The command within `client_of`: the same code, without the seconds that a process of its own takes to import."""
+    """The command in this process, within `client_of`: saves the seconds in which another one imports torch."""
     spec = spec_from_file_location("publish", ROOT / "scripts" / "publish.py")
     module, said, errors = module_from_spec(spec), io.StringIO(), io.StringIO()
     spec.loader.exec_module(module)
@@ -92,33 +93,26 @@ def publish_here(hub: LocalHub, home: Path, *words: object, **changes: str) -> s
         patch.chdir(ROOT)
         for key, value in (online(hub, home) | changes).items():
             patch.setenv(key, value)
-        code = module.main([str(word) for word in words])
-    connect(timeout=1)  # as client_of had it
+        try:
+            code = module.main([str(word) for word in words])
+        except SystemExit as end:  # argparse
+            code = 1
+            errors.write(f"{end.code}\n")
+    connect(TIMEOUT)  # as client_of had it
     return subprocess.CompletedProcess(words, code, said.getvalue(), errors.getvalue())
 
 
 def start_publish(hub: LocalHub, home: Path, *words: object) -> subprocess.Popen[str]:
-    """The command, not waited for, as the leader of a process group of its own."""
+    """Start the command, as the leader of a process group."""
     words = [sys.executable, "scripts/publish.py", *map(str, words)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
     return subprocess.Popen(words, cwd=ROOT, env=os.environ | online(hub, home), start_new_session=True, **pipes)
 
 
 def titles(hub: LocalHub, repo: str, kind: str = "models") -> list[str]:
-    """Titles of the commits of main, newest first, but for the Hub's own first one."""
-    return [commit["title"] for commit in Repo(hub.root, kind, repo).log("main")][:-1]
-
-
-def tags(hub: LocalHub, repo: str) -> dict[str, str]:
-    store = Repo(hub.root, "models", repo)
-    return store.settings()["tags"] if store.exists() else {}
-
-
-def contents(hub: LocalHub, repo: str, revision: str = "main", kind: str = "models") -> dict[str, bytes]:
-    """Path -> content of a commit's files, but for the Hub's own .gitattributes."""
-    store = Repo(hub.root, kind, repo)
-    files = store.files(revision)
-    return {path: store.blob(file.oid).read_bytes() for path, file in files.items() if path != ".gitattributes"}
+    """Titles of the commits of main, newest first, without the Hub's own first commit."""
+    found = hub.repo(repo, kind)
+    return [commit.title for commit in found.log()][:-1] if found.head else []
 
 
 def folder_contents(folder: Path) -> dict[str, bytes]:
@@ -126,7 +120,7 @@ def folder_contents(folder: Path) -> dict[str, bytes]:
 
 
 def last_line(done: subprocess.CompletedProcess[str]) -> str:
-    """The one line that an error ends in; fails where there is a traceback or more than one such line."""
+    """The line that an error ends in; fails if there is a traceback or more than one such line."""
     lines = done.stderr.strip().split("\n")
     said = [line for line in lines if line.startswith(("error: ", "unfinished: ", "stopped: "))]
     assert "Traceback" not in done.stderr and len(said) == 1 and said[0] == lines[-1], done.stderr
@@ -134,5 +128,5 @@ def last_line(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def pinned(hub: LocalHub, space: str) -> dict[str, str]:
-    """What the Space's release.json says."""
-    return json.loads(contents(hub, space, kind="spaces")["release.json"])
+    """The Space's release.json."""
+    return json.loads(hub.repo(space, "spaces").contents()["release.json"])

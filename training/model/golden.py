@@ -1,35 +1,31 @@
-"""What tuned and base say after the golden conversations: recorded at training, compared when a release is verified."""
+"""Log-probabilities after the golden conversations: recorded by training, compared when a release is verified."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+from peft import PeftModel
+from transformers import PreTrainedTokenizerBase
+
+from space.contract import Contract
 from space.prompt import encode_prompt
 
-if TYPE_CHECKING:
-    import torch
-    from peft import PeftModel
-    from transformers import PreTrainedTokenizerBase
-
-    from space.contract import Contract
-
-TOP = 16  # tokens a case records: those that the tuned model finds likeliest
-# Largest difference of a recorded log-probability to one computed in float32, by what it was recorded in.
+TOP = 16  # tokens recorded per conversation: the likeliest ones of the tuned model
+# Largest accepted difference between a recorded log-probability and one computed in float32, by recorded dtype.
 TOLERANCES = {"float32": 0.01, "float16": 0.1, "bfloat16": 0.5}
-QUANTIZED = 1.0  # 4-bit: the base itself is another one
+QUANTIZED = 1.0  # a 4-bit base has other weights
 
 
 def golden_logits(
-    model: "PeftModel",
-    tokenizer: "PreTrainedTokenizerBase",
-    contract: "Contract",
+    model: PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    contract: Contract,
     at: dict[str, list[int]] | None = None,
 ) -> dict[str, Any]:
-    """Log-probabilities of the token after each golden conversation, tuned and base.
+    """Log-probabilities of the token after each golden conversation, by the tuned model and by its base.
 
-    at: the token ids to look at, by the case's name; by default those that tuned finds likeliest. Recorded at the end
-    of training, in whatever precision the model then has.
+    at: the token ids to look up, by conversation; default: the likeliest ones of the tuned model. Computed in the
+    model's own precision.
     """
-    import torch
-
     training = model.training
     model.eval()
     cases = []
@@ -47,37 +43,38 @@ def golden_logits(
     return {"dtype": "4bit" if getattr(model.config, "quantization_config", None) else dtype, "cases": cases}
 
 
-def next_token(model: "PeftModel", ids: "torch.Tensor") -> "torch.Tensor":
-    """Log-probabilities of what follows the prompt [1, tokens] -> [vocabulary]."""
+def next_token(model: PeftModel, ids: torch.Tensor) -> torch.Tensor:
+    """Log-probabilities of the token after a prompt [1, tokens] -> [vocabulary]."""
     return model(input_ids=ids).logits[0, -1].float().log_softmax(-1).cpu()
 
 
-def rounded(values: "torch.Tensor") -> list[float]:
+def rounded(values: torch.Tensor) -> list[float]:
     return [round(value, 5) for value in values.tolist()]
 
 
-def judge(found: dict[str, Any], recorded: dict[str, Any] | None) -> dict[str, float | None]:
-    """How far the logits lie from the base's and from those recorded at training.
+def compare_logits(found: dict[str, Any], recorded: dict[str, Any] | None) -> dict[str, float | None]:
+    """Largest difference from the base's logits ("effect") and from the recorded ones ("deviation").
 
-    found: in float32, at the recorded tokens. Raises ValueError if they are the base's, or not the recorded ones.
+    found: in float32, at the recorded tokens. Raises ValueError if the adapter has no effect, or if the logits
+    deviate from the recorded ones by more than the tolerance.
     """
-    effect = largest(found, "tuned", found, "base")
+    effect = largest_difference(found, "tuned", found, "base")
     if effect < 1e-3:
         raise ValueError(f"the adapter changes nothing: its logits are the base's to within {effect:.5f}")
     if recorded is None:
         return {"effect": round(effect, 5), "deviation": None}
     tolerance = TOLERANCES.get(recorded["dtype"], QUANTIZED)
-    other_base = largest(found, "base", recorded, "base")
-    deviation = largest(found, "tuned", recorded, "tuned")
+    other_base = largest_difference(found, "base", recorded, "base")
+    deviation = largest_difference(found, "tuned", recorded, "tuned")
     if other_base > tolerance:
         raise ValueError(f"the base is not the one trained on: its logits differ by {other_base:.3f} (> {tolerance})")
-    allowed = min(tolerance, effect / 2)  # nearer to what was trained than to the base
+    allowed = min(tolerance, effect / 2)  # closer to the recorded logits than to the base's
     if deviation > allowed:
         raise ValueError(f"the logits differ by {deviation:.3f} from those recorded at training (> {allowed:.3f})")
     return {"effect": round(effect, 5), "deviation": round(deviation, 5)}
 
 
-def largest(one: dict[str, Any], side: str, other: dict[str, Any], other_side: str) -> float:
-    """The largest difference between two sides, over all cases and tokens."""
+def largest_difference(one: dict[str, Any], side: str, other: dict[str, Any], other_side: str) -> float:
+    """The largest difference over all conversations and tokens."""
     pairs = zip(one["cases"], other["cases"], strict=True)
     return max(abs(a - b) for x, y in pairs for a, b in zip(x[side], y[other_side], strict=True))

@@ -1,7 +1,6 @@
-"""Run a Space of the local Hub as the real Hub does: check out what was pushed, start app.py, say RUNNING."""
+"""Run a Space of the local Hub as the real Hub does: check out what was pushed, start app.py, report its stage."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -13,24 +12,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hub import LocalHub
-from hub_storage import Repo, change_space
+from .server import LocalHub
+from .storage import Repo
 
 
 @contextmanager
 def running_space(hub: LocalHub, space: str, folder: Path) -> Iterator[list[str]]:
-    """Start each commit of the Space that holds an app.py, from a checkout under `folder`; yields the commits started.
+    """Start each commit of the Space that has an app.py, from a checkout under `folder`; yields the commits started.
 
     The Space is BUILDING from a push until its app answers, and RUNTIME_ERROR if the app ends.
     """
-    repo, stop, started = Repo(hub.root, "spaces", space), threading.Event(), []
-    change_space(repo.folder, plans=[["BUILDING"]])
+    repo, stop, started = hub.repo(space, "spaces"), threading.Event(), []
+    hub.set_space(space, ["BUILDING"])
 
     def watch() -> None:
         app = None
-        while not stop.wait(0.2):
-            head = repo.branch("main") if repo.exists() else None
-            if head and head not in started and "app.py" in repo.files(head):
+        while not stop.wait(0.1):
+            head = repo.head
+            if head and head not in started and "app.py" in repo.commits[head].files:
                 end(app)
                 started.append(head)
                 app = start(hub, repo, folder / head[:10], stop)
@@ -46,26 +45,24 @@ def running_space(hub: LocalHub, space: str, folder: Path) -> Iterator[list[str]
 
 
 def start(hub: LocalHub, repo: Repo, checkout: Path, stop: threading.Event) -> subprocess.Popen:
-    """Check out main and start its app; tells the Hub what became of it."""
-    for path, file in repo.files("main").items():
+    """Check out main and start its app, until it answers or ends."""
+    for path, content in repo.contents().items():
         (checkout / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(repo.blob(file.oid), checkout / path)
+        (checkout / path).write_bytes(content)
     port = free_port()
-    app = subprocess.Popen(
-        [sys.executable, "app.py"],
-        cwd=checkout,
-        env=environment(hub, checkout, port),
-        stdout=(checkout / "app.log").open("w"),
-        stderr=subprocess.STDOUT,
-    )
+    with (checkout / "app.log").open("w", encoding="utf-8") as log:
+        app = subprocess.Popen(
+            [sys.executable, "app.py"],
+            cwd=checkout, env=environment(hub, checkout, port), stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
     host = f"http://127.0.0.1:{port}"
     while app.poll() is None and not stop.is_set() and not answers(host):
-        time.sleep(0.2)
+        time.sleep(0.1)
     if app.poll() is None:
-        change_space(repo.folder, stages=["RUNNING"], host=host)
+        repo.space.host, repo.space.stages = host, ["RUNNING"]
     else:
-        error = (checkout / "app.log").read_text(encoding="utf-8").strip().split("\n")[-1]
-        change_space(repo.folder, stages=["RUNTIME_ERROR"], error=error)
+        repo.space.error = (checkout / "app.log").read_text(encoding="utf-8").strip().split("\n")[-1]
+        repo.space.stages = ["RUNTIME_ERROR"]
     return app
 
 
@@ -98,4 +95,4 @@ def answers(host: str) -> bool:
 def end(app: subprocess.Popen | None) -> None:
     if app and app.poll() is None:
         app.terminate()
-        app.wait(10)
+        app.wait(60)

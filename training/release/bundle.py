@@ -1,0 +1,262 @@
+"""The bundle: what is pushed. Licence texts, the files of a run, the card, and the check for what must not leave."""
+
+import json
+import re
+import shutil
+from dataclasses import asdict, dataclass, fields, replace
+from hashlib import sha256
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any
+
+from huggingface_hub import ModelCardData, hf_hub_download
+from jinja2 import UndefinedError
+from transformers import AutoTokenizer
+
+from model_card.build import card_text
+from space.contract import load_contract
+from space.credit import Credit
+from space.licences import LLAMAS
+from space.prompt import encode_prompt
+from training.bases import FILES, ORIGIN, Base, set_base
+from training.configs import TrainConfig
+from training.outputs import need_file, read_json, whole_folder, write_json, write_text
+
+FROM_ADAPTER = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json",
+                "chat_template.jinja", "contract.toml")  # fmt: skip
+PICTURES = ("loss.svg", "scores.svg", "lengths.svg")
+STUDY_FILES = ("study.json", "study.svg")
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy", ".npz")
+FORBIDDEN_TEXT = ("[More Information Needed]", f"{Path.home()}/", f"{Path.cwd()}/", f"{gettempdir()}/")
+TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}")
+
+LLAMA_REPO = "meta-llama/Llama-3.2-1B-Instruct"
+# Llama 3.2: file in LLAMA_REPO -> sha256
+CHECKSUMS = {
+    "LICENSE.txt": "8cc15535a8a34b41888f644b339a1a9eb428af793a4f5e24df58a3e5b1487d74",
+    "USE_POLICY.md": "40e2777d7faa6beaf98400654170f414d8ab29b921b5163ad4ea0a1d39894201",
+}
+# Name in the bundle -> names it may have elsewhere
+LICENCE_NAMES = {"LICENSE": ("LICENSE", "LICENSE.txt", "LICENSE.md"), "USE_POLICY.md": ("USE_POLICY.md",)}
+OWN_LICENCE = Path(__file__).parents[2] / "LICENSE"  # Apache-2.0
+DATA_CHANGES = (
+    "White space was normalised, exact duplicates and rows without a question or an answer were left out, and long "
+    "answers were cut for training."
+)
+
+# Licence texts
+
+
+def licence_files(base: Base, about_data: str, folder: Path | None) -> dict[str, bytes]:
+    """Name in the bundle -> content: the base's licence, for a Llama Meta's use policy, and a NOTICE.
+
+    about_data: see `data_notice`; empty for a bundle without training data. folder: holds the texts; default: beside
+    the base, then the Hub. Raises FileNotFoundError for a text that can't be found, ValueError for one of another
+    version.
+    """
+    llama = LLAMAS.get(base.licence)
+    notices = [text for text in (llama and llama.notice, about_data) if text]
+    notice = {"NOTICE": ("\n\n".join(notices) + "\n").encode()} if notices else {}
+    if llama:
+        return {name: llama_text(name, base, folder) for name in LICENCE_NAMES} | notice
+    if path := find_text("LICENSE", folder, base.folder):
+        return {"LICENSE": path.read_bytes()} | notice
+    if base.licence == "apache-2.0":
+        return {"LICENSE": OWN_LICENCE.read_bytes()} | notice
+    raise FileNotFoundError(
+        f"the licence of {base.model} ({base.licence}) asks for its text, which is not beside the base: give a folder "
+        "that holds it as LICENSE with --licence-texts DIR"
+    )
+
+
+def data_notice(source: dict[str, Any]) -> str:
+    """What NOTICE says about the training data. source: from data.json."""
+    return f"Trained on {Credit.of(source).plain(source['name'])}\n{DATA_CHANGES}"
+
+
+def find_text(name: str, *folders: Path | None) -> Path | None:
+    """The first file in the folders with one of the names of a licence text."""
+    paths = (folder / other for folder in folders if folder for other in LICENCE_NAMES[name])
+    return next((path for path in paths if path.is_file()), None)
+
+
+def llama_text(name: str, base: Base, folder: Path | None) -> bytes:
+    """One of Meta's texts, byte for byte as published."""
+    llama, path = LLAMAS[base.licence], find_text(name, folder or base.folder)
+    if base.licence == "llama3.2" and not folder and not (path and is_of_version(path, name, base)):
+        path = fetch_llama_text("LICENSE.txt" if name == "LICENSE" else name)
+    if path is None:
+        raise FileNotFoundError(
+            f"{name} of {llama.name} is missing{f' in {folder}' if folder else ''}: download it from {llama.url} and "
+            "give its folder with --llama-licence DIR"
+        )
+    if not is_of_version(path, name, base):
+        raise ValueError(f"{path} is not Meta's {name} of {llama.name}: download it again")
+    return path.read_bytes()
+
+
+def is_of_version(path: Path, name: str, base: Base) -> bool:
+    """Whether a text belongs to the base's Llama version: by checksum if known, else by its title."""
+    content = path.read_bytes()
+    if base.licence == "llama3.2":
+        return sha256(content).hexdigest() == CHECKSUMS["LICENSE.txt" if name == "LICENSE" else name]
+    return LLAMAS[base.licence].name.lower() in content[:400].decode("utf-8", "replace").lower()
+
+
+def fetch_llama_text(name: str) -> Path:
+    """A file of LLAMA_REPO, from the cache or the Hub."""
+    try:
+        return Path(hf_hub_download(LLAMA_REPO, name))
+    except OSError as error:
+        raise FileNotFoundError(
+            f"{name} of {LLAMA_REPO} can't be fetched ({type(error).__name__}): accept Meta's terms there and log in, "
+            "or give a folder that holds LICENSE.txt and USE_POLICY.md with --llama-licence"
+        ) from error
+
+
+# A run and its bundle
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its configuration, with the folders where it really is, and the records of its steps."""
+
+    config: TrainConfig
+    record: dict[str, Any]  # run.json
+    data: dict[str, Any]  # data.json
+    scores: dict[str, Any]  # scores-test.json
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run from its folder; raises FileNotFoundError naming the step that is missing."""
+    folder = folder.resolve()
+    if folder.is_relative_to(Path.cwd()):
+        folder = folder.relative_to(Path.cwd())  # messages show it as users write it
+    if folder.parent.name != "runs":
+        raise ValueError(f"--run {folder}: give a run's folder, such as outputs/medquad/runs/r16")
+    record = read_json(folder / "run.json", f"python -m training train {folder.name}")
+    known = {field.name for field in fields(TrainConfig)}
+    values = {key: value for key, value in record["config"].items() if key in known}
+    config = replace(TrainConfig(**values), name=folder.name, out=str(folder.parents[1]))
+    data = read_json(config.data_dir / "data.json", f"python -m training prepare {config.name}")
+    scores = read_json(folder / "scores-test.json", f"python -m training score {config.name}")
+    return Run(config, record, data, scores)
+
+
+def fill_bundle(folder: Path, config: TrainConfig, llama_licence: Path | None, base: Base) -> None:
+    """Fill a fresh folder with everything but the card, naming `base` as the base.
+
+    Raises FileNotFoundError naming the step that is missing.
+    """
+    data_json, evaluation = config.data_dir / "data.json", folder / "evaluation"
+    source = read_json(data_json, f"python -m training prepare {config.name}")["source"]
+    for name, content in licence_files(base, data_notice(source), llama_licence).items():
+        (folder / name).write_bytes(content)
+    evaluation.mkdir()
+    for path in (*(config.run_dir / "adapter" / name for name in FROM_ADAPTER), config.run_dir / "run.json"):
+        need_file(path, f"python -m training train {config.name}")
+        shutil.copyfile(path, folder / path.name)
+    need_file(config.run_dir / "scores-test.json", f"python -m training score {config.name}")
+    pictures = [config.run_dir / name for name in PICTURES]
+    study = [Path(config.out) / name for name in STUDY_FILES] if chosen_by_study(config) else []
+    for path in (data_json, config.run_dir / "scores-test.json", *pictures, *study):
+        if path.exists():
+            shutil.copyfile(path, evaluation / path.name)
+    write_json(folder / "golden.json", golden_ids(folder))
+    name_base(folder, base)
+
+
+def chosen_by_study(config: TrainConfig) -> bool:
+    """Whether the study beside a run chose this very run, by name and adapter."""
+    path = Path(config.out) / "study.json"
+    if not path.exists():
+        return False
+    study = read_json(path, "python -m training study")
+    trained = read_json(config.run_dir / "run.json", "python -m training train")
+    adapters = {row["name"]: row["adapter_sha256"] for row in study["rows"]}
+    return study["winner"] == config.name and adapters[config.name] == trained["adapter_sha256"]
+
+
+def name_base(folder: Path, base: Base) -> None:
+    """Name the base in a bundle as others can load it, not by the folder it was loaded from."""
+    run = read_json(folder / "run.json", "python -m training train")
+    run["base"] |= {"model": base.model, "revision": base.revision}
+    run["config"] |= {"base_model": base.model, "base_revision": base.revision or "main", "base_id": ""}
+    write_json(folder / "run.json", run)
+    set_base(folder, base)
+
+
+def golden_ids(folder: Path) -> list[dict[str, Any]]:
+    """The golden conversations of the contract with their token ids, by the bundle's own tokenizer."""
+    contract, tokenizer = load_contract(folder / "contract.toml"), AutoTokenizer.from_pretrained(folder)
+    return [
+        asdict(case) | {"token_ids": encode_prompt(tokenizer, list(case.messages), contract)}
+        for case in contract.golden
+    ]
+
+
+def build_bundle(run: Run, base: Base, llama_licence: Path | None) -> Path:
+    """Everything but the card, in the run's release/; the run's own bundle/ keeps naming the base by its folder."""
+    folder = run.config.run_dir / "release"
+    with whole_folder(folder) as new:
+        fill_bundle(new, run.config, llama_licence, base)
+    return folder
+
+
+def write_card(bundle: Path, run: Run, repo: str, version: str, space: str | None, accepted: str | None) -> None:
+    """Write the card, which reads the other files, then check the bundle. Arguments as for `card_text`."""
+    try:
+        text = card_text(bundle, repo, version, space=space, accepted=accepted)
+    except UndefinedError as error:
+        raise ValueError(
+            f"{run.config.run_dir}: the card needs what an older version did not record ({error}): prepare and train "
+            "again"
+        ) from error
+    write_text(bundle / "README.md", text)
+    check_bundle(bundle)
+
+
+def check_bundle(folder: Path) -> list[Path]:
+    """The sorted files of a bundle; raises ValueError for a pickle, a local path, a token or a gap in the card."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in files:
+        if path.suffix in PICKLES:
+            raise ValueError(f"{path} is a pickle or raw array: it must not be published")
+        if path.suffix != ".safetensors":
+            text = path.read_text(encoding="utf-8")
+            if found := [mark for mark in FORBIDDEN_TEXT if mark in text]:
+                raise ValueError(f"{path} holds {found[0]!r}, which must not be published")
+            if TOKEN.search(text):
+                raise ValueError(f"{path} holds what looks like a Hugging Face token: take it out, and revoke it")
+    json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    return files
+
+
+# A base that is published with its adapter
+
+
+def stage_base(folder: Path, base: Base, adapter: str, licence_folder: Path | None) -> None:
+    """Fill a fresh folder with links to the base's files, its licence and a new card."""
+    if not (base.folder / "config.json").exists():
+        raise FileNotFoundError(
+            f"{base.folder} holds no model: --base-repo pushes the base that the run was trained on"
+        )
+    for path in (path for pattern in FILES for path in base.folder.glob(pattern)):
+        if path.name not in (ORIGIN, "README.md"):
+            (folder / path.name).symlink_to(path.resolve())
+    for name, content in licence_files(base, "", licence_folder).items():
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).write_bytes(content)
+    write_text(folder / "README.md", base_card(base, adapter))
+
+
+def base_card(base: Base, adapter: str) -> str:
+    """A short card: origin, licence, and the adapter trained on it."""
+    card = ModelCardData(
+        language="en", license=base.licence, library_name="transformers", pipeline_tag="text-generation"
+    )
+    built = f"**{LLAMAS[base.licence].built_with}.** " if base.licence in LLAMAS else ""
+    return (
+        f"---\n{card.to_yaml()}\n---\n\n# {base.model.split('/')[1]}\n\n{built}The base of the adapter "
+        f"[{adapter}](https://huggingface.co/{adapter}), as it was trained on. {base.origin} Not medical advice.\n"
+    )

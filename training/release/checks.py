@@ -1,0 +1,401 @@
+"""What is checked before a push: on this machine, on the Hub, and the gates that the scores must pass."""
+
+import importlib.util
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, constants
+from huggingface_hub.utils import HFValidationError, get_session, get_token, hf_raise_for_status, validate_repo_id
+from safetensors import safe_open
+
+from space.credit import Credit
+from space.licences import LLAMAS, fits_name_rule
+from training.bases import Base
+from training.datasets import as_settings
+from training.network import Unfinished, token_source
+from training.outputs import file_sha256
+from training.release import hub
+from training.release.bundle import TOKEN, Run, licence_files
+from training.scoring.table import points, rate_text
+
+GIB = 2**30
+OVER_BASE = "gain of tuned over base"
+ENDED = "ended, where the reference fits"
+ENDED_SHARE = 0.90
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line of scripts/publish.py."""
+
+    repo: str
+    run: Path
+    version: str | None = None
+    accept: str | None = None
+    private: bool = False
+    base_repo: str | None = None
+    space: str | None = None
+    space_folder: Path = Path("space")
+    llama_licence: Path | None = None
+    timeout: float = 60
+    settings: Sequence[str] = ()  # --set, for --preflight: how the run will be trained
+    push: bool = False
+    preflight: bool = False
+    rollback: str | None = None
+
+
+def check_options(options: Options) -> None:
+    """Raises ValueError for an invalid repository id or options that contradict each other."""
+    for option, repo in (("", options.repo), ("--base-repo ", options.base_repo), ("--space ", options.space)):
+        if repo is not None:
+            check_repo_id(option, repo)
+    if options.base_repo == options.repo:
+        raise ValueError(f"--base-repo {options.base_repo}: base and adapter need a repository each")
+    if options.private and options.space:
+        raise ValueError("--private and --space: the public Space can't read a private adapter")
+    if options.accept is not None and not options.accept.strip():
+        raise ValueError("--accept: give the reason, which the card will show")
+    if not options.timeout > 0:
+        raise ValueError(f"--timeout {options.timeout:g}: give seconds above 0")
+    if options.settings and not options.preflight:
+        raise ValueError(f"--set {options.settings[0]}: only --preflight takes it, a finished run knows its settings")
+
+
+def check_repo_id(option: str, repo: str) -> None:
+    """Raises ValueError if an id is not OWNER/NAME."""
+    try:
+        validate_repo_id(repo)
+    except HFValidationError as error:
+        raise ValueError(f"{option}{repo}: {error}") from error
+    if repo.count("/") != 1:
+        raise ValueError(f"{option}{repo}: give OWNER/NAME")
+
+
+@dataclass(frozen=True)
+class Check:
+    """The result of one check; `ok` is None if it could not be made."""
+
+    name: str
+    ok: bool | None
+    text: str
+
+
+def check_lines(checks: list[Check]) -> list[str]:
+    """A line per check, for people."""
+    words = {True: "ok", False: "FAILED", None: "-"}
+    width = max(len(check.name) for check in checks)
+    return [f"  {words[check.ok]:7} {check.name:{width}}  {' '.join(check.text.split())}" for check in checks]
+
+
+# Gates: what the scores must reach
+
+
+@dataclass(frozen=True)
+class Previous:
+    """An earlier release on the Hub: its tag, its scores-test.json and the checksum of its test questions."""
+
+    tag: str
+    scores: dict[str, Any]
+    test_sha256: str
+
+
+def gates(scores: dict[str, Any], test_sha256: str, previous: Previous | None) -> list[Check]:
+    """The gates in order. One that fails stops a release, unless its publisher accepts it with a reason."""
+    return [gain_gate(scores), ended_gate(scores), previous_gate(scores, test_sha256, previous)]
+
+
+def gain_gate(scores: dict[str, Any]) -> Check:
+    """The lower end of the ROUGE-L gain over base, without the disclaimer, must be above 0."""
+    gain = scores["gains"][OVER_BASE]["rougeL"]
+    text = f"{points(gain, '+')} ROUGE-L points over base, n = {gain['n']:,}"
+    if gain["low"] is None:
+        return Check("gain over base", False, f"{text}: too few diseases for an interval")
+    return Check("gain over base", gain["low"] > 0, f"{text}: the lower end must be above 0")
+
+
+def ended_gate(scores: dict[str, Any]) -> Check:
+    """Of the answers whose reference fits the token limit, 90 % must end by themselves."""
+    rate = scores["rates"]["tuned"][ENDED]
+    if rate is None:
+        return Check("answers end", False, "no reference fits the limit: whether answers end by themselves is unknown")
+    text = f"{rate_text(rate)} end by themselves where the reference fits"
+    return Check("answers end", rate["share"] >= ENDED_SHARE, f"{text}: at least {ENDED_SHARE:.0%} must")
+
+
+def previous_gate(scores: dict[str, Any], test_sha256: str, previous: Previous | None) -> Check:
+    """On the same questions, tuned must not fall below the interval of the previous release."""
+    name = "not worse than the last release"
+    if previous is None:
+        return Check(name, None, "no release on the Hub to compare with")
+    if previous.test_sha256 != test_sha256 or previous.scores["n"] != scores["n"]:
+        return Check(name, None, f"{previous.tag} was scored on other questions")
+    new, old = (s["systems"]["tuned"]["without disclaimer"]["rougeL"] for s in (scores, previous.scores))
+    low = old["mean"] if old["low"] is None else old["low"]
+    text = f"ROUGE-L {points(new)}, {previous.tag} had {points(old)}"
+    return Check(name, new["mean"] >= low, f"{text}: it must not be below that interval")
+
+
+# On this machine
+
+
+def request_checks(options: Options, base: Base, source: dict[str, Any], config: str, needed: int) -> list[Check]:
+    """Names, licences, base, and what this machine must have.
+
+    source: of the training data, from data.json. config: the configuration's name. needed: bytes of disk.
+    """
+    checks = [
+        *(check_name(repo, base.licence) for repo in (options.repo, options.base_repo) if repo),
+        check_licence(base, options.llama_licence),
+        check_data(source, config),
+        check_base(base, options.base_repo),
+        check_disk(needed),
+    ]
+    return [*checks, check_client(), check_space_folder(options.space_folder)] if options.space else checks
+
+
+def check_name(repo: str, base_licence: str) -> Check:
+    """Most Llama licences require the name of a fine-tune to begin with "Llama"."""
+    if fits_name_rule(repo.split("/")[1], base_licence):
+        return Check("name", True, repo)
+    prefix = LLAMAS[base_licence].name_prefix
+    return Check("name", False, f"{repo}: the name must begin with {prefix!r}, as Meta's licence asks of a fine-tune")
+
+
+def check_licence(base: Base, llama_licence: Path | None) -> Check:
+    """The licence texts are available, with the right checksums."""
+    try:
+        files = licence_files(base, "", llama_licence)
+    except (OSError, ValueError) as error:
+        return Check("licence", False, str(error))
+    return Check("licence", True, f"{base.licence}: {', '.join(files)}")
+
+
+def check_data(source: dict[str, Any], config: str) -> Check:
+    """Title, licence and, if the licence requires attribution, citation of the training data are known."""
+    credit = Credit.of(source)
+    if missing := credit.missing():
+        return Check(
+            "data",
+            False,
+            f"{', '.join(missing)} of {source['name']} not known: run `python -m training prepare {config}` again with "
+            f"the same settings and {as_settings(missing)}; neither the data nor the run change",
+        )
+    return Check("data", True, f"{credit.title}, {credit.licence_name}")
+
+
+def check_base(base: Base, base_repo: str | None) -> Check:
+    """Others can load the base: it is on the Hub at a commit, or --base-repo pushes it there."""
+    if base_repo:
+        state = f"there already, at {hub.short(base.revision)}" if base.revision else "pushed there first"
+        return Check("base", True, f"{base.folder} as {base.model}, {state}")
+    if base.revision:
+        return Check("base", True, f"{base.model} at {hub.short(base.revision)}")
+    remedy = (
+        "if it was downloaded from the Hub, run train again with --set base_id=OWNER/NAME and "
+        "--set base_revision=COMMIT, which records that and trains nothing; else push it: --base-repo OWNER/NAME"
+    )
+    return Check("base", False, f"{base.model} is a folder, which nobody else can load: {remedy}")
+
+
+def check_belongs(run: Run) -> Check:
+    """Data, contract, adapter and scores belong to one run, by the checksums that each step recorded."""
+    record, adapter = run.record, run.config.run_dir / "adapter"
+    weights = "adapter_model.safetensors"
+    sums = {
+        "data.json": (run.data["sha256"], record["data"]["sha256"]),
+        "adapter/contract.toml": (file_sha256(adapter / "contract.toml"), record["contract_sha256"]),
+        weights: (file_sha256(adapter / weights), record["adapter_sha256"]),
+        "scores-test.json": (run.scores.get("adapter_sha256"), record["adapter_sha256"]),
+    }
+    if wrong := [name for name, (found, recorded) in sums.items() if found != recorded]:
+        return Check("one run", False, f"{', '.join(wrong)}: not as run.json records it; run the later steps again")
+    return Check("one run", True, "data, contract, adapter and scores belong together")
+
+
+def check_weights(weights: Path) -> Check:
+    """All weights of the adapter are finite, and not every lora_B is zero."""
+    trained = False
+    with safe_open(weights, framework="pt") as tensors:
+        for name in tensors.keys():  # noqa: SIM118  (safe_open is no mapping)
+            tensor = tensors.get_tensor(name)
+            if not tensor.isfinite().all():
+                return Check("weights", False, f"{name} holds NaN or infinite numbers: train again")
+            trained |= "lora_B" in name and bool(tensor.any())
+    return Check("weights", trained, "finite" if trained else "every lora_B is zero: nothing was trained")
+
+
+def check_disk(needed: int) -> Check:
+    """Free bytes for what verification downloads: the adapter to the temporary folder, the base to the cache."""
+    cache = Path(constants.HF_HUB_CACHE)
+    places = [Path(tempfile.gettempdir()), next(place for place in (cache, *cache.parents) if place.exists())]
+    place = min(places, key=lambda path: shutil.disk_usage(path).free)
+    free = shutil.disk_usage(place).free
+    return Check("disk", free >= needed, f"{free / GIB:.1f} GiB free in {place}, {needed / GIB:.1f} GiB needed")
+
+
+def check_client() -> Check:
+    """gradio_client is installed: it asks the Space."""
+    found = importlib.util.find_spec("gradio_client") is not None
+    return Check("gradio_client", found, "installed" if found else "missing: install the extra `space` first")
+
+
+def check_space_folder(folder: Path) -> Check:
+    """The folder can start a Space and holds nothing that looks like a token."""
+    for name in ("app.py", "README.md"):
+        if not (folder / name).is_file():
+            return Check("Space folder", False, f"{folder / name} is missing: a Space starts from it")
+    files = hub.local_files(folder)
+    leaks = [name for name, path in files.items() if TOKEN.search(path.read_text(encoding="utf-8", errors="replace"))]
+    if leaks:
+        return Check("Space folder", False, f"{', '.join(leaks)} holds what looks like a token: take it out, revoke it")
+    return Check("Space folder", True, f"{len(files)} files")
+
+
+# On the Hub
+
+
+def hub_checks(api: HfApi, options: Options, remotes: hub.Remotes, base: Base, card: str) -> list[Check]:
+    """Rights, visibility, cards, the base and the Space. card: text of the adapter's card, or its metadata alone."""
+    written = [remote for remote in remotes.all() if remote is not remotes.base or base.revision is None]
+    checks = [
+        *check_rights(api, written, required=options.push or options.preflight),
+        check_visibility(remotes.all(), options.private),
+        check_card_on_hub(api, card, "model"),
+        check_base_on_hub(api, base, bool(options.space)),
+    ]
+    if remotes.space:
+        checks.append(check_our_space(options.space, hub.list_files(api, remotes.space)))
+        readme = options.space_folder / "README.md"
+        checks += [check_card_on_hub(api, readme.read_text(encoding="utf-8"), "space")] if readme.exists() else []
+    return checks
+
+
+def check_rights(api: HfApi, remotes: list[hub.Remote], required: bool) -> list[Check]:
+    """There is a token, and it may write to, or create, each repository. required: a missing token is an error."""
+    if not hub.retry("reading the token", lambda: api.token or get_token()):
+        text = "none: `hf auth login`, or HF_TOKEN, or trusted publishing in CI"
+        return [Check("token", False if required else None, text)]
+    checks = [check_right(api, remote) for remote in remotes]
+    hub.write_to(remotes[0].repo, remotes[0].kind)  # the adapter: the next calls read it, and it may be private
+    return [Check("token", True, token_source()), *checks]
+
+
+def check_right(api: HfApi, remote: hub.Remote) -> Check:
+    """The token may write to the repository, or create it."""
+    name = f"write {remote.repo}"
+    hub.write_to(remote.repo, remote.kind)
+    try:
+        if remote.head:
+            what = f"checking write access to {remote.repo}"
+            hub.retry(what, lambda: api.auth_check(remote.repo, repo_type=remote.kind, write=True))
+            return Check(name, True, "this token may")
+        if os.environ.get("HF_OIDC_RESOURCE"):
+            return Check(name, False, "trusted publishing can't create a repository: create it by hand, once")
+        return check_may_create(hub.retry("reading whose token it is", api.whoami), remote)
+    except Unfinished:
+        raise
+    except (OSError, ValueError) as error:
+        return Check(name, False, str(error))
+
+
+def check_may_create(me: dict[str, Any], remote: hub.Remote) -> Check:
+    """The account may create the repository. me: the answer of whoami."""
+    name, owner = f"create {remote.repo}", remote.repo.split("/")[0]
+    role = me.get("auth", {}).get("accessToken", {}).get("role")
+    roles = {org["name"]: org.get("roleInOrg") for org in me.get("orgs", [])}
+    if owner not in (me["name"], *roles):
+        return Check(name, False, f"the token belongs to {me['name']}, who is not {owner} and not of that organisation")
+    if roles.get(owner) == "read":
+        text = f"{me['name']} only has the role `read` in {owner}: an admin there must give `contributor` or `write`"
+        return Check(name, False, text)
+    if role == "read":
+        return Check(name, False, f"the token of {me['name']} may only read: make one with the role `write`")
+    if role != "write":
+        return Check(name, None, "a fine-grained token: creating the repository will tell")
+    return Check(name, True, f"{me['name']} may")
+
+
+def check_card_on_hub(api: HfApi, card: str, kind: str) -> Check:
+    """The Hub accepts a card's metadata. kind: model or space."""
+
+    def call() -> None:
+        body = {"content": card, "repoType": kind}
+        hf_raise_for_status(get_session().post(f"{api.endpoint}/api/validate-yaml", json=body))
+
+    name = f"{kind} card on the Hub"
+    try:
+        hub.retry(f"validating the {kind} card", call)
+    except ValueError as error:
+        return Check(name, False, str(error))
+    return Check(name, True, "valid")
+
+
+def check_base_on_hub(api: HfApi, base: Base, space: bool) -> Check:
+    """The Hub gives this token the base at its commit, with the weights that were trained on.
+
+    space: whether a Space, which has no token, must be able to read it too.
+    """
+    name = "base on the Hub"
+    if base.revision is None:
+        return Check(name, None, "not there yet")
+    where = f"{base.model} at {hub.short(base.revision)}"
+
+    def call() -> bool:
+        api.auth_check(base.model)
+        info = api.model_info(base.model)
+        return bool(info.gated or info.private)
+
+    try:
+        closed = hub.retry(f"looking for {base.model}", call)
+        there = hub.list_files(api, hub.Remote(base.model, "model"), base.revision)
+    except Unfinished:
+        raise
+    except (OSError, ValueError) as error:
+        return Check(name, False, f"{where}: {error}")
+    if closed and space:
+        return Check(name, False, f"{where}: gated or private, so the Space can't read it; leave --space out, or train "
+                     "on a public copy of it")  # fmt: skip
+    shards = {path: checksum for path, checksum in there.items() if path.endswith(".safetensors") and "/" not in path}
+    if not shards:
+        return Check(name, False, f"{where} holds no weights as .safetensors: take another base")
+    wrong = [path for path, sha256 in base.weights.items() if shards.get(path) != f"sha256:{sha256}"]
+    if wrong:
+        return Check(name, False, f"{where} holds other weights than the run was trained on ({', '.join(wrong)})")
+    return Check(name, True, f"{where}, with the weights that were trained on")
+
+
+def check_visibility(remotes: list[hub.Remote], private: bool) -> Check:
+    """Existing repositories are as public as the publisher wants, and a Space can read the adapter."""
+    there = [remote for remote in remotes if remote.head]
+    if private and (public := [remote.repo for remote in there if not remote.private]):
+        return Check("visibility", False, f"{', '.join(public)}: public already, --private makes new ones private only")
+    hidden = [remote.repo for remote in there if remote.private and remote.kind == "model"]
+    if hidden and any(remote.kind == "space" for remote in remotes):
+        return Check("visibility", False, f"{', '.join(hidden)}: private, so the Space can't read it; make it public")
+    return Check("visibility", True, "private" if private or hidden else "public")
+
+
+def check_our_space(space: str, there: dict[str, str]) -> Check:
+    """The Space is new, or serves one of our releases. there: the files of its main."""
+    foreign = set(there) - {"README.md", *hub.KEPT}
+    if foreign and "release.json" not in there:
+        text = f"{space} holds {', '.join(sorted(foreign)[:5])} and no release.json: it is not one of this project"
+        return Check("Space is ours", False, f"{text}; take another name")
+    return Check("Space is ours", True, "it serves a release" if foreign else "it is new")
+
+
+def check_only_ours(removed: list[str], released: set[str]) -> Check:
+    """A push would remove only files of the newest release.
+
+    removed: paths that it would remove. released: paths of the newest release; a first push that was interrupted may
+    have left files under evaluation/.
+    """
+    foreign = [name for name in removed if name not in released and not name.startswith("evaluation/")]
+    if foreign:
+        return Check("only ours", False, f"main holds {', '.join(foreign)}: delete them there, or take another name")
+    return Check("only ours", True, "a push removes nothing that others put there")
