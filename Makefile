@@ -12,10 +12,10 @@ export HF_HUB_DISABLE_PROGRESS_BARS := 1
 .PHONY: demo space ask rehearse study-demo test test-all lint clean
 
 demo: .venv/installed  ## prepare, train, score, bundle: a small pretrained base and the embedded sample
-	@$(STEP).prepare demo
-	@$(STEP).train demo
-	@$(STEP).score demo --limit 40 --no-table
-	@$(STEP).bundle demo
+	@$(STEP) prepare demo
+	@$(STEP) train demo
+	@$(STEP) score demo --limit 40 --no-table
+	@$(STEP) bundle demo
 
 space: demo  ## the chat in a browser, with the demo adapter
 	@$(VENV)/python space/app.py --adapter outputs/demo/runs/demo/bundle
@@ -33,8 +33,8 @@ test-all: .venv/installed  ## the same and all the rest: soaks, repeated runs, p
 	@HF_HUB_OFFLINE=1 $(VENV)/python -m pytest -m ""
 
 study-demo: .venv/installed  ## three configurations on the embedded sample, and the choice between them
-	@$(STEP).prepare demo
-	@$(STEP).study demo --set name=study --set epochs=1.5
+	@$(STEP) prepare demo
+	@$(STEP) study demo --set name=study --set epochs=1.5
 
 lint: .venv/installed
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check .

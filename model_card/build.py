@@ -13,13 +13,13 @@ from space.contract import Contract, load_contract
 from space.credit import Credit
 from space.licences import LLAMAS, licence_name
 from training.scoring.table import (
-    KINDS,
+    ROUGE_LABELS,
     VIEWS,
     grade_sentence,
-    markdown_rates,
-    markdown_table,
-    markdown_types,
     novel_sentence,
+    rates_table,
+    systems_table,
+    types_table,
     verdict,
 )
 
@@ -68,9 +68,9 @@ def card_text(
         records=data["records"],
         scores=scores,
         verdict=verdict(scores),
-        table=markdown_table(scores),
-        rates=markdown_rates(scores),
-        types=markdown_types(scores),
+        table=systems_table(scores),
+        rates=rates_table(scores),
+        types=types_table(scores),
         novel=novel_sentence(scores),
         grades=grade_sentence(scores),
         pictures=alt_texts(bundle),
@@ -135,7 +135,7 @@ def metadata(run: dict[str, Any], data: dict[str, Any], scores: dict[str, Any], 
             metric_value=round(100 * scores["systems"]["tuned"][view][kind]["mean"], 2),
         )
         for view in VIEWS
-        for kind, label in KINDS.items()
+        for kind, label in ROUGE_LABELS.items()
     ]
     card = ModelCardData(
         language=None if data.get("warnings") else "en",

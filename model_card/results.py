@@ -1,9 +1,8 @@
-"""Keep the README's figures what runs wrote: `python -m model_card.results [SCORES.json …]`.
+"""Keep the figures in the README equal to what runs wrote: `python -m model_card.results [FILE.json …]`.
 
-Each scores-test.json that is named is copied to model_card/results/<config>.json, with the run and data it belongs to
-and the picture beside it; then the README's parts between markers are rendered: results from all of these files, speed
-from what `model_card.speed` kept, safety from the Space's safety_results.json, latency from what tests/time_space.py
-wrote.
+Each scores-test.json given is copied to model_card/results/CONFIG.json, with its run, data and picture, and each
+file of scripts/benchmark.py to model_card/results/speed/. Then the README's parts between markers are rendered from all
+files there, from the Space's safety_results.json, and from what tests/time_space.py wrote.
 """
 
 import argparse
@@ -14,58 +13,79 @@ from pathlib import Path
 from typing import Any
 
 from model_card.build import alt_text
-from model_card.speed import kept_reports, speed_part
 from space.credit import Credit
 from training.command import run
 from training.outputs import read_json, write_json, write_text
-from training.scoring.table import markdown_rates, markdown_table, markdown_types, novel_sentence, verdict
+from training.scoring.table import (
+    markdown_table,
+    novel_sentence,
+    part,
+    rates_table,
+    systems_table,
+    types_table,
+    verdict,
+)
+from training.speed.table import speed_table
 
+ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).with_name("results")
-README = Path(__file__).parents[1] / "README.md"
+SPEED = RESULTS / "speed"
+GPU = RESULTS / "gpu" / "1b-h200.json"
 LATENCY = RESULTS / "space" / "latency.json"
-SAFETY = Path(__file__).parents[1] / "space" / "safety_results.json"
+SAFETY = ROOT / "space" / "safety_results.json"
+README = ROOT / "README.md"
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(
         prog="python -m model_card.results", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    arguments.add_argument("scores", nargs="*", type=Path, metavar="SCORES.json", help="of a finished run, to be shown")
-    for path in arguments.parse_args().scores:
-        keep(path)
+    arguments.add_argument("files", nargs="*", type=Path, metavar="FILE.json", help="scores or benchmark to be shown")
+    for path in arguments.parse_args().files:
+        print(f"kept as {keep(path)}")
     write_text(README, rendered(README.read_text(encoding="utf-8")))
 
 
-def keep(scores: Path) -> None:
-    """Copy a run's scores, and what the README says of the run, to where they are kept."""
-    result = read_json(scores, "python -m training.score CONFIG")
-    trained = read_json(scores.with_name("run.json"), "python -m training.train CONFIG")
+def keep(path: Path) -> Path:
+    """Copy a run's scores, with what the README says about the run, or a benchmark, to model_card/results/."""
+    result = read_json(path, "python -m training score CONFIG")
+    if "start_up_seconds" in result:
+        device = "gpu" if result["on_gpu"] else "cpu"
+        target = SPEED / f"{device}-{result['shape']}-{result['vocabulary']}.json"
+        write_json(target, result)
+        return target
+    trained = read_json(path.with_name("run.json"), "python -m training train CONFIG")
     about = {key: trained[key] for key in ("base", "data", "device", "precision", "minutes", "peak_gib", "steps")}
     about["epochs"] = trained["config"]["epochs"]
-    write_json(RESULTS / f"{result['config']}.json", {"run": about, "scores": result})
-    shutil.copyfile(scores.with_name("scores.svg"), picture_of(result))
+    target = RESULTS / f"{result['config']}.json"
+    write_json(target, {"run": about, "scores": result})
+    shutil.copyfile(path.with_name("scores.svg"), picture_of(result))
+    return target
 
 
 def picture_of(scores: dict[str, Any]) -> Path:
     return RESULTS / f"{scores['config']}.svg"
 
 
-def kept() -> list[dict[str, Any]]:
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
+def kept(folder: Path = RESULTS) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
 
 
 def rendered(readme: str) -> str:
-    """The README with its measured parts rendered anew."""
-    readme = with_part(readme, "results", "\n\n".join(section(result) for result in kept()))
-    readme = with_part(readme, "speed", speed_part(kept_reports()))
-    readme = with_part(
-        readme, "latency", latency_text(read_json(LATENCY, f"tests/time_space.py BUNDLE --json {LATENCY}"))
-    )
-    return with_part(readme, "safety", safety_table(read_json(SAFETY, "python tests/held_out.py MEDQUAD.csv")))
+    """The README with its measured parts rendered again."""
+    parts = {
+        "results": "\n\n".join(section(result) for result in kept()),
+        "speed": "\n\n".join([*map(speed_table, kept(SPEED)), gpu_table(json.loads(GPU.read_text("utf-8")))]),
+        "latency": latency_text(read_json(LATENCY, f"tests/time_space.py BUNDLE --json {LATENCY}")),
+        "safety": safety_table(read_json(SAFETY, "python tests/held_out.py MEDQUAD.csv")),
+    }
+    for name, text in parts.items():
+        readme = with_part(readme, name, text)
+    return readme
 
 
 def with_part(readme: str, name: str, text: str) -> str:
-    """The README with the text between its two markers of this name; raises ValueError if it has none."""
+    """The README with the text between the two markers of this name; raises ValueError without them."""
     begin, end = f"<!-- {name}: written by `python -m model_card.results` -->", f"<!-- end of {name} -->"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     if not pattern.search(readme):
@@ -73,8 +93,23 @@ def with_part(readme: str, name: str, text: str) -> str:
     return pattern.sub(lambda _: f"{begin}\n\n{text}\n\n{end}", readme)
 
 
+def gpu_table(report: dict[str, Any]) -> str:
+    """Training of the 1B shape on a GPU: the faster of two rounds, since the first one compiles kernels."""
+    first = report["training"]["first recipe"]["best_tokens_per_second"]
+    rows = [
+        (name, f"{speed:,}", f"{speed / first:.1f}", f"{row['peak_gib']:.1f}")
+        for name, row in report["training"].items()
+        for speed in [row["best_tokens_per_second"]]
+    ]
+    return (
+        f"{report['gpu']}, torch {report['torch']}: random weights of Llama 3.2 1B's shape, {report['rows']} rows of "
+        f"MedQuAD ({report['tokens']:,} tokens), the faster of two alternating rounds. Scoring was not measured there."
+        f"\n\n{markdown_table(('training', 'useful tokens/s', 'ratio', 'peak GiB'), rows)}"
+    )
+
+
 def safety_table(results: dict[str, Any]) -> str:
-    """The notices on cases that nothing had learned from when they were opened, the latest first; and on MedQuAD."""
+    """The notices on cases that were not used to make them, the latest first; and on MedQuAD."""
     labels = {
         "sensitivity": "calls for help that get a notice",
         "specificity": "look-alikes that get none",
@@ -83,19 +118,19 @@ def safety_table(results: dict[str, Any]) -> str:
     latest, earlier = results["third"], {"first set": results, "second set": results["second"]}
     shown = [(latest[name], label) for name, label in labels.items()]
     shown += [
-        (part[name], f"{which}: {labels[name]}")
-        for which, part in earlier.items()
+        (rates[name], f"{which}: {labels[name]}")
+        for which, rates in earlier.items()
         for name in ("sensitivity", "specificity")
     ]
-    rows = ["| measured " + latest["checked"] + " | | 95 % interval |", "|---|---:|---:|"]
-    for rate, label in shown:
-        between = f"{100 * rate['low']:.2f} % to {100 * rate['high']:.2f} %"
-        rows.append(f"| {label} | {rate['k']:,} of {rate['n']:,} | {between} |")
-    return "\n".join(rows)
+    rows = [
+        (label, f"{rate['k']:,} of {rate['n']:,}", f"{100 * rate['low']:.2f} % to {100 * rate['high']:.2f} %")
+        for rate, label in shown
+    ]
+    return markdown_table((f"measured {latest['checked']}", "", "95 % interval"), rows)
 
 
 def latency_text(taken: dict[str, Any]) -> str:
-    """What the rules cost a message."""
+    """How long the rules take for a message."""
     rules, machine = taken["rules"], taken["machine"]
     return (
         f"On {machine['name']}, {machine['cores']} cores, by `tests/time_space.py`: the rules take "
@@ -105,26 +140,24 @@ def latency_text(taken: dict[str, Any]) -> str:
 
 
 def section(result: dict[str, Any]) -> str:
-    """One run: what it was, the sentence that its scores amount to, and the tables."""
+    """One run: base, data and training, the verdict, and the tables."""
     about, scores = result["run"], result["scores"]
-    part = f"{scores['n']:,} of {scores['of']:,}" if scores["n"] < scores["of"] else f"all {scores['n']:,}"
+    data = about["data"]
+    asked = part(scores) if scores["n"] < scores["of"] else f"all {scores['n']:,}"
+    new = f"{types_table(scores)}\n\n{novel_sentence(scores)}"
     return "\n\n".join(
         [
             f"### `{scores['config']}`",
-            f"Base: `{about['base']['model']}`, {about['base']['parameters']:,} parameters. "
-            f"{about['epochs']:g} passes over {about['data']['records']['train']:,} training records of "
-            f"{Credit.of(about['data']['source']).title or about['data']['source']['name']}, "
-            f"{about['data']['split']} split; {part} {scores['split']} questions. "
-            f"Trained in {about['minutes']} minutes "
-            f"({about['precision']}, {about['device']}, peak {about['peak_gib']} GiB).",
+            f"Base: `{about['base']['model']}`, {about['base']['parameters']:,} parameters. {about['epochs']:g} passes "
+            f"over {data['records']['train']:,} training records of "
+            f"{Credit.of(data['source']).title or data['source']['name']}, {data['split']} split; {asked} "
+            f"{scores['split']} questions. Trained in {about['minutes']} minutes ({about['precision']}, "
+            f"{about['device']}, peak {about['peak_gib']} GiB).",
             verdict(scores),
-            markdown_table(scores),
+            systems_table(scores),
             f"![{alt_text(picture_of(scores))}](model_card/results/{picture_of(scores).name})",
-            folded("how the answers end, repeat and copy", markdown_rates(scores)),
-            folded(
-                "by question type, and where the reference is new",
-                f"{markdown_types(scores)}\n\n{novel_sentence(scores)}",
-            ),
+            folded("how the answers end, repeat and copy", rates_table(scores)),
+            folded("by question type, and where the reference is new", new),
         ]
     )
 

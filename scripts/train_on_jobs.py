@@ -8,18 +8,18 @@
 # secrets = ["HF_TOKEN"]
 # name = "med-llama"
 # ///
-"""Run prepare, train, score and publish with one command, on hardware that Hugging Face rents out:
+"""Run prepare, train, score and publish with one command on rented hardware of Hugging Face:
 
   hf jobs uv run scripts/train_on_jobs.py r16 --code https://github.com/OWNER/CODE@COMMIT \\
       --repo OWNER/Llama-3.2-1B-MedQuAD-LoRA --push
 
-Only this file travels: the project comes from --code. Without --push the plan is shown, nothing pushed.
-A job for each configuration of a study, all kept in one bucket that is mounted; then they are compared here:
+Only this file is uploaded; the project comes from --code. Without --push the plan is shown and nothing is pushed.
+For a study run one job for each configuration, keep all in one mounted bucket, and compare them here:
 
   for CONFIG in r16 r8 r32; do
     hf jobs uv run -d -v hf://buckets/OWNER/RUNS:/runs scripts/train_on_jobs.py $CONFIG --code … --study --keep /runs
   done
-  hf buckets sync hf://buckets/OWNER/RUNS outputs/medquad && python -m training.study r16 --assemble
+  hf buckets sync hf://buckets/OWNER/RUNS outputs/medquad && python -m training study r16 --assemble
 
 Hardware, time limit and secrets are in the header above; `--flavor`, `--timeout` and `--dry-run` go before the script.
 """
@@ -36,7 +36,7 @@ from pathlib import Path
 
 def main() -> None:
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a log that lacks a character must not end a paid job
+        stream.reconfigure(errors="backslashreplace")  # a missing character must not end a paid job
     options = parse()
     code = options.code if options.show else str(fetch(options.code).resolve())
     python = "python" if options.show else interpreter(Path(code))
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def call(words: list[str], folder: Path | None = None) -> None:
-    """Run a command; end as it ends if that is not well. It has said itself what is wrong."""
+    """Run a command; if it fails, exit with its exit code. It has printed the reason."""
     code = subprocess.run(words, cwd=folder, check=False).returncode
     if code:
         sys.exit(code if code > 0 else 128 - code)
@@ -60,17 +60,19 @@ def parse() -> argparse.Namespace:
         prog="train_on_jobs.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("config", metavar="CONFIG", help="a configuration's name, as the steps take it")
-    parser.add_argument("--code", default=".", metavar="URL@COMMIT", help="the project, or its folder (%(default)s)")
+    parser.add_argument(
+        "--code", default=".", metavar="URL@COMMIT", help="the project, or a folder with it (%(default)s)"
+    )
     parser.add_argument("--out", type=Path, default=Path("outputs/job"), metavar="DIR", help="default: %(default)s")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one field; repeatable")
     parser.add_argument(
         "--processes", type=int, default=1, metavar="N", help="GPUs to train and score on (%(default)s)"
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="score a part of N questions")
-    parser.add_argument("--study", action="store_true", help="score validation, for a comparison; publish nothing")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="copy data and run there after each step")
+    parser.add_argument("--limit", type=int, metavar="N", help="score N random questions")
+    parser.add_argument("--study", action="store_true", help="score validation for a study; publish nothing")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="copy data and run to this folder after each step")
     parser.add_argument("--repo", metavar="OWNER/NAME", help="the adapter's; without it nothing is published")
-    parser.add_argument("--publish", action="append", default=[], metavar="WORDS", help="more for publish.py")
+    parser.add_argument("--publish", action="append", default=[], metavar="WORDS", help="more options for publish.py")
     parser.add_argument("--push", action="store_true", help="push, verify and tag; without it the plan is shown")
     parser.add_argument("--show", action="store_true", help="only print the steps' commands")
     options = parser.parse_args()
@@ -82,7 +84,7 @@ def parse() -> argparse.Namespace:
 
 
 def commands(options: argparse.Namespace) -> dict[str, list[str]]:
-    """What runs, in this order: words for Python, by the step's name. A push is checked before anything is paid for."""
+    """Step -> arguments of Python, in order. Before a push `--preflight` comes first, so that no paid work is lost."""
     out = options.out.resolve()
     changes = [f"out={out}", *options.set]
     given = [options.config, *(word for change in changes for word in ("--set", change))]
@@ -92,14 +94,14 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
     asked += ["--limit", str(options.limit)] if options.limit else []
     more = [word for words in options.publish for word in shlex.split(words)]
     publish = ["scripts/publish.py", options.repo, "--run", str(run_folder(options)), *more]
-    # a run may have a name of its own, by `--set name=`, but it begins as a configuration
+    # Before training there is no run yet: the configuration is given by its name, and by `--set`.
     ahead = [options.out.resolve() / "runs" / options.config, *more, "--preflight", *given[1:]]
     preflight = ["scripts/publish.py", options.repo, "--run", *map(str, ahead)]
     steps = {
         "preflight": preflight if options.push else None,
-        "prepare": ["-m", "training.prepare", *given],
-        "train": [*launcher, "-m", "training.train", *given],
-        "score": [*launcher, "-m", "training.score", *given, *asked],
+        "prepare": ["-m", "training", "prepare", *given],
+        "train": [*launcher, "-m", "training", "train", *given],
+        "score": [*launcher, "-m", "training", "score", *given, *asked],
         "publish": [*publish, *(["--push"] if options.push else [])] if options.repo else None,
     }
     return {name: words for name, words in steps.items() if words}
@@ -111,7 +113,7 @@ def run_folder(options: argparse.Namespace) -> Path:
 
 
 def fetch(code: str) -> Path:
-    """The project's folder: the one that is named, or a fresh checkout of URL@COMMIT."""
+    """The folder of the project: the given one, or a new checkout of URL@COMMIT."""
     if Path(code).is_dir():
         return Path(code)
     url, sign, commit = code.rpartition("@")
@@ -125,7 +127,7 @@ def fetch(code: str) -> Path:
 
 
 def interpreter(code: Path) -> str:
-    """A Python that has the project's pinned stack: this one, or a new environment made by uv."""
+    """A Python with the project's pinned packages: this one, or a new environment made by uv."""
     if importlib.util.find_spec("trl") and importlib.util.find_spec("peft"):
         return sys.executable
     environment = Path("environment").resolve()
@@ -136,7 +138,7 @@ def interpreter(code: Path) -> str:
 
 
 def keep(options: argparse.Namespace) -> None:
-    """Copy what a study is assembled from: the prepared data and the run, without its checkpoints."""
+    """Copy the prepared data and the run without checkpoints, from which a study is assembled."""
     if not options.keep:
         return
     for folder in (options.out.resolve() / "data", run_folder(options)):

@@ -136,7 +136,7 @@ def table(scores: dict[str, Any], claim: str = "") -> str:
     """
     if not scores:
         return "This adapter brought no scores along."
-    floor = scores["strongest_floor"]
+    floor = scores["strongest_baseline"]
     names = {"tuned": "tuned, what you chat with", "base": "base, before the training", floor: f"no model: {floor}"}
     rows = [f"| {label} | {points(scores, name)} |" for name, label in names.items()]
     return "\n".join(
@@ -163,7 +163,7 @@ def footer(release: Release | None, scores: dict[str, Any]) -> str:
     if release:
         parts += [licence_link(release.licence), served(release)] if release.licence else [served(release)]
     if scores:
-        floor = scores["strongest_floor"]
+        floor = scores["strongest_baseline"]
         parts.append(
             f"Measured on {scores['n']:,} test questions, ROUGE-L × 100: tuned {points(scores, 'tuned')}, "
             f"base {points(scores, 'base')}, best answer without a model {points(scores, floor)}"

@@ -4,20 +4,22 @@ import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read where huggingface_hub is imported
 
+import importlib.util
 import io
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 from small_models import make_model
 
 from space.contract import Contract, load_contract
+from training.__main__ import main
 from training.command import run
 from training.configs import CONTRACT
+from training.model.load import load_tokenizer
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"  # the real data and tokenizer, where a developer keeps them
@@ -37,8 +39,6 @@ def real_tokenizer():
     folder = SHARED / "llama3-tokenizer"
     if not folder.is_dir():
         pytest.skip(f"{folder} is not here")
-    from training.model.load import load_tokenizer
-
     return load_tokenizer(folder)
 
 
@@ -70,7 +70,7 @@ def command(*words: object, timeout: float = 240, **environment: str) -> subproc
 
 
 def step(name: str, *words: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    return command("-m", f"training.{name}", *words, **environment)
+    return command("-m", "training", name, *words, **environment)
 
 
 def here(main: Callable[[], object], *words: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -90,25 +90,30 @@ def here(main: Callable[[], object], *words: object, **environment: str) -> subp
 
 
 def step_here(name: str, *words: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    return here(import_module(f"training.{name}").main, *words, **environment)
+    return here(main, name, *words, **environment)
+
+
+def script_here(name: str, *words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return here(module.main, *words, **environment)
 
 
 def processor_seconds() -> float:
-    """Of all commands that have ended. Other work on the machine hardly changes it, as it does the clock's time."""
+    """Of all commands that have ended; unlike wall time it hardly depends on other work on the machine."""
     taken = os.times()
     return taken.children_user + taken.children_system
 
 
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.CompletedProcess[str]]:
-    """Each step's outcome in a run from data to bundle on the embedded sample; "out" holds its folder."""
+    """The result of each step, from data to bundle, on the embedded sample; "out" holds the folder."""
     out = tmp_path_factory.mktemp("small")
     make_model(out / "base", "llama3", licence="apache-2.0")  # Llama's needs texts that are not in every checkout
     results = {"out": out}
-    for name in ("prepare", "train"):
-        results[name] = step(name, "demo", *settings(out))
-    results["score"] = step("score", "demo", *settings(out), "--limit", "12")
-    results["bundle"] = step("bundle", "demo", *settings(out))
+    for name, *words in (("prepare",), ("train",), ("score", "--limit", "12"), ("bundle",)):
+        results[name] = step_here(name, "demo", *settings(out), *words)
     failed = [f"{name}: {result.stderr}" for name, result in results.items() if name != "out" and result.returncode]
     assert not failed, failed
     return results

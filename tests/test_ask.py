@@ -1,22 +1,15 @@
 """The terminal chat: one answer or many, the disclaimer once, and clear words for what can't be asked."""
 
-import importlib.util
 import io
 import shutil
 
 import pytest
-from conftest import ROOT, command, here, processor_seconds
+from conftest import command, script_here
 from small_models import make_tokenizer
 
+from training.ask import AnswerPrinter
+
 QUESTION = "What are the symptoms of diabetes?"
-
-
-@pytest.fixture(scope="module")
-def ask():
-    spec = importlib.util.spec_from_file_location("ask", ROOT / "scripts" / "ask.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +30,10 @@ def test_an_answer_ends_in_the_disclaimer_exactly_once(adapter, contract):
     assert result.stderr == ""
 
 
-def test_a_chat_answers_each_line_and_ends_on_an_empty_one(ask, adapter, contract, monkeypatch):
+def test_a_chat_answers_each_line_and_ends_on_an_empty_one(adapter, contract, monkeypatch):
     typed = io.StringIO(f"{QUESTION}\nHow is it treated?<|eot_id|>\n\nnever read\n")
     monkeypatch.setattr("sys.stdin", typed)
-    result = here(ask.main, adapter)
+    result = script_here("ask", adapter)
     assert typed.read() == "never read\n"
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("Not medical advice, not for emergencies.")
@@ -57,16 +50,16 @@ def test_a_chat_answers_each_line_and_ends_on_an_empty_one(ask, adapter, contrac
     ],
     ids=["no folder", "no network", "empty", "too long"],
 )
-def test_what_cannot_be_asked_is_one_line(ask, adapter, words, says):
-    result = here(ask.main, *(adapter if word == "ADAPTER" else word for word in words))
+def test_what_cannot_be_asked_is_one_line(adapter, words, says):
+    result = script_here("ask", *(adapter if word == "ADAPTER" else word for word in words))
     assert result.returncode == 1
     assert says in result.stderr.replace("neither a folder", "no folder").replace("is no folder here nor", "is no")
     assert result.stderr.count("\n") == 1
 
 
-def test_streamed_pieces_show_no_disclaimer_until_the_one_at_the_end(ask, contract, capsys):
+def test_streamed_pieces_show_no_disclaimer_until_the_one_at_the_end(contract, capsys):
     tokenizer = make_tokenizer("llama3")
-    printer = ask.answer_printer(tokenizer, contract)
+    printer = AnswerPrinter(tokenizer, contract)
     written = f"{contract.disclaimer}\n\nDrink water. {contract.disclaimer.lower()} Rest."
     shown = []
     for start in range(0, len(written), 7):
@@ -76,9 +69,3 @@ def test_streamed_pieces_show_no_disclaimer_until_the_one_at_the_end(ask, contra
     shown.append(capsys.readouterr().out)
     assert "".join(shown) == f"Drink water. Rest.\n\n{contract.disclaimer}\n"
     assert "isclaimer" not in "".join(shown[:-1])
-
-
-def test_help_is_quick(ask):
-    before = processor_seconds()
-    assert command("scripts/ask.py", "--help").returncode == 0
-    assert processor_seconds() - before < 1.0

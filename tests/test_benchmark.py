@@ -3,15 +3,18 @@
 import argparse
 import json
 import re
+from dataclasses import replace
 
 import pytest
-from conftest import command
+from conftest import script_here
+from transformers import AutoConfig
 
-from model_card.speed import GPU, speed_part
+from model_card.results import GPU, gpu_table
+from training.model.load import load_tokenizer
+from training.speed import work
+from training.speed.measure import operations_a_token
 from training.speed.table import speed_table
 from training.speed.work import SHAPE_1B, make_work, random_1b, read_data, spread
-
-SCRIPT = "scripts/benchmark.py"
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +23,7 @@ def measured(small_out, small_run, tmp_path_factory):
     path = tmp_path_factory.mktemp("benchmark") / "speed.json"
     words = ["--base", small_out / "base", "--adapter", small_out / "runs" / "demo" / "adapter"]
     words += ["--data", small_out / "data", "--rows", 16, "--questions", 8, "--new-tokens", 8]
-    result = command(SCRIPT, *words, "--json", path, timeout=580)
+    result = script_here("benchmark", *words, "--json", path)
     assert result.returncode == 0, result.stderr
     return result, json.loads(path.read_text(encoding="utf-8"))
 
@@ -49,7 +52,6 @@ def test_answers_are_the_same_and_prepare_grows_with_the_rows(measured):
 def test_the_readmes_table_is_the_one_of_the_terminal(measured):
     result, report = measured
     assert speed_table(report) in result.stdout
-    assert speed_table(report) in speed_part([report])
     assert result.stdout.count(f"{report['machine']['name']}, {report['machine']['threads']} threads") == 1
     for row in report["training"]:
         assert re.search(
@@ -57,7 +59,7 @@ def test_the_readmes_table_is_the_one_of_the_terminal(measured):
         )
     gpu = json.loads(GPU.read_text(encoding="utf-8"))
     for name, row in gpu["training"].items():
-        assert f"| {name} | {row['best_tokens_per_second']:,} |" in speed_part([report])
+        assert f"| {name} | {row['best_tokens_per_second']:,} |" in gpu_table(gpu)
     assert "/tmp" not in json.dumps(report), "the file can be published"
 
 
@@ -65,13 +67,11 @@ def test_answers_that_differ_are_told_with_what_they_score(measured):
     _, report = measured
     rouge = {"first recipe": 0.25, "ours": 0.26}
     other = report | {"scoring": report["scoring"] | {"equal_answers": 1, "precision": "bf16", "rouge_l": rouge}}
-    assert "1 of 2 greedy answers are the same" in speed_table(other)
+    assert "1 of 2 greedy answers are identical" in speed_table(other)
     assert "ROUGE-L of all is 0.2600, of the first recipe 0.2500 (bf16" in speed_table(other)
 
 
 def test_operations_are_those_of_the_weights_and_rank(small_out):
-    from training.speed.operations import operations_a_token
-
     options = {
         "shape": "135m",
         "device": "cpu",
@@ -79,13 +79,13 @@ def test_operations_are_those_of_the_weights_and_rank(small_out):
         "data": small_out / "data",
         "base": small_out / "base",
     }
-    work = make_work(argparse.Namespace(**options, rows=9, questions=1, new_tokens=1), small_out)
-    model = work.model("fp32")
+    small = make_work(argparse.Namespace(**options, rows=9, questions=1, new_tokens=1), small_out)
+    model = small.model("fp32")
     layers = {name: weight.numel() for name, weight in model.named_parameters() if weight.ndim == 2}
     adapter = sum(size for name, size in layers.items() if "lora_" in name)
     frozen = sum(size for name, size in layers.items() if "base_layer" in name)
     head = model.get_output_embeddings().weight.numel()
-    counted = operations_a_token(work)
+    counted = operations_a_token(small)
     # a product forwards, one backwards, an adapter's own gradient; below the first layer nothing has a gradient
     assert 0.8 * (4 * frozen + 6 * adapter) < counted < 1.4 * (4 * frozen + 6 * adapter + 4 * head)
 
@@ -101,22 +101,14 @@ def test_a_sample_has_the_lengths_of_all_rows():
 
 
 def test_where_nothing_is_prepared_the_sample_is_taken_and_said(tmp_path, monkeypatch, capsys):
-    from dataclasses import replace
-
-    from training.speed import work
-
     monkeypatch.setattr(work, "MEDQUAD_SMOLLM2", replace(work.MEDQUAD_SMOLLM2, out=str(tmp_path)))
     name, train, test = read_data(None)
     assert name == "the embedded sample"
-    assert "python -m training.prepare medquad-smollm2" in capsys.readouterr().out
+    assert "python -m training prepare medquad-smollm2" in capsys.readouterr().out
     assert not {row["question"] + row["answer"] for row in train} & {row["question"] + row["answer"] for row in test}
 
 
 def test_the_1b_shape_is_llamas_with_any_bases_tokenizer(small_out, tmp_path, monkeypatch):
-    from transformers import AutoConfig
-
-    from training.model.load import load_tokenizer
-
     for name in ("hidden_size", "intermediate_size", "num_hidden_layers"):  # as many weights as a test can hold
         monkeypatch.setitem(SHAPE_1B, name, SHAPE_1B[name] // 16)
     folder = random_1b(small_out / "base", "cpu", tmp_path / "random")
@@ -128,14 +120,14 @@ def test_the_1b_shape_is_llamas_with_any_bases_tokenizer(small_out, tmp_path, mo
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--data", "TMP"], "train.jsonl is missing: `python -m training.prepare CONFIG` writes it"),
+        (["--data", "TMP"], "train.jsonl is missing: `python -m training prepare CONFIG` writes it"),
         (["--adapter", "TMP"], "no adapter_config.json there; give a run's adapter/"),
         (["--base", "TMP"], "holds no model (config.json is missing)"),
         (["--shape", "1b", "--device", "cpu"], "there is no GPU here"),
     ],
 )
 def test_what_is_not_there_is_one_line(words, said, tmp_path):
-    result = command(SCRIPT, *(str(tmp_path) if word == "TMP" else word for word in words))
+    result = script_here("benchmark", *(str(tmp_path) if word == "TMP" else word for word in words))
     assert result.returncode == 1
     assert said in result.stderr
     assert result.stderr.count("\n") == 1

@@ -328,7 +328,7 @@ def test_an_adapter_gets_the_base_beside_it_and_not_a_namesake_here(tmp_path, mo
 
 SCORES = {
     "n": 80,
-    "strongest_floor": "template copier",
+    "strongest_baseline": "template copier",
     "systems": {
         name: {"without disclaimer": {"rougeL": {"mean": mean, "low": mean - 0.01, "high": mean + 0.01}}}
         for name, mean in (("tuned", 0.2), ("base", 0.1), ("template copier", 0.3))

@@ -1,12 +1,11 @@
 """How every command ends: one line on a full disk or a poor console, and nothing lost that was there before."""
 
+import io
 import os
 import pkgutil
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from conftest import ROOT, command, settings, step_here
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models
 
+from training.__main__ import STEPS, main
 from training.outputs import DiskFull, full_disk_named, whole_folder, write_text
 
 WITHOUT_POSIX = """
@@ -124,40 +124,39 @@ def test_preparing_on_a_full_disk_keeps_the_data_that_was_there(small_out):
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_a_console_without_a_character_fails_no_step(small_out, encoding):
-    out = small_out / "Ergebnisse-Łódź"
-    for name in ("base", "data"):
-        if not (out / name).exists():
-            out.mkdir(exist_ok=True)
-            (out / name).symlink_to(small_out / name)
-    done = subprocess.run(
-        [sys.executable, "-m", "training.prepare", "demo", *settings(out), "--force"],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONIOENCODING": encoding},
-        capture_output=True,
-        encoding=encoding,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert r"\u0141" in done.stdout, "the path, as far as the console has its characters"
+    out = small_out / f"Łódź-{encoding}"
+    out.mkdir()
+    (out / "base").symlink_to(small_out / "base")
+    console = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    with redirect_stdout(console):
+        main(["prepare", "demo", *settings(out), "--force"])
+    console.seek(0)
+    assert r"\u0141" in console.read(), "the path, as far as the console has its characters"
 
 
 @pytest.mark.parametrize(
     "words",
     [
-        ("-m", "training.study"),
-        ("-m", "training.score"),
-        ("scripts/publish.py",),
-        ("scripts/ask.py",),
-        ("scripts/benchmark.py",),
-        ("scripts/rehearse.py",),
-        ("scripts/train_on_jobs.py",),
+        ("-m", "training"),
+        *(("-m", "training", name) for name in STEPS),
+        *((f"scripts/{path.name}",) for path in sorted((ROOT / "scripts").glob("*.py"))),
         ("space/app.py",),
     ],
     ids=lambda words: words[-1],
 )
-def test_every_command_can_print_its_help_on_any_console(words):
-    done = command(*words, "--help", PYTHONIOENCODING="ascii")
+def test_every_command_prints_its_help_on_any_console_without_importing_torch(words):
+    done = command("-X", "importtime", *words, "--help", PYTHONIOENCODING="ascii")
     assert done.returncode == 0 and "usage: " in done.stdout, done.stderr
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "argparse" in imported
+    assert not imported & {"torch", "transformers", "numpy", "gradio"}, "half a second and more"
+
+
+def test_the_help_of_a_step_lists_configurations_and_keys(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    shown = capsys.readouterr().out
+    assert "medquad-smollm2" in shown and "learning_rate" in shown
 
 
 def test_no_module_needs_what_windows_lacks():

@@ -8,7 +8,7 @@ from pathlib import Path
 import datasets
 import pandas as pd
 import pytest
-from conftest import command, step_here
+from conftest import step_here
 from hub import WRITE_TOKEN, LocalHub
 from hub.releasing import client_of, online
 from huggingface_hub import CommitOperationAdd, HfApi, constants
@@ -262,10 +262,12 @@ def from_hub(hub: LocalHub, folder: Path, name: str, *changes: str):
         return step_here("prepare", *words, **online(hub, home))
 
 
-def without_hub(hub: LocalHub, folder: Path, environment: dict[str, str], *changes: str):
-    """The command in a process of its own, which reads another environment."""
-    words = words_of(folder, "maintainer/csv", *changes)
-    return command("-m", "training.prepare", *words, **(online(hub, folder / "home") | environment))
+def without_hub(hub: LocalHub, folder: Path, without: dict[str, object], *changes: str):
+    """The same with other constants of huggingface_hub, as an environment without a network makes them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in without.items():
+            patch.setattr(constants, name, value)
+        return from_hub(hub, folder, "csv", *changes)
 
 
 @pytest.mark.parametrize("name", ["csv", "parquet", "json"])
@@ -307,14 +309,14 @@ def test_a_hub_data_set_that_is_not_as_asked_for_is_one_line(hub, tmp_path):
     )
 
 
-@pytest.mark.parametrize("without", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}])
+@pytest.mark.parametrize("without", [{"HF_HUB_OFFLINE": True}, {"ENDPOINT": "http://127.0.0.1:9"}])
 def test_prepared_data_stays_usable_without_a_network(hub, tmp_path, without):
     assert "maintainer/csv: the Hub can't be asked" in last_words(without_hub(hub, tmp_path, without))
     assert from_hub(hub, tmp_path, "csv").returncode == 0
     before = report(config(tmp_path, ""))
     done = without_hub(hub, tmp_path, without, "dataset_citation=Someone")
     assert done.returncode == 0, done.stderr
-    assert "is used as it is, made with these settings before" in done.stdout
+    assert "as prepared before with these settings" in done.stdout
     assert report(config(tmp_path, "")) == before | {"source": before["source"] | {"citation": "Someone"}}
     assert "can't be asked" in last_words(without_hub(hub, tmp_path, without, "split=random")), "other settings"
     assert report(config(tmp_path, ""))["split"] == "grouped"

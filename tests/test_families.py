@@ -152,7 +152,7 @@ def with_template(folder: Path, template: str | None) -> Path:
 def test_a_prompt_that_the_answered_conversation_does_not_repeat_is_refused(contract):
     thinking = CHATML.replace("<|im_start|>assistant\n", "<|im_start|>assistant\n<think>\n")
     assert thinking != CHATML
-    with pytest.raises(ValueError, match="otherwise than the question alone and then the answer"):
+    with pytest.raises(ValueError, match="the prompt is no prefix of the answered conversation"):
         check_template(make_tokenizer("chatml", chat_template=thinking), contract)
 
 

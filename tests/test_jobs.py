@@ -63,8 +63,8 @@ def test_a_push_is_checked_before_anything_is_paid_for():
 def test_several_gpus_train_and_score_together_and_a_study_meets_validation_alone():
     steps = shown("r8", "--code", CODE, "--study", "--processes", "4", "--limit", "300")
     assert list(steps) == ["prepare", "train", "score"]
-    assert "--nproc_per_node 4 -m training.train r8" in steps["train"]
-    assert "--nproc_per_node 4 -m training.score r8" in steps["score"]
+    assert "--nproc_per_node 4 -m training train r8" in steps["train"]
+    assert "--nproc_per_node 4 -m training score r8" in steps["score"]
     assert steps["score"].endswith("--split validation --limit 300")
 
 

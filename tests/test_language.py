@@ -1,8 +1,7 @@
 import pytest
 
 from training.configs import DEMO
-from training.data.language import language_warnings
-from training.data.load import Record, Row, load_rows, validate
+from training.data.load import Record, Row, language_warnings, load_rows, validate
 from training.datasets import Columns, columns_of
 
 GERMAN = "Gicht ist eine Krankheit, bei der die Gelenke schmerzen und anschwellen, oft in der Nacht und am großen Zeh."

@@ -10,7 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
@@ -34,7 +34,7 @@ from gradio_client import Client
 from release import Release, fetch_base
 
 from space.licences import LLAMAS
-from training import bundle, score, train
+from training.__main__ import main
 from training.configs import BASE, MEDQUAD
 from training.outputs import file_sha256, read_json
 from training.release.bundle import CHECKSUMS, LLAMA_REPO
@@ -82,10 +82,10 @@ class Maintainer:
             words, cwd=self.checkout, env=variables, capture_output=True, text=True, timeout=900, check=False
         )
 
-    def step(self, main: Callable[[], None], *words: object, **changes: object) -> subprocess.CompletedProcess[str]:
+    def step(self, name: str, /, *words: object, **changes: object) -> subprocess.CompletedProcess[str]:
         """A step in this process, on the data that the checkout has prepared."""
         values = settings(self.out, **{"base_model": BASE.base_model} | SMALL | changes)
-        return here(main, "r16", *values, *words, **online(self.hub, self.home))
+        return here(main, name, "r16", *values, *words, **online(self.hub, self.home))
 
     def publishes(self, *words: object, **changes: str) -> subprocess.CompletedProcess[str]:
         return publish_here(self.hub, self.home, *words, **changes)
@@ -102,14 +102,14 @@ def small(words: list[str]) -> list[str]:
     """A command of the README, with what makes the step small, and a release of so small a model acceptable."""
     if words[1] == "-m":
         values = [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
-        return [*words, *values, *(["--limit", "5"] if words[2] == "training.score" else [])]
+        return [*words, *values, *(["--limit", "5"] if words[3] == "score" else [])]
     return words if "--preflight" in words else [*words, *ACCEPT]
 
 
 def name_of(words: list[str]) -> str:
     """What a command of the README is called here: its step, or what of publishing it does."""
     if words[1] == "-m":
-        return words[2].removeprefix("training.")
+        return words[3]
     return next((word[2:] for word in words if word in ("--preflight", "--push", "--rollback")), "plan")
 
 
@@ -257,7 +257,7 @@ def test_a_base_that_can_not_be_used_is_named_before_training_and_by_preflight(m
         if name == "unlicensed":
             (folder / "README.md").write_text("# A model\n", encoding="utf-8")
         maintainer.hub.seed(f"stranger/{name}", folder, gated=name == "gated")
-    trained = maintainer.step(train.main, base_model=base, name="refused")
+    trained = maintainer.step("train", base_model=base, name="refused")
     assert (trained.returncode, trained.stdout) == (1, "") and trained.stderr.startswith(f"error: {said}")
     assert trained.stderr.count("\n") == 1 and not maintainer.run("refused").exists()
     looked = maintainer.publishes("clinic/Llama-x", "--preflight", "--set", f"base_model={base}")
@@ -303,7 +303,7 @@ def changed(folder: Path, target: Path) -> Path:
 
 
 def test_a_folder_of_the_hubs_cache_says_itself_what_it_is(maintainer, done, head):
-    trained = maintainer.step(train.main, base_model=maintainer.cache / "snapshots" / head, name="cached")
+    trained = maintainer.step("train", base_model=maintainer.cache / "snapshots" / head, name="cached")
     assert trained.returncode == 0, trained.stderr
     base = maintainer.record("cached")["base"]
     assert base == maintainer.record()["base"]
@@ -313,10 +313,10 @@ def test_a_folder_of_the_hubs_cache_says_itself_what_it_is(maintainer, done, hea
 
 def test_of_a_folder_that_hf_downloaded_the_id_alone_must_be_told(maintainer, done, head):
     folder = Path(snapshot_download(BASE.base_model, local_dir=maintainer.checkout / "downloaded"))
-    trained = maintainer.step(train.main, base_model=folder, base_id=BASE.base_model, name="downloaded")
+    trained = maintainer.step("train", base_model=folder, base_id=BASE.base_model, name="downloaded")
     assert trained.returncode == 0, trained.stderr
     assert maintainer.record("downloaded")["base"] == maintainer.record()["base"]
-    wrong = maintainer.step(train.main, base_model=folder, base_id=BASE.base_model, base_revision="0" * 40)
+    wrong = maintainer.step("train", base_model=folder, base_id=BASE.base_model, base_revision="0" * 40)
     assert wrong.returncode == 1 and f"say that they are {head}" in wrong.stderr
 
 
@@ -325,9 +325,9 @@ def copied(maintainer: Maintainer, done: object, made: Path, tmp_path_factory: p
     """A plain copy of the base outside the project; a run on it to which nothing is told of it, and a bundle."""
     folder = tmp_path_factory.mktemp("elsewhere") / "copy"
     shutil.copytree(made, folder)
-    words = {train.main: (), score.main: ("--limit", 5), bundle.main: ("--llama-licence", LICENCE)}
-    for main, more in words.items():
-        result = maintainer.step(main, *more, base_model=folder, name="copied")
+    words = {"train": (), "score": ("--limit", 5), "bundle": ("--llama-licence", LICENCE)}
+    for step, more in words.items():
+        result = maintainer.step(step, *more, base_model=folder, name="copied")
         assert result.returncode == 0, result.stderr
     return folder
 
@@ -358,7 +358,7 @@ def test_what_a_folder_holds_can_be_told_after_training(maintainer, copied, head
     refused = maintainer.publishes(*words)
     assert refused.returncode == 1 and "--set base_id=OWNER/NAME" in last_line(refused)
     told = {"base_model": copied, "base_id": BASE.base_model, "base_revision": head, "name": "copied"}
-    again = maintainer.step(train.main, **told)
+    again = maintainer.step("train", **told)
     assert again.returncode == 0 and "is up to date" in again.stdout, "nothing is trained again"
     planned = maintainer.publishes(*words)
     assert planned.returncode == 0, planned.stdout + planned.stderr
@@ -373,7 +373,7 @@ def test_a_folder_with_other_weights_than_it_says_is_not_published(maintainer, c
     other = changed(copied, maintainer.checkout / "tampered")
     record = maintainer.record("copied")
     told = {"base_model": other, "base_id": BASE.base_model, "base_revision": head, "name": "tampered"}
-    assert maintainer.step(train.main, **told).returncode == 0
+    assert maintainer.step("train", **told).returncode == 0
     shutil.copyfile(maintainer.run("copied") / "scores-test.json", maintainer.run("tampered") / "scores-test.json")
     refused = maintainer.publishes("clinic/Llama-tampered", "--run", maintainer.run("tampered"), *ACCEPT)
     assert refused.returncode == 1 and "holds other weights than the run was trained on" in last_line(refused)
@@ -391,8 +391,8 @@ def test_a_base_of_any_family_is_published_with_its_adapter(maintainer, done, fa
     name = f"small-{family}{'-chat' if space else ''}"
     folder, repo, base = maintainer.checkout / name, f"clinic/{name}-lora", f"clinic/{name}"
     make_model(folder, family, licence="apache-2.0")
-    for main, more in {train.main: (), score.main: ("--limit", 5), bundle.main: ()}.items():
-        result = maintainer.step(main, *more, base_model=folder, name=name)
+    for step, more in {"train": (), "score": ("--limit", 5), "bundle": ()}.items():
+        result = maintainer.step(step, *more, base_model=folder, name=name)
         assert result.returncode == 0, result.stderr
     run, words = maintainer.run(name), ["--base-repo", base, *ACCEPT, *(["--space", space] if space else [])]
     own = folder_contents(run / "bundle")
@@ -423,10 +423,10 @@ def moved(maintainer: Maintainer, done: object, head: str, made: Path) -> Iterat
 
 def test_a_run_is_scored_on_the_commit_of_its_training_though_main_has_moved(maintainer, head, moved):
     shutil.copytree(maintainer.run(), maintainer.run("moved"))
-    scored = maintainer.step(score.main, "--limit", 3, name="moved")
+    scored = maintainer.step("score", "--limit", 3, name="moved")
     assert scored.returncode == 0, scored.stderr
     assert maintainer.record("moved")["base"]["revision"] == head
-    again = maintainer.step(train.main, name="moved")
+    again = maintainer.step("train", name="moved")
     assert again.returncode == 0 and "up to date" not in again.stdout
     assert f"is now at {moved[:10]}, the run was trained at {head[:10]}" in again.stdout
     assert maintainer.record("moved")["base"]["revision"] == moved

@@ -2,20 +2,22 @@
 
 from pathlib import Path
 from subprocess import CompletedProcess
+from types import SimpleNamespace
 
 import pytest
-from conftest import command
+from conftest import script_here, step_here
 from hub import WRITE_TOKEN, LocalHub
+from hub.releasing import client_of, publish_here
 from huggingface_hub import constants
 
 from training.network import settings_fault, token_remedy, token_source
 from training.outputs import write_json
 
 NOWHERE = "http://127.0.0.1:9"  # nothing listens there
-PREPARE = ("-m", "training.prepare", "r16")
-TRAIN = ("-m", "training.train", "demo", "--set", "base_model=maintainer/x")
-PUBLISH = ("scripts/publish.py", "maintainer/x", "--preflight")
-ASK = ("scripts/ask.py", "maintainer/x", "What is gout?")
+PREPARE = ("prepare", "r16")
+TRAIN = ("train", "demo", "--set", "base_model=maintainer/x")
+PUBLISH = ("publish", "maintainer/x", "--preflight")
+ASK = ("ask", "maintainer/x", "What is gout?")
 COMMANDS = {"prepare": PREPARE, "train": TRAIN, "publish": PUBLISH, "ask": ASK}
 
 
@@ -29,11 +31,21 @@ def own_network(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def online(home: Path, *words: object, **environment: str) -> CompletedProcess[str]:
-    """A command that may ask a Hub; what it caches goes to its home, where training also finds prepared data."""
+def online(home: Path, *words: str, HF_ENDPOINT: str, **environment: str) -> CompletedProcess[str]:
+    """A command in this process that may ask a Hub; what it caches goes to `home`."""
     write_json(home / "data" / "data.json", {})
-    words = (*words, "--set", f"out={home}") if words[0] == "-m" else words
-    return command(*words, **{"HF_HUB_OFFLINE": "0", "HF_HOME": str(home)} | environment)
+    environment["HF_ENDPOINT"] = HF_ENDPOINT
+    hub = SimpleNamespace(endpoint=HF_ENDPOINT, environment=lambda token: environment)
+    paths = {"HF_TOKEN_PATH": home / "token", "HF_HUB_CACHE": home / "hub"}
+    with client_of(hub), pytest.MonkeyPatch.context() as patch:
+        for name, path in paths.items():  # which huggingface_hub read from HF_HOME at its import
+            patch.setattr(constants, name, str(path))
+        name, *words = words
+        if name == "publish":
+            return publish_here(hub, home, *words)
+        if name == "ask":
+            return script_here(name, *words, **environment)
+        return step_here(name, *words, "--set", f"out={home}", **environment)
 
 
 def one_line(done: CompletedProcess[str]) -> str:
@@ -55,7 +67,7 @@ def one_line(done: CompletedProcess[str]) -> str:
     ],
 )
 def test_a_wrong_setting_ends_in_one_line_with_value_and_remedy(tmp_path, words, name, value, remedy):
-    line = one_line(online(tmp_path, *words, **{name: value}))
+    line = one_line(online(tmp_path, *words, **{"HF_ENDPOINT": NOWHERE, name: value}))
     assert f"{name}={value}" in line and remedy in line
 
 

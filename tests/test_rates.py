@@ -8,8 +8,7 @@ import pytest
 from space.contract import load_contract
 from training.configs import CONTRACT
 from training.scoring.intervals import Rate
-from training.scoring.rates import loops, novel, overlap, rates, repeated, same_as_another, words
-from training.scoring.readability import median_grade
+from training.scoring.rates import loops, median_grade, novel, overlap, rates, repeated, same_as_another, words
 
 contract = load_contract(CONTRACT)
 TEN = "one two three four five six seven eight nine ten"

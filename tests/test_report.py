@@ -41,16 +41,16 @@ def test_gains_and_their_intervals_are_those_known_by_hand(report):
     assert gain["n"] == gain["groups"] == 12
 
 
-def test_each_type_has_its_own_gain_over_base_and_over_the_strongest_floor(report):
+def test_each_type_has_its_own_gain_over_base_and_over_the_strongest_baseline(report):
     over_base = report["by_type"]["gain of tuned over base"]
     assert over_base["symptoms"]["mean"] == pytest.approx(1) and over_base["treatment"]["mean"] == pytest.approx(2 / 3)
     assert over_base["symptoms"]["low"] == over_base["symptoms"]["high"] == pytest.approx(1)
     assert report["by_type"].keys() == report["gains"].keys()
-    assert set(report["by_type"][f"gain of tuned over {report['strongest_floor']}"]) == {"symptoms", "treatment"}
+    assert set(report["by_type"][f"gain of tuned over {report['strongest_baseline']}"]) == {"symptoms", "treatment"}
 
 
-def test_the_strongest_floor_is_the_one_that_meets_the_three_copied_references(report):
-    assert report["strongest_floor"] == "nearest training question"
+def test_the_strongest_baseline_is_the_one_that_meets_the_three_copied_references(report):
+    assert report["strongest_baseline"] == "nearest training question"
     reached = report["systems"]["nearest training question"]["without disclaimer"]["rougeL"]["mean"]
     assert reached == pytest.approx(3 / 12)  # the three diseases that train names are found, the others share no word
 

@@ -14,7 +14,7 @@ import pytest
 from rouge_score.rouge_scorer import RougeScorer, _lcs_table
 from rouge_score.tokenizers import DefaultTokenizer
 
-from training.scoring.rouge import KINDS, TOKENIZER, Rouge, lcs_length, rouge_scores
+from training.scoring.rouge import ROUGE_KINDS, TOKENIZER, Rouge, lcs_length, rouge_scores
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "training" / "data" / "sample.csv"
@@ -35,9 +35,9 @@ def answers() -> list[str]:
 
 
 def scored_by_rouge_score(predictions: list[str], references: list[str]) -> dict[str, list[float]]:
-    scorer = RougeScorer(list(KINDS), use_stemmer=True)
+    scorer = RougeScorer(list(ROUGE_KINDS), use_stemmer=True)
     rows = [scorer.score(wanted, given) for given, wanted in zip(predictions, references, strict=True)]
-    return {kind: [row[kind].fmeasure for row in rows] for kind in KINDS}
+    return {kind: [row[kind].fmeasure for row in rows] for kind in ROUGE_KINDS}
 
 
 def test_every_score_equals_that_of_rouge_score_exactly():
@@ -100,9 +100,9 @@ def test_a_thousand_answers_take_under_three_seconds():
 def test_the_metric_gives_means_or_one_score_a_question(tmp_path: Path):
     metric = Rouge(keep_in_memory=True, cache_dir=str(tmp_path))
     pair = {"predictions": ["the cat sat", "fever"], "references": ["the cat sat", "cough"]}
-    assert metric.compute(**pair) == dict.fromkeys(KINDS, 0.5) | {"rouge2": 0.5}
-    assert metric.compute(**pair, use_aggregator=False) == {kind: [1.0, 0.0] for kind in KINDS}
-    assert list(rouge_scores(**pair)) == list(KINDS)
+    assert metric.compute(**pair) == dict.fromkeys(ROUGE_KINDS, 0.5) | {"rouge2": 0.5}
+    assert metric.compute(**pair, use_aggregator=False) == {kind: [1.0, 0.0] for kind in ROUGE_KINDS}
+    assert list(rouge_scores(**pair)) == list(ROUGE_KINDS)
     assert np.mean(rouge_scores(**pair)["rouge1"]) == 0.5
 
 
@@ -124,4 +124,4 @@ def test_others_can_load_the_file_with_evaluate_without_a_network(tmp_path: Path
         env=environment, cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == dict.fromkeys(KINDS, 1.0)
+    assert json.loads(done.stdout.splitlines()[-1]) == dict.fromkeys(ROUGE_KINDS, 1.0)

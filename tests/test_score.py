@@ -71,8 +71,8 @@ def test_a_second_score_is_up_to_date_and_another_limit_is_not(small_out):
     words = ("score", "demo", *settings(small_out))
     assert "is up to date" in step_here(*words, "--limit", "12").stdout
     result = step_here(*words, "--limit", "0")
-    assert result.returncode == 1
-    assert result.stderr == "error: --limit 0: give at least one question\n"
+    assert result.returncode == 2
+    assert result.stderr.endswith("error: argument --limit: 0 is not above 0\n")
 
 
 def test_a_report_of_an_older_form_is_made_anew_from_the_answers_that_are_there(small_out, tmp_path):
@@ -82,14 +82,14 @@ def test_a_report_of_an_older_form_is_made_anew_from_the_answers_that_are_there(
     write_json(scores, {"fingerprint": "of an older form", "answers_fingerprint": before["answers_fingerprint"]})
     words = settings(tmp_path / "out", base_model=small_out / "base")
     result = step_here("score", "demo", *words, "--limit", "12")
-    assert "not asked for again" in result.stdout and "answered" not in result.stdout
+    assert "reusing the answers" in result.stdout and "answered" not in result.stdout
     assert read_json(scores, "") == before
 
 
 def test_score_without_a_run_names_the_step_that_is_missing(tmp_path):
     result = step_here("score", "demo", *settings(tmp_path))
     assert result.returncode == 1
-    assert "`python -m training.train demo` writes it, run that first" in result.stderr
+    assert "`python -m training train demo` writes it, run that first" in result.stderr
 
 
 def test_greedy_answers_do_not_depend_on_the_batch_and_adapter_off_is_the_base(small_out, contract):

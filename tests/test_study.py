@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -11,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, settings, step
+from conftest import ROOT, settings, step, step_here
 
 from space.contract import Contract
 from training.answers import read_partial
-from training.configs import BASE, CONFIGS, STUDY, TrainConfig, override
+from training.configs import BASE, CONFIGS, DEMO, STUDY, TrainConfig, override
 from training.outputs import read_json, write_json, write_jsonl
 from training.score import score_keys
 from training.scoring.choice import Candidate, choose, study_table, verdict
@@ -73,24 +75,22 @@ def test_configurations_that_cannot_be_compared_are_an_error(names, says):
 def test_the_command_of_a_configuration_makes_that_configuration():
     config = study_of(override(CONFIGS["demo"], ["out=a folder", "epochs=0.2"]))[1]
     words = command("train", config)
-    assert words.startswith("python -m training.train demo --set name=demo-r8 --set 'out=a folder' --set ")
-    import shlex
-
-    assert override(CONFIGS["demo"], [word for word in shlex.split(words)[4:] if word != "--set"]) == config
-    assert command("train", BASE) == "python -m training.train r16"
+    assert words.startswith("python -m training train demo --set name=demo-r8 --set 'out=a folder' --set ")
+    assert override(CONFIGS["demo"], [word for word in shlex.split(words)[5:] if word != "--set"]) == config
+    assert command("train", BASE) == "python -m training train r16"
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (("r17",), "no configuration r17: there are r16, r8"),
-        (("r16", "--limit", "0"), "--limit 0: give at least one question"),
+        (("r16", "--limit", "0"), "argument --limit: 0 is not above 0"),
         (("r16", "--set", "rank=3"), "expected key=value with a key of name"),
         (("r16", "r8", "--set", "name=x"), "x, x: each configuration of a study needs a name"),
     ],
 )
 def test_a_bad_command_line_ends_with_one_clear_line(words, says):
-    result = step("study", *words)
+    result = step_here("study", *words)
     assert result.returncode in (1, 2)
     assert says in result.stderr
     assert "Traceback" not in result.stderr
@@ -102,61 +102,61 @@ def test_a_bad_command_line_ends_with_one_clear_line(words, says):
 def test_a_configuration_above_all_others_wins_whatever_it_costs():
     rows = [candidate("low", 0.4, cost=(1, 1)), candidate("high", 0.5, cost=(99, 9)), candidate("mid", 0.45)]
     choice = choose(rows, GROUPS, seed=1)
-    assert (choice.best, choice.taken.name, choice.tied) == ("high", "high", ())
+    assert (choice.best, choice.chosen.name, choice.tied) == ("high", "high", ())
     assert {name: round(gain.mean, 9) for name, gain in choice.gains.items()} == {"mid": -0.05, "low": -0.1}
     assert verdict(choice) == (
         "high wins: every other is worse by more than noise, the closest mid (-5.0 [-5.0, -5.0] points)."
     )
 
 
-def test_within_noise_the_cheapest_is_taken():
+def test_within_noise_the_cheapest_is_chosen():
     rows = [candidate("dear", 0.51, cost=(30, 3)), candidate("cheap", 0.50, swing=1, cost=(20, 3))]
     choice = choose(rows, GROUPS, seed=1)
     gain = choice.gains["cheap"]
     assert gain.low < 0 < gain.high
-    assert (choice.best, choice.taken.name, choice.tied) == ("dear", "cheap", ("cheap",))
+    assert (choice.best, choice.chosen.name, choice.tied) == ("dear", "cheap", ("cheap",))
     text = verdict(choice)
     assert text.startswith(
-        "Tie, the cheapest is taken: cheap (20 trained parameters and 3 epochs). dear has the highest"
+        "Tie, the cheapest is chosen: cheap (20 trained parameters and 3 epochs). dear has the highest"
     )
     assert "highest mean; within noise: cheap (-1.0 [" in text
 
 
-def test_the_cheapest_is_not_taken_where_it_is_worse():
+def test_the_cheapest_is_not_chosen_where_it_is_worse():
     rows = [
         candidate("best", 0.51, cost=(30, 3)),
         candidate("tied", 0.50, swing=1, cost=(20, 3)),
         candidate("worse", 0.30, cost=(10, 3)),
     ]
     choice = choose(rows, GROUPS, seed=1)
-    assert (choice.taken.name, choice.tied) == ("tied", ("tied",))
+    assert (choice.chosen.name, choice.tied) == ("tied", ("tied",))
     assert "worse" not in verdict(choice)
 
 
 def test_a_tie_that_the_best_wins_by_its_cost_is_still_called_a_tie():
     rows = [candidate("best", 0.51, cost=(10, 3)), candidate("other", 0.50, swing=1, cost=(20, 3))]
     choice = choose(rows, GROUPS, seed=1)
-    assert choice.taken.name == "best"
-    assert verdict(choice).startswith("Tie, the cheapest is taken: best (10 trained parameters")
+    assert choice.chosen.name == "best"
+    assert verdict(choice).startswith("Tie, the cheapest is chosen: best (10 trained parameters")
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "taken"),
+    ("first", "second", "chosen"),
     [
         ((10, 3), (10, 1), "second"),  # equal parameters: fewer epochs
         ((10, 3), (10, 3), "first"),  # equal cost: the higher mean
     ],
 )
-def test_equal_parameters_are_told_apart_by_epochs_then_by_the_mean(first, second, taken):
+def test_equal_parameters_are_told_apart_by_epochs_then_by_the_mean(first, second, chosen):
     rows = [candidate("second", 0.50, swing=1, cost=second), candidate("first", 0.51, cost=first)]
-    assert choose(rows, GROUPS, seed=1).taken.name == taken
+    assert choose(rows, GROUPS, seed=1).chosen.name == chosen
 
 
 def test_equal_scores_are_a_tie_that_the_order_given_does_not_decide():
     rows = [candidate("b", 0.5), candidate("a", 0.5)]
     for given in (rows, rows[::-1]):
         choice = choose(given, GROUPS, seed=1)
-        assert (choice.best, choice.taken.name, choice.tied) == ("a", "a", ("b",))
+        assert (choice.best, choice.chosen.name, choice.tied) == ("a", "a", ("b",))
         assert (choice.gains["b"].low, choice.gains["b"].high) == (0, 0)
 
 
@@ -164,7 +164,7 @@ def test_differences_are_paired_so_that_hard_questions_do_not_hide_them():
     """Scores from .05 to .6: the intervals of the two means overlap widely, the paired difference is .02 each time."""
     hard = [0.05 * number for number in range(1, 13)]
     rows = [Candidate("low", hard, (1, 1)), Candidate("high", [score + 0.02 for score in hard], (9, 9))]
-    assert choose(rows, GROUPS, seed=1).taken.name == "high"
+    assert choose(rows, GROUPS, seed=1).chosen.name == "high"
 
 
 def test_questions_of_one_group_count_once():
@@ -172,15 +172,15 @@ def test_questions_of_one_group_count_once():
     rows = [candidate("low", 0.4, cost=(1, 1)), candidate("high", 0.5, cost=(9, 9))]
     many = [Candidate(one.name, list(one.scores) * 10, one.cost) for one in rows]
     few = choose(many, [f"disease {place % 9}" for place in range(120)], seed=1)
-    assert few.taken.name == "low"
+    assert few.chosen.name == "low"
     assert verdict(few).endswith("9 groups are too few to show any difference.")
-    assert choose(many, [f"disease {place % 10}" for place in range(120)], seed=1).taken.name == "high"
-    assert choose(many, ["one"] * 120, seed=1).taken.name == "low"
+    assert choose(many, [f"disease {place % 10}" for place in range(120)], seed=1).chosen.name == "high"
+    assert choose(many, ["one"] * 120, seed=1).chosen.name == "low"
 
 
-def test_one_configuration_alone_is_taken():
+def test_one_configuration_alone_is_chosen():
     choice = choose([candidate("only", 0.5)], GROUPS, seed=1)
-    assert (choice.taken.name, verdict(choice)) == (
+    assert (choice.chosen.name, verdict(choice)) == (
         "only",
         "only is the only configuration: there was nothing to choose.",
     )
@@ -270,7 +270,7 @@ def test_assembling_again_changes_nothing(three, tmp_path):
     assert before == {name: (tmp_path / name).read_bytes() for name in before}
 
 
-def test_the_picture_marks_the_one_that_is_taken(three, tmp_path):
+def test_the_picture_marks_the_one_that_is_chosen(three, tmp_path):
     assemble(three)
     svg = (tmp_path / "study.svg").read_text(encoding="utf-8")
     assert "r8 0.500 (0.500 to 0.500), chosen" in svg
@@ -283,9 +283,9 @@ def test_the_table_shows_rates_scores_gains_and_the_verdict(three):
     lines = text.splitlines()
     assert lines[0] == "study: 12 validation questions in 12 groups, ROUGE-1 × 100 without disclaimer"
     assert lines[3].split()[:6] == ["r16", "0.0001", "16", "32", "160", "1.5"]
-    assert lines[4].endswith("50.0 [50.0, 50.0]   (highest mean)  <- taken")
-    assert lines[5].endswith("25.0 [25.0, 25.0]   -25.0 [-25.0, -25.0]")
-    assert lines[-1].startswith("Tie, the cheapest is taken: r8 (80 trained parameters and 3.0 epochs)")
+    assert re.split(r"\s{2,}", lines[4])[-3:] == ["50.0 [50.0, 50.0]", "(highest mean)", "<- chosen"]
+    assert re.split(r"\s{2,}", lines[5])[-2:] == ["25.0 [25.0, 25.0]", "-25.0 [-25.0, -25.0]"]
+    assert lines[-1].startswith("Tie, the cheapest is chosen: r8 (80 trained parameters and 3.0 epochs)")
 
 
 def test_the_minutes_of_a_resumed_run_are_marked(three):
@@ -305,9 +305,9 @@ def test_a_loser_that_was_scored_on_test_elsewhere_is_told(three, capsys):
 @pytest.mark.parametrize(
     ("name", "command"),
     [
-        ("run.json", "training.train r8"),
-        ("scores-validation.json", "training.score r8 --set out=.* --split validation"),
-        ("answers-validation.jsonl", "training.score r8 --set out=.* --split validation"),
+        ("run.json", "training train r8"),
+        ("scores-validation.json", "training score r8 --set out=.* --split validation"),
+        ("answers-validation.jsonl", "training score r8 --set out=.* --split validation"),
     ],
 )
 def test_a_missing_file_is_an_error_that_names_it_and_the_command(three, name, command):
@@ -369,7 +369,7 @@ def test_answers_to_other_questions_are_an_error(three):
 # the base's answers are generated once
 
 
-def test_the_base_answers_of_an_earlier_run_are_taken_over(three, contract):
+def test_the_base_answers_of_an_earlier_run_are_reused(three, contract):
     done, config, _ = three
     (config.run_dir / "scores-validation.json").unlink()
     reuse_base_answers(config, None, [done])
@@ -379,7 +379,7 @@ def test_the_base_answers_of_an_earlier_run_are_taken_over(three, contract):
     assert kept["base", "disease 3"]["text"] == "base on disease 3"
 
 
-def test_base_answers_are_not_taken_over_where_scoring_is_done_begun_or_in_another_precision(three, contract):
+def test_base_answers_are_not_reused_where_scoring_is_done_begun_or_in_another_precision(three, contract):
     done, config, other = three
     reuse_base_answers(config, None, [done])  # scored already
     partial = config.run_dir / "answers-validation.partial.jsonl"
@@ -399,7 +399,7 @@ def test_base_answers_are_not_taken_over_where_scoring_is_done_begun_or_in_anoth
 JOB = """
 import os, signal, sys, time
 from pathlib import Path
-from training.study import in_own_process
+from training.command import in_own_process
 
 def beat(folder):
     def stop(number, frame):
@@ -469,7 +469,7 @@ def test_a_killed_study_leaves_no_step_behind(tmp_path):
 
 @pytest.mark.parametrize(
     ("work", "code", "says"),
-    [("fail", 1, "error: the reason"), ("vanish", 137, "ended by SIGKILL; the same command goes on from there")],
+    [("fail", 1, "error: the reason"), ("vanish", 137, "ended by SIGKILL; the same command resumes")],
 )
 def test_a_step_that_fails_ends_the_study_with_one_clear_line(tmp_path, work, code, says):
     process = start(tmp_path, work)
@@ -491,10 +491,12 @@ def test_a_killed_study_goes_on_and_only_the_chosen_one_meets_the_test_split(sma
     for name in ("adapter", "run.json"):
         source = small_out / "runs" / "demo" / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, make(out / "runs" / "demo") / name)
-    words = ["demo", "medquad-smollm2", "--limit", "6", *settings(out, base_model=small_out / "base")]
+    alike = {key: getattr(DEMO, key) for key in ("batch_size", "accumulation", "lora_dropout", "validation_limit")}
+    alike |= {"max_tokens": DEMO.max_tokens, "base_model": small_out / "base"}
+    words = ["demo", "medquad-smollm2", "--limit", "6", *settings(out, **alike)]
     log = tmp_path / "log"
     with log.open("w") as file:
-        process = subprocess.Popen([sys.executable, "-m", "training.study", *words], cwd=ROOT, stdout=file)
+        process = subprocess.Popen([sys.executable, "-m", "training", "study", *words], cwd=ROOT, stdout=file)
         wait_for((out / "runs" / "medquad-smollm2" / "checkpoints").exists, 200)
         process.kill()
         process.wait()
@@ -505,14 +507,14 @@ def test_a_killed_study_goes_on_and_only_the_chosen_one_meets_the_test_split(sma
     result = step("study", *words)
     assert result.returncode == 0, result.stderr
     assert f"score: {out}/runs/demo/scores-validation.json is up to date" in result.stdout
-    assert "study: the base's 6 answers are those of demo" in result.stdout
-    assert "tuned answered" in result.stdout.split("2 of 2")[1].split("alone meets")[0]
-    assert "base  answered" not in result.stdout.split("2 of 2")[1].split("alone meets")[0]
+    assert "study: reusing the base's 6 answers of demo" in result.stdout
+    assert "tuned answered" in result.stdout.split("2 of 2")[1].split("is scored on the test split")[0]
+    assert "base  answered" not in result.stdout.split("2 of 2")[1].split("is scored on the test split")[0]
     study = read_json(out / "study.json", "")
     assert (study["winner"], study["tied"], study["n"]) == ("demo", ["medquad-smollm2"], 6)
     assert study["rows"][0]["adapter_sha256"] == study["rows"][1]["adapter_sha256"]
     assert [path.parent.name for path in out.glob("runs/*/scores-test.json")] == ["demo"]
-    assert "next: python -m training.bundle demo" in result.stdout
+    assert "next: python -m training bundle demo" in result.stdout
 
     before = (out / "study.json").read_bytes()
     again = step("study", *words, "--assemble")

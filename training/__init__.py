@@ -1,9 +1,10 @@
-"""MedQuAD in, a bundle for the Hub out: each step is `python -m training.<step> CONFIG`, after the one before.
+"""MedQuAD in, a bundle for the Hub out, in steps that run one after the other: `python -m training STEP CONFIG`.
 
-    prepare    data set -> data/{train,validation,test}.jsonl, data.json         data/load.py, data/splits.py
-    train      data + base -> runs/<config>/adapter, run.json, loss.svg          data/examples.py, model/load.py
-    score      data + base + adapter -> answers-<split>.jsonl, scores-<split>.json   model/generate.py, scoring/
-    bundle     all of these -> bundle/, exactly what is pushed                   model_card/, release/files.py
+  prepare  data set -> data/{train,validation,test}.jsonl, data.json           data/load.py, data/splits.py
+  train    data + base -> runs/CONFIG/{adapter/, run.json, loss.svg}           data/examples.py, model/
+  score    data + base + adapter -> answers-SPLIT.jsonl, scores-SPLIT.json     answers.py, scoring/
+  study    trains and scores several configurations and chooses one            scoring/choice.py
+  bundle   all of these -> bundle/, exactly what is pushed                     model_card/, release/
 
-Read `configs.py` first, then the steps in this order.
+To read the code, begin with configs.py and follow the steps in this order.
 """

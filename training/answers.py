@@ -1,50 +1,50 @@
-"""Answers of base and tuned to a split's questions: generated in batches, kept as they come, resumed after a stop.
+"""Answers of base and tuned to the questions of a split: generated in batches, saved as they come, resumed.
 
-Several processes share each round of questions, and tell each other their answers; the first of them writes.
+With several processes each rank answers its share of every round of questions, and rank 0 writes.
 """
 
 import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
+
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list, gather_object
+from peft import PeftModel
+from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from space.contract import Contract, load_contract
 from space.prompt import encode_prompt
 from training.configs import CONTRACT, TrainConfig
+from training.data.splits import shuffled
+from training.model.generate import generate_answers, greedy
+from training.model.load import load_adapter, load_base, load_tokenizer, pick_device, pick_precision
 from training.outputs import full_disk_named, write_text
-
-if TYPE_CHECKING:
-    from peft import PeftModel
-    from transformers import GenerationConfig, PreTrainedTokenizerBase
-
-    from training.model.generate import Generated
 
 SIDES = ("base", "tuned")
 Row = dict[str, Any]
 
 
 def scoring_contract(config: TrainConfig) -> Contract:
-    """The contract, with the configuration's own limit of a scored answer where it has one."""
+    """The contract with the configuration's limit of a scored answer, if it sets one."""
     contract = load_contract(CONTRACT)
     tokens = config.answer_tokens or contract.decoding.max_new_tokens
     return replace(contract, decoding=replace(contract.decoding, max_new_tokens=tokens))
 
 
 def select(records: list[Row], limit: int | None, seed: int) -> list[Row]:
-    """All records, or a seeded part of `limit` in which every question type keeps its share."""
+    """All records, or a random sample of `limit` that is stratified by question type."""
     if not limit or limit >= len(records):
         return records
-    from training.data.splits import shuffled
-
     by_type: dict[str, list[str]] = {}
     for record in records:
         by_type.setdefault(record["qtype"], []).append(record["id"])
-    place = {}  # a record's place within its type, 0..1: the types interleave in proportion
+    place: dict[str, float] = {}  # a record's place within its type, 0..1, so that the types interleave in proportion
     for ids in by_type.values():
-        place.update({key: (rank + 0.5) / len(ids) for rank, key in enumerate(shuffled(ids, seed))})
+        place |= {key: (rank + 0.5) / len(ids) for rank, key in enumerate(shuffled(ids, seed))}
     chosen = set(sorted(place, key=lambda key: (place[key], key))[:limit])
     return [record for record in records if record["id"] in chosen]
 
@@ -52,13 +52,10 @@ def select(records: list[Row], limit: int | None, seed: int) -> list[Row]:
 def answer_split(
     config: TrainConfig, base: Path, records: list[Row], contract: Contract, partial: Path, key: str
 ) -> list[Row]:
-    """Both sides' answers, one line a question in the records' order.
+    """Lines of answers-<split>.jsonl, in the order of the records.
 
-    base: its folder. partial: the file that holds the answers so far; its first line is the key of what they belong to.
+    base: its folder. partial: file with the answers so far; its first line is the key of what they depend on.
     """
-    from accelerate import PartialState
-    from accelerate.utils import broadcast_object_list
-
     writes = PartialState().is_main_process
     [kept] = broadcast_object_list([read_partial(partial, key) if writes else None])
     missing = {side: [record for record in records if (side, record["id"]) not in kept] for side in SIDES}
@@ -68,89 +65,90 @@ def answer_split(
                 kept[row["side"], row["id"]] = row
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 file.flush()
-    return [as_line(record, *(kept[side, record["id"]] for side in SIDES)) for record in records]
+    return [as_line(record, {side: kept[side, record["id"]] for side in SIDES}) for record in records]
 
 
-def as_line(record: Row, base: Row, tuned: Row) -> Row:
+def as_line(record: Row, answers: dict[str, Row]) -> Row:
     """A line of answers-<split>.jsonl."""
-    sides = {row["side"]: {name: row[name] for name in ("text", "tokens", "ended")} for row in (base, tuned)}
+    sides = {side: {name: row[name] for name in ("text", "tokens", "ended")} for side, row in answers.items()}
     asked = {name: record[name] for name in ("id", "question", "qtype", "group")}
     return asked | {"reference": record["answer"]} | sides
 
 
 def read_partial(path: Path, key: str) -> dict[tuple[str, str], Row]:
-    """(side, record id) -> answer, of a file that belongs to the key; a last line cut by a kill is left out."""
+    """(side, record id) -> answer, if the file belongs to the key; an incomplete last line is dropped."""
     if not path.exists():
         return {}
     lines = path.read_text(encoding="utf-8").split("\n")
     if lines[0] != key:
         return {}
-    rows = [json.loads(line) for line in lines[1:-1]]  # what follows the last newline is empty or cut
+    rows = [json.loads(line) for line in lines[1:-1]]  # after the last newline: nothing, or a line cut by a kill
     if rows:
         print(f"score: resuming after {len(rows):,} answers")
     return {(row["side"], row["id"]): row for row in rows}
 
 
 def open_partial(path: Path | None, key: str, kept: dict[tuple[str, str], Row]) -> TextIO:
-    """The partial file, rewritten with the whole lines that it held, open for more; without a path nothing is kept."""
+    """The partial file, rewritten with its complete lines and open for more; nothing is kept without a path."""
     if path is None:
         return Path(os.devnull).open("w", encoding="utf-8")
     write_text(path, "\n".join([key, *(json.dumps(row, ensure_ascii=False) for row in kept.values())]) + "\n")
     return path.open("a", encoding="utf-8")
 
 
+@dataclass(frozen=True)
+class Answering:
+    """A model that answers, and how."""
+
+    model: PeftModel
+    tokenizer: PreTrainedTokenizerBase
+    contract: Contract
+    decoding: GenerationConfig
+    batch_size: int
+
+
 def generate_missing(
     config: TrainConfig, base: Path, missing: dict[str, list[Row]], contract: Contract
 ) -> Iterator[Row]:
-    """Yield {"side", "id", "text", "tokens", "ended"} for every answer that is missing; base first, adapter off."""
-    from training.model.generate import greedy
-    from training.model.load import load_adapter, load_base, load_tokenizer, pick_device, pick_precision
-
+    """Yield {"side", "id", "text", "tokens", "ended"} of every missing answer; first the base, with the adapter off."""
     device = pick_device()
     precision = pick_precision(config.precision, device) if device == "cuda" else "fp32"
     tokenizer = load_tokenizer(config.run_dir / "adapter")
     model = load_adapter(load_base(base, precision, device, config.quantize), config.run_dir / "adapter", device)
     decoding = greedy(model, tokenizer, contract.decoding.max_new_tokens)
+    answering = Answering(model, tokenizer, contract, decoding, config.score_batch)
     with model.disable_adapter():
-        yield from answer_side("base", model, tokenizer, missing["base"], config.score_batch, contract, decoding)
+        yield from answer_side("base", answering, missing["base"])
     if config.quantize == "none":
-        model.merge_adapter()  # as the Space serves it, and faster
-    yield from answer_side("tuned", model, tokenizer, missing["tuned"], config.score_batch, contract, decoding)
+        model.merge_adapter()  # as in the Space, and faster
+    yield from answer_side("tuned", answering, missing["tuned"])
 
 
-def answer_side(
-    side: str,
-    model: "PeftModel",
-    tokenizer: "PreTrainedTokenizerBase",
-    records: list[Row],
-    batch_size: int,
-    contract: Contract,
-    decoding: "GenerationConfig",
-) -> Iterator[Row]:
-    """Yield one side's answers round by round, each a batch for every process, with a line of progress."""
-    from accelerate import PartialState
-    from accelerate.utils import gather_object
-
-    from training.model.generate import generate_answers
-
+def answer_side(side: str, answering: Answering, records: list[Row]) -> Iterator[Row]:
+    """Yield the answers of one side; a round is one batch for every process, and prints a line."""
     questions = {
-        r["id"]: encode_prompt(tokenizer, [{"role": "user", "content": r["question"]}], contract) for r in records
+        record["id"]: encode_prompt(
+            answering.tokenizer, [{"role": "user", "content": record["question"]}], answering.contract
+        )
+        for record in records
     }
     by_length = sorted(questions, key=lambda key: len(questions[key]))
     processes = PartialState()
-    per_round = batch_size * processes.num_processes
+    per_round = answering.batch_size * processes.num_processes
     started = time.monotonic()
     for start in range(0, len(by_length), per_round):
         with processes.split_between_processes(by_length[start : start + per_round]) as mine:
-            batches = generate_answers(model, tokenizer, [questions[key] for key in mine], decoding, batch_size)
-            answers = [as_row(side, mine[answer.index], answer) for batch in batches for answer in batch]
-        answers = gather_object(answers)
-        done = start + len(answers)
+            prompts = [questions[key] for key in mine]
+            batches = generate_answers(
+                answering.model, answering.tokenizer, prompts, answering.decoding, answering.batch_size
+            )
+            rows = [
+                {"side": side, "id": mine[one.index], "text": one.text, "tokens": one.tokens, "ended": one.ended}
+                for batch in batches
+                for one in batch
+            ]
+        rows = gather_object(rows)
+        done = start + len(rows)
         left = (time.monotonic() - started) / done * (len(records) - done)
         print(f"  {side:5} answered {done:5,}/{len(records):,}  ({left:.0f} s left)", flush=True)
-        yield from answers
-
-
-def as_row(side: str, key: str, answer: "Generated") -> Row:
-    """A line of the partial file."""
-    return {"side": side, "id": key, "text": answer.text, "tokens": answer.tokens, "ended": answer.ended}
+        yield from rows

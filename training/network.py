@@ -1,4 +1,4 @@
-"""Errors of the Hub's client and of the network settings as one line: what failed, which value did it, the remedy."""
+"""Errors of the Hub client and of the network settings as one line: what failed, which value caused it, the remedy."""
 
 import json
 import os
@@ -10,39 +10,48 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.request import getproxies
 
+from huggingface_hub import constants
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    OIDCError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import httpx
+
 from training.outputs import causes
 
 RETRIED = (408, 425, 429, 500, 502, 503, 504)
-TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # in the client's order
+TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # in the order in which the client looks
 SECRETS = (*TOKENS, "HF_OIDC_ID_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
 PROXIES = ("http", "https", "socks5", "socks5h")
 
 
 class Unfinished(OSError):
-    """The Hub or the network failed on the way, nothing is wrong with the release: the same command goes on."""
+    """The Hub or the network failed, not the release: running the same command again resumes."""
 
 
 class Offline(ConnectionRefusedError):
-    """The client is told to ask no Hub."""
+    """The client is in offline mode."""
 
 
 class Unreachable(ConnectionError):
-    """The Hub or the package index can't be asked; the message names what was wanted and the remedy."""
+    """The Hub or the package index can't be reached; the message names the request and the remedy."""
 
 
 class Refused(PermissionError):
-    """The Hub refuses what this token asks for."""
+    """The Hub refuses the request with this token."""
 
 
-def told(error: BaseException) -> OSError | ValueError | None:
-    """What `plain` says of an error that ended a command; None for an error that says it well itself, or for a bug."""
-    from huggingface_hub import constants
-    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
-
-    if isinstance(error, (Refused, Offline, Unfinished)):
+def explained(error: BaseException) -> OSError | ValueError | None:
+    """The error that ended a command in plain words; None if its own message is clear, or it is a bug."""
+    if isinstance(error, Refused | Offline | Unfinished):
         return None
     what = f"asking {constants.ENDPOINT}"
-    for link in causes(error):  # an error of ours may stand for it, but can't know which token it was
+    for link in causes(error):  # one of our errors may wrap it, but doesn't say which token was used
         refusal = isinstance(link, HfHubHTTPError) and link.response.status_code == 401
         if refusal and not isinstance(link, RepositoryNotFoundError):
             return refused(what, link)
@@ -51,36 +60,33 @@ def told(error: BaseException) -> OSError | ValueError | None:
 
 @contextmanager
 def plain_errors(what: str) -> Iterator[None]:
-    """Turn the client's errors into Unfinished, PermissionError or ValueError of one line; bugs stay as they are."""
+    """Turn errors of the client into Unfinished, PermissionError or ValueError of one line; bugs pass unchanged."""
     try:
         yield
     except Unfinished:
         raise
     except Exception as error:
-        told = plain(what, error)
-        if told is None:
+        clear = plain(what, error)
+        if clear is None:
             raise
-        raise told from error
+        raise clear from error
 
 
 def plain(what: str, error: BaseException) -> OSError | ValueError | None:
-    """A client's or a network's error as one of ours; None for any other, and for one that is ours already.
+    """An error of the client or the network as one of ours; None for any other.
 
-    LFS failures come as RuntimeError, Xet's as ConnectionError, an outage as LocalEntryNotFoundError, all with the
-    HTTP error as their cause.
+    LFS failures arrive as RuntimeError, those of Xet as ConnectionError, an outage as LocalEntryNotFoundError; the
+    HTTP error is their cause.
     """
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OIDCError
-    from huggingface_hub.utils import httpx
-
     if isinstance(error, OfflineModeIsEnabled):
         return Offline(f"{what}: HF_HUB_OFFLINE is set, so the Hub is not asked; unset it")
     if isinstance(error, OIDCError):
         return PermissionError(f"{what}: no token by trusted publishing: {error}")
-    if isinstance(error, (httpx.LocalProtocolError, UnicodeEncodeError)):  # the message may hold the token
+    if isinstance(error, httpx.LocalProtocolError | UnicodeEncodeError):  # the message may hold the token
         return ValueError(f"{what}: the request can't be sent, is the token whole? It is {token_source()}")
     if met_settings(error) and (fault := settings_fault()):
         return ValueError(f"{what}: {fault}")
-    wrapped = isinstance(error, (httpx.HTTPError, LocalEntryNotFoundError, RuntimeError, ConnectionError))
+    wrapped = isinstance(error, httpx.HTTPError | LocalEntryNotFoundError | RuntimeError | ConnectionError)
     if not wrapped and not isinstance(error, json.JSONDecodeError):
         return None
     cause = next((link for link in causes(error) if isinstance(link, httpx.HTTPError)), error)
@@ -88,16 +94,14 @@ def plain(what: str, error: BaseException) -> OSError | ValueError | None:
         return refused(what, cause)
     if isinstance(cause, httpx.TimeoutException):
         return Unfinished(f"{what}: the Hub did not answer in time")
-    if isinstance(cause, (httpx.TransportError, ConnectionError, json.JSONDecodeError)):
+    if isinstance(cause, httpx.TransportError | ConnectionError | json.JSONDecodeError):
         reason = f"{type(cause).__name__}: {cause}"
         return Unfinished(f"{what}: the connection to the Hub broke ({reason}); check the network")
     return None
 
 
-def refused(what: str, error: Exception) -> OSError | ValueError:
-    """An answer other than success: who has to do what about it."""
-    from huggingface_hub.errors import GatedRepoError
-
+def refused(what: str, error: HfHubHTTPError) -> OSError | ValueError:
+    """An HTTP error status in plain words, with what to do about it."""
     status = error.response.status_code
     said = " ".join((error.server_message or error.response.reason_phrase or "no reason given").split())
     if isinstance(error, GatedRepoError):
@@ -112,13 +116,30 @@ def refused(what: str, error: Exception) -> OSError | ValueError:
     return ValueError(f"{what}: the Hub answered {status} ({said}){hint}")
 
 
-def met_settings(error: BaseException) -> bool:
-    """Whether the error may come of a wrong setting of the network: raised by HTTP, TLS or the choice of a proxy."""
-    from huggingface_hub.utils import httpx
+def unavailable(option: str, repo: str, revision: str, error: HfHubHTTPError) -> OSError:
+    """Why the Hub doesn't give a base or a data set, and what to do; option: base_model or dataset."""
+    what, page = ("data set", f"datasets/{repo}") if option == "dataset" else ("model", repo)
+    if isinstance(error, GatedRepoError):
+        return PermissionError(
+            f"{repo} is gated: ask for access on https://huggingface.co/{page}, then log in with `hf auth "
+            "login` or HF_TOKEN as the account that was granted it"
+        )
+    if isinstance(error, RevisionNotFoundError):
+        setting = option.removesuffix("_model") + "_revision"
+        return FileNotFoundError(f"{setting}={revision}: {repo} has no such branch, tag or commit")
+    return FileNotFoundError(
+        f"{option}={repo}: the Hub has no such {what} that this token may see, and there is no such path here; check "
+        "the name"
+    )
 
+
+def met_settings(error: BaseException) -> bool:
+    """Whether a wrong network setting may have caused the error: it came from HTTP, TLS or the choice of a proxy."""
     return any(
-        isinstance(link, (httpx.HTTPError, ssl.SSLError, ConnectionError))
-        or (isinstance(link, FileNotFoundError) and link.errno and not link.filename)  # of SSL_CERT_FILE, unnamed
+        isinstance(link, httpx.HTTPError | ssl.SSLError | ConnectionError)
+        or (
+            isinstance(link, FileNotFoundError) and link.errno and not link.filename
+        )  # SSL_CERT_FILE, which it doesn't name
         or (isinstance(link, ImportError) and "socksio" in str(link))
         or (isinstance(link, ValueError) and "proxy URL" in str(link))
         for link in causes(error)
@@ -126,7 +147,7 @@ def met_settings(error: BaseException) -> bool:
 
 
 def settings_fault() -> str | None:
-    """The first setting of the network that can't work, and its remedy: endpoint, certificates, proxies."""
+    """The first network setting that can't work, and its remedy: endpoint, certificates, proxies."""
     endpoint = os.environ.get("HF_ENDPOINT", "")
     if endpoint and not endpoint.startswith(("http://", "https://")):
         return f"HF_ENDPOINT={endpoint} lacks its scheme: write http://{endpoint} or https://{endpoint}, or unset it"
@@ -148,9 +169,7 @@ def settings_fault() -> str | None:
 
 
 def token_source() -> str:
-    """Where the token that the client sends comes from, in words; never the token."""
-    from huggingface_hub import constants
-
+    """Where the client takes its token from, in words; never the token itself."""
     saved = Path(constants.HF_TOKEN_PATH)
     if resource := os.environ.get("HF_OIDC_RESOURCE"):
         return f"the token by trusted publishing (HF_OIDC_RESOURCE={resource})"
@@ -173,16 +192,14 @@ def token_variable() -> str | None:
 
 
 def redacted(text: str) -> str:
-    """The text without any token that this process could know of."""
+    """The text without any token that this process can know."""
     for secret in known_secrets():
         text = text.replace(secret, "<token>")
     return re.sub(r"(?<=Bearer )[^\s'\"]+|\bhf_(?:jwt_)?[A-Za-z0-9]{20,}[\w.-]*", "<token>", text)
 
 
 def known_secrets() -> list[str]:
-    """Tokens in the environment and in the token file, as they stand there and as repr() writes them."""
-    from huggingface_hub import constants
-
+    """Tokens of the environment and the token file, raw and as repr() writes them."""
     path = Path(constants.HF_TOKEN_PATH)
     found = [os.environ.get(name, "") for name in SECRETS]
     found.append(path.read_text(encoding="utf-8", errors="replace").strip() if path.is_file() else "")

@@ -1,4 +1,4 @@
-"""Read and write what runs leave on disk: whole files or none, and an error that names the step that writes them."""
+"""Read and write the files of a run: atomically, and with errors that name the step which writes a missing file."""
 
 import errno
 import json
@@ -11,22 +11,17 @@ from pathlib import Path
 from typing import Any
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# How the writers of torch, safetensors and tokenizers tell of it, none of which raise an OSError
-FULL_TEXTS = (
-    "PytorchStreamWriter failed",
-    "unexpected pos",
-    "iostream error",
-    *(f"(os error {number})" for number in FULL),
-)
+# torch, safetensors and tokenizers report it in these words, without an OSError.
+FULL_TEXTS = ("PytorchStreamWriter failed", "unexpected pos", "iostream error", *(f"(os error {n})" for n in FULL))
 
 
 class DiskFull(OSError):
-    """A file could not be written whole: the disk, a quota or a limit is reached."""
+    """A file could not be written because the disk, a quota or a limit is full."""
 
 
 @contextmanager
 def full_disk_named(path: Path) -> Iterator[None]:
-    """Raise DiskFull, of one line that names the path, for whatever a full disk makes a library raise."""
+    """Raise DiskFull naming the path, whatever error a library raises on a full disk."""
     try:
         yield
     except Exception as error:
@@ -36,24 +31,24 @@ def full_disk_named(path: Path) -> Iterator[None]:
 
 
 def full_disk(error: BaseException) -> str | None:
-    """What a library said of a full disk when it met it; None where the error has other reasons."""
-    told = [
+    """What a library said about the full disk; None if the error has another cause."""
+    said = [
         str(link).strip().split("\n")[0]
         for link in causes(error)
         if (isinstance(link, OSError) and link.errno in FULL) or any(text in str(link) for text in FULL_TEXTS)
     ]
-    return told[-1] if told else None
+    return said[-1] if said else None
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and those that it came from, newest first."""
+    """The error and the errors that caused it, newest first."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write under a temporary name and rename, so that nobody ever reads half a file. Raises DiskFull."""
+    """Write to a temporary name and rename, so that nobody reads half a file. Raises DiskFull."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with full_disk_named(path):
@@ -74,10 +69,7 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A fresh folder to fill; it takes the place of `path` at the end, and leaves no trace if the filling fails.
-
-    Raises DiskFull where that is why it failed.
-    """
+    """An empty folder to fill, which then replaces `path`; after an error `path` is unchanged. Raises DiskFull."""
     temporary, old = (path.with_name(f".{path.name}.{os.getpid()}{end}") for end in ("", ".old"))
     shutil.rmtree(temporary, ignore_errors=True)
     try:
@@ -95,7 +87,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def read_json(path: Path, written_by: str) -> dict[str, Any]:
-    """A JSON file's object. Raises FileNotFoundError naming the command that writes it, ValueError if it is damaged."""
+    """A JSON object. Raises FileNotFoundError naming the command that writes the file, ValueError if it is damaged."""
     need_file(path, written_by)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -104,10 +96,10 @@ def read_json(path: Path, written_by: str) -> dict[str, Any]:
 
 
 def read_jsonl(path: Path, written_by: str) -> list[dict[str, Any]]:
-    """The objects of a file with one JSON object a line; raises like `read_json`."""
+    """One JSON object per line; raises like `read_json`."""
     need_file(path, written_by)
     rows = []
-    # not splitlines(): JSON leaves U+2028 and U+0085 as they are, and it would break a line there
+    # not splitlines(), which also splits at U+2028 and U+0085 inside of JSON strings
     for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), 1):
         try:
             rows.append(json.loads(line))
@@ -132,12 +124,12 @@ def file_sha256(path: Path) -> str:
 
 
 def fingerprint(*parts: Any) -> str:
-    """16 hexadecimal digits that change whenever a part (anything JSON can hold) does."""
+    """16 hexadecimal digits that change when any part (anything JSON can hold) changes."""
     return sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
 
 
 def up_to_date(path: Path, expected: str, key: str = "fingerprint") -> bool:
-    """Whether a JSON file exists, whole, and records the `fingerprint` expected of it."""
+    """Whether a JSON file is readable and has the expected fingerprint."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))[key] == expected
     except (OSError, ValueError, KeyError):

@@ -1,32 +1,34 @@
-"""Step 1: turn a data set into validated records, split them, and report what was dropped and what leaks.
+"""Step 1: read a data set, validate and split it, and report what was dropped and what leaks."""
 
-Reads a Hub data set or a local CSV, TSV or Parquet file or folder; writes <out>/data/{train,validation,test}.jsonl and
-data.json. The same rows give the same files whatever their order. Title, licence and citation of the data may be given
-later: the same command with --set dataset_title=, dataset_licence= or dataset_citation= records them in data.json.
-"""
-
+import argparse
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
 from space.contract import load_contract
 from space.credit import Credit
-from training.command import parse, parser, run
+from training.bases import find_tokenizer
 from training.configs import CONTRACT, TrainConfig
+from training.data.examples import example_lengths, length_report
+from training.data.load import as_line, language_warnings, load_rows, validate
+from training.data.splits import find_subjects, leakage, separation, split_records
 from training.datasets import Columns, Source, as_settings, columns_of, declared_credit, find_source
+from training.model.load import load_tokenizer
 from training.outputs import file_sha256, fingerprint, read_json, up_to_date, whole_folder, write_json, write_jsonl
 
-FORMAT = 2  # of the written files; a change makes what older code wrote out of date
-Lines = dict[str, list[dict[str, str]]]  # split -> its lines
+FORMAT = 2  # of the written files; a new number makes older files out of date
+Lines = dict[str, list[dict[str, Any]]]  # split -> lines of its file
 
 
-def main() -> None:
-    config, options = parse(parser("prepare", __doc__))
-    prepare(config, options.force)
+def main(options: argparse.Namespace) -> None:
+    prepare(options.config, options.force)
 
 
 def prepare(config: TrainConfig, force: bool = False) -> None:
-    """Write <out>/data; raises ValueError or OSError as `find_source`, `load_rows` and `split_records` do."""
+    """Write OUT/data; raises ValueError or OSError like `find_source`, `load_rows` and `split_records`."""
     target, columns = config.data_dir / "data.json", columns_of(config)
     settings = (FORMAT, asdict(columns), config.split, config.seed)
     asked = fingerprint(settings, config.dataset, config.dataset_revision)
@@ -35,7 +37,7 @@ def prepare(config: TrainConfig, force: bool = False) -> None:
     except ConnectionError as error:
         if force or not up_to_date(target, asked, "asked"):
             raise
-        print(f"prepare: {config.data_dir} is used as it is, made with these settings before: {error}")
+        print(f"prepare: using {config.data_dir} as prepared before with these settings: {error}")
         record_credit(target, declared_credit(config))
         return
     tokenizer = base_tokenizer(config)
@@ -53,8 +55,8 @@ def prepare(config: TrainConfig, force: bool = False) -> None:
 
 
 def record_credit(path: Path, credit: Credit) -> None:
-    """Bring title, licence and citation in data.json up to date, without touching the data; what is unknown stays."""
-    report = read_json(path, "python -m training.prepare")
+    """Update title, licence and citation in data.json; the data and fields that are unknown now stay as they are."""
+    report = read_json(path, "python -m training prepare CONFIG")
     before = Credit.of(report["source"])
     credit = credit.completed(before)
     if credit != before:
@@ -63,18 +65,14 @@ def record_credit(path: Path, credit: Credit) -> None:
 
 
 def earlier_credit(path: Path, source: Source) -> Credit:
-    """What data.json says of the same data set, which may have been given as options once."""
+    """The credit that data.json holds of the same data set: it may have been given as options before."""
     before = read_json(path, "")["source"] if path.exists() else {}
     same = (before.get("name"), before.get("revision")) == (source.name, source.revision)
     return Credit.of(before) if same else Credit()
 
 
 def prepared(config: TrainConfig, source: Source, columns: Columns) -> tuple[Lines, dict[str, Any]]:
-    """The lines of each split, and the report on them but for what the base's tokenizer tells."""
-    from training.data.language import language_warnings
-    from training.data.load import as_line, load_rows, validate
-    from training.data.splits import find_subjects, leakage, separation, split_records
-
+    """The lines of each split and the report on them, without lengths in tokens."""
     rows = load_rows(config.dataset, source.revision, columns)
     records, dropped, changed = validate(rows)
     subjects = find_subjects(records, columns.group)
@@ -98,11 +96,8 @@ def prepared(config: TrainConfig, source: Source, columns: Columns) -> tuple[Lin
     }
 
 
-def base_tokenizer(config: TrainConfig) -> Any | None:
-    """The base's tokenizer; None, and a line that says why, where it can't be had yet."""
-    from training.bases import find_tokenizer
-    from training.model.load import load_tokenizer
-
+def base_tokenizer(config: TrainConfig) -> PreTrainedTokenizerBase | None:
+    """The tokenizer of the base; None, and a printed reason, if it is not available yet."""
     try:
         return load_tokenizer(find_tokenizer(config))
     except OSError as error:
@@ -112,26 +107,22 @@ def base_tokenizer(config: TrainConfig) -> Any | None:
 
 def answer_words(lines: Lines) -> dict[str, float]:
     """Quantiles of the answers' lengths in words, over all splits."""
-    import numpy as np
-
-    from training.data.examples import length_report
-
     words = [len(line["answer"].split()) for members in lines.values() for line in members]
     return length_report(np.array(words), 512)
 
 
-def token_lengths(tokenizer: Any, lines: Lines, config: TrainConfig) -> dict[str, float] | None:
-    """Quantiles of the whole examples' lengths in the base's tokens, over all splits."""
+def token_lengths(
+    tokenizer: PreTrainedTokenizerBase | None, lines: Lines, config: TrainConfig
+) -> dict[str, float] | None:
+    """Quantiles of the lengths of all examples, in tokens of the base."""
     if tokenizer is None:
         return None
-    from training.data.examples import example_lengths, length_report
-
     records = [line for members in lines.values() for line in members]
     return length_report(example_lengths(tokenizer, records, load_contract(CONTRACT)), config.max_tokens)
 
 
 def write_data(folder: Path, lines: Lines, report: dict[str, Any]) -> None:
-    """Write the three splits and data.json, with their checksums, as one whole folder."""
+    """Write the splits and data.json with their checksums, all or nothing."""
     with whole_folder(folder) as new:
         for name, members in lines.items():
             write_jsonl(new / f"{name}.jsonl", members)
@@ -140,7 +131,7 @@ def write_data(folder: Path, lines: Lines, report: dict[str, Any]) -> None:
 
 
 def print_report(report: dict[str, Any], folder: Path) -> None:
-    """Print what went in, was dropped and changed by reason, and came out."""
+    """Print how many rows were read, dropped and changed for which reason, and kept in each split."""
     print(f"  rows read      {report['rows']:7,}")
     for reason, count in report["dropped"].items():
         print(f"  dropped        {count:7,}  {reason}")
@@ -155,13 +146,9 @@ def print_report(report: dict[str, Any], folder: Path) -> None:
     for what, share in report["leakage"].items():
         print(f"    {what:32} {share:6.1%}")
     if report["tokens"]:
-        print("  tokens an example: " + ", ".join(f"{key} {value:,}" for key, value in report["tokens"].items()))
+        print("  tokens per example: " + ", ".join(f"{key} {value:,}" for key, value in report["tokens"].items()))
     for warning in report["warnings"]:
         print(f"  warning: {warning}")
     if missing := Credit.of(report["source"]).missing():
         print(f"  unknown: {', '.join(missing)} of the data; before publishing, add {as_settings(missing)}")
     print(f"  written to {folder}")
-
-
-if __name__ == "__main__":
-    run(main)

@@ -1,4 +1,4 @@
-"""What `run.json` says of a run besides its configuration and base: losses, speed, memory, versions, git, machine."""
+"""What `run.json` records besides configuration and base: losses, speed, memory, versions, git, machine."""
 
 import platform
 import subprocess
@@ -6,25 +6,24 @@ import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import psutil
 import torch
+from transformers import Trainer
 
 try:
     import resource
 except ImportError:  # on Windows
     resource = None
 
-if TYPE_CHECKING:
-    from transformers import Trainer
-
 STACK = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers")
 
 
-def training_facts(trainer: "Trainer", lengths: list[int], started: float, checkpoint: str | None) -> dict[str, Any]:
-    """Losses by step, time, speed over this call's steps, and where it resumed.
+def training_facts(trainer: Trainer, lengths: list[int], started: float, checkpoint: str | None) -> dict[str, Any]:
+    """Losses by step, time, speed of the steps after the last resume, and where it resumed.
 
-    lengths: [examples], tokens of each training example. started: `time.monotonic()` before training.
+    lengths: [examples], tokens. started: `time.monotonic()` before training.
     """
     state = trainer.state
     seconds = time.monotonic() - started
@@ -41,7 +40,7 @@ def training_facts(trainer: "Trainer", lengths: list[int], started: float, check
 
 
 def losses(history: list[dict[str, float]]) -> list[dict[str, float]]:
-    """The trainer's log as [{"step", "loss" and or "validation"}], in order of step."""
+    """The trainer's log as [{"step", "loss", "validation"}] by step, each with one loss or both."""
     by_step: dict[int, dict[str, float]] = {}
     for entry in history:
         for name, key in (("loss", "loss"), ("validation", "eval_loss")):
@@ -51,19 +50,19 @@ def losses(history: list[dict[str, float]]) -> list[dict[str, float]]:
 
 
 def machine_facts(device: str, precision: str) -> dict[str, Any]:
-    """Where it ran, with which versions and which state of the code."""
+    """Device, versions, and the state of the code."""
     return {
         "device": torch.cuda.get_device_name() if device == "cuda" else f"CPU ({torch.get_num_threads()} threads)",
         "processes": int(torch.distributed.get_world_size()) if torch.distributed.is_initialized() else 1,
         "precision": precision,
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in STACK} | {"torch": torch.__version__},  # which names its CUDA
+        "versions": {name: version(name) for name in STACK} | {"torch": torch.__version__},  # with its CUDA version
         "git": git_state(),
     }
 
 
 def processor() -> str:
-    """The processor's name, as far as the system tells it."""
+    """The name of the processor, if the system tells it."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     named = (line.split(":")[1].strip() for line in lines if line.startswith("model name"))
@@ -71,12 +70,10 @@ def processor() -> str:
 
 
 def peak_gib() -> float:
-    """Peak memory of this process so far, in GiB: the GPU's where one is used, else resident memory."""
+    """Peak memory of this process in GiB: GPU memory if there is one, else resident memory."""
     if torch.cuda.is_available():
         return round(torch.cuda.max_memory_allocated() / 2**30, 2)
     if resource is None:
-        import psutil  # which comes with accelerate
-
         memory = psutil.Process().memory_info()
         return round(getattr(memory, "peak_wset", memory.rss) / 2**30, 2)
     unit = 1 if sys.platform == "darwin" else 1024  # bytes on a Mac, KiB elsewhere
@@ -84,7 +81,7 @@ def peak_gib() -> float:
 
 
 def git_state() -> dict[str, Any]:
-    """Commit and whether tracked files differ from it; None for both outside a checkout."""
+    """Commit, and whether tracked files differ from it; None for both outside of a checkout."""
     try:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
         changes = subprocess.run(["git", "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)

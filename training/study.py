@@ -1,35 +1,24 @@
-"""Train and score several configurations on the same prepared data, and choose one by its validation answers.
-
-One CONFIG (default: r16) stands for three multiples of it: its own learning rate and rank, twice the rate at half the
-rank, half the rate at twice the rank. Several CONFIGs stand for themselves. Writes <out>/study.json and study.svg;
-only the configuration that is chosen is then scored on the test split. A stopped call goes on where it was. Each
-configuration may run on another machine with `training.train` and `training.score --split validation`: gather the run
-folders under one <out> and add --assemble.
-"""
+"""Train and score several configurations on the same prepared data, and choose one by its validation answers."""
 
 import argparse
-import multiprocessing
-import os
 import shlex
-import signal
-import sys
-import threading
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from space.contract import Contract
 from space.prompt import without_disclaimer
-from training.answers import scoring_contract
-from training.command import parser, run
-from training.configs import BASE, CONFIGS, CONTRACT, TrainConfig, override
+from training.answers import open_partial, read_partial, scoring_contract
+from training.command import in_own_process
+from training.configs import CONFIGS, CONTRACT, TrainConfig
 from training.outputs import read_json, read_jsonl, up_to_date, write_json, write_text
-from training.score import score_keys
+from training.score import score, score_keys
+from training.scoring.choice import Candidate, decision, study_table
+from training.scoring.plots import study_points
+from training.scoring.rouge import rouge_scores
 from training.train import NOT_TRAINING, run_key, train
-
-if TYPE_CHECKING:
-    import numpy as np
 
 MULTIPLES = ((1, 1), (2, 0.5), (0.5, 2))  # of learning rate and rank; alpha / rank stays as it is
 SHARED = ("out", "base_model", "base_revision", "answer_tokens")
@@ -37,8 +26,8 @@ PARTIAL = "answers-validation.partial.jsonl"
 
 
 @dataclass(frozen=True)
-class Run:
-    """What a run folder holds of one configuration: run.json, scores-validation.json and its answers."""
+class Trial:
+    """A configuration with its run.json, scores-validation.json and answers."""
 
     config: TrainConfig
     trained: dict[str, Any]
@@ -47,52 +36,29 @@ class Run:
 
     @property
     def base(self) -> dict[str, Any]:
-        """The base's name, commit, licence and size."""
+        """The base without the number of trained parameters."""
         return {key: value for key, value in self.trained["base"].items() if key != "trainable"}
 
 
-def main() -> None:
-    configs, options = parse_study()
+def main(options: argparse.Namespace) -> None:
+    named = options.configs
+    configs = list(study_of(named[0])) if len(named) == 1 else comparable(named)
     if not options.assemble:
         for place, config in enumerate(configs):
             print(f"study: {place + 1} of {len(configs)}, {config.name}: {described(config)}", flush=True)
             in_own_process(train_and_score, config, options.limit, configs[:place])
     study = assemble(configs, options.limit)
-    taken = next(config for config in configs if config.name == study["winner"])
+    chosen = next(config for config in configs if config.name == study["winner"])
     if options.assemble:
-        print(f"next: {command('score', taken)}")
+        print(f"next: {command('score', chosen)}")
     else:
-        from training.score import score
-
-        print(f"\nstudy: {taken.name} alone meets the test split")
-        score(taken, "test")
-        print(f"next: {command('bundle', taken)}")
-
-
-def parse_study() -> tuple[list[TrainConfig], argparse.Namespace]:
-    """The configurations to compare, and the other options."""
-    step = parser("study", __doc__)
-    arguments = argparse.ArgumentParser(
-        prog=step.prog, description=step.description, epilog=step.epilog, formatter_class=step.formatter_class
-    )
-    arguments.add_argument("config", nargs="*", metavar="CONFIG", help="configurations' names, see below")
-    arguments.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a field of all")
-    arguments.add_argument(
-        "--limit", type=int, metavar="N", help="ask a seeded part of N validation questions, each type in proportion"
-    )
-    arguments.add_argument("--assemble", action="store_true", help="only read the run folders: train and score nothing")
-    options = arguments.parse_args()
-    unknown = [name for name in options.config if name not in CONFIGS]
-    if unknown:
-        arguments.error(f"no configuration {', '.join(unknown)}: there are {', '.join(CONFIGS)}")
-    if options.limit is not None and options.limit < 1:
-        raise ValueError(f"--limit {options.limit}: give at least one question")
-    named = [override(CONFIGS[name], options.set) for name in options.config or [BASE.name]]
-    return (list(study_of(named[0])) if len(named) == 1 else comparable(named)), options
+        print(f"\nstudy: only {chosen.name} is scored on the test split")
+        score(chosen, "test")
+        print(f"next: {command('bundle', chosen)}")
 
 
 def study_of(base: TrainConfig) -> tuple[TrainConfig, ...]:
-    """The base configuration itself, twice its rate at half its rank, and half its rate at twice its rank."""
+    """The configuration itself, twice its rate at half its rank, and half its rate at twice its rank."""
     if base.lora_rank % 2 or base.lora_alpha % 2:
         raise ValueError(f"lora_rank={base.lora_rank}, lora_alpha={base.lora_alpha}: a study halves both")
     prefix = "" if base.name == f"r{base.lora_rank}" else f"{base.name}-"
@@ -111,7 +77,7 @@ def study_of(base: TrainConfig) -> tuple[TrainConfig, ...]:
 
 
 def comparable(configs: list[TrainConfig]) -> list[TrainConfig]:
-    """The configurations themselves. Raises ValueError if they share a name, or don't share folder and base."""
+    """The configurations themselves. Raises ValueError if two have one name, or they differ in folder or base."""
     names = [config.name for config in configs]
     if len(set(names)) < len(names):
         raise ValueError(f"{', '.join(names)}: each configuration of a study needs a name of its own")
@@ -127,61 +93,24 @@ def described(config: TrainConfig) -> str:
 
 
 def command(step: str, config: TrainConfig) -> str:
-    """The command line that runs a step with a configuration, from the named one that is most like it."""
+    """The command line of a step with this configuration: the most similar named one with `--set` changes."""
 
     def changes(named: TrainConfig) -> list[str]:
         return [f"{key}={value}" for key, value in asdict(config).items() if value != getattr(named, key)]
 
     named = min(CONFIGS.values(), key=lambda one: len(changes(one)))
-    return " ".join([f"python -m training.{step} {named.name}", *(f"--set {shlex.quote(c)}" for c in changes(named))])
-
-
-def in_own_process(work: Callable[..., None], *given: Any) -> None:
-    """Call work(*given) in a fresh process, and end as it ends if that is not well.
-
-    Its memory, the GPU's too, is given back, and the peak in run.json is that of one run. Ctrl-C and SIGTERM are passed
-    on once, so that training saves its checkpoint; the process never outlives this one.
-    """
-    process = multiprocessing.get_context("spawn").Process(target=own_process, args=(work, given))
-    process.start()
-    ends = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.signal(number, lambda got, _: os.kill(process.pid, got)) for number in ends}
-    try:
-        process.join()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if process.exitcode < 0:
-        print(f"study: ended by {signal.Signals(-process.exitcode).name}; the same command goes on from there")
-        sys.exit(128 - process.exitcode)
-    if process.exitcode:
-        sys.exit(process.exitcode)
-
-
-def own_process(work: Callable[..., None], given: tuple[Any, ...]) -> None:
-    os.setsid()  # the terminal's Ctrl-C then comes from the parent alone, once
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    run(lambda: work(*given))
-
-
-def end_with_parent() -> None:
-    multiprocessing.parent_process().join()
-    os._exit(1)  # as if killed too: two runs must never write to one folder
+    return " ".join([f"python -m training {step} {named.name}", *(f"--set {shlex.quote(c)}" for c in changes(named))])
 
 
 def train_and_score(config: TrainConfig, limit: int | None, earlier: list[TrainConfig]) -> None:
-    """One configuration's part of the study, for a process of its own."""
-    from training.score import score
-
+    """One configuration's part of the study, for `in_own_process`."""
     train(config)
     reuse_base_answers(config, limit, earlier)
     score(config, "validation", limit)
 
 
 def reuse_base_answers(config: TrainConfig, limit: int | None, earlier: list[TrainConfig]) -> None:
-    """Give scoring the base's answers that an earlier run of this study has: the base is the same."""
-    from training.answers import open_partial, read_partial
-
+    """Let scoring start with the base's answers from an earlier run of this study: the base is the same."""
     contract = scoring_contract(config)
     trained = read_json(config.run_dir / "run.json", command("train", config))
     answers_key, scores_key = score_keys(trained, "validation", limit, contract)
@@ -193,18 +122,15 @@ def reuse_base_answers(config: TrainConfig, limit: int | None, earlier: list[Tra
             lines = read_jsonl(other.run_dir / "answers-validation.jsonl", command("score", other))
             rows = {("base", line["id"]): {"side": "base", "id": line["id"], **line["base"]} for line in lines}
             open_partial(partial, answers_key, rows).close()
-            print(f"study: the base's {len(rows):,} answers are those of {other.name}")
+            print(f"study: reusing the base's {len(rows):,} answers of {other.name}")
             return
 
 
 def assemble(configs: list[TrainConfig], limit: int | None = None) -> dict[str, Any]:
-    """Write study.json and study.svg from the run folders, print and return the table's content.
+    """Write study.json and study.svg from the run folders; print the table and return its content.
 
-    Raises FileNotFoundError or ValueError naming the run that is missing, stale or unlike the others, and its command.
+    Raises FileNotFoundError or ValueError naming a run that is missing, stale or not comparable, and its command.
     """
-    from training.scoring.choice import study_table
-    from training.scoring.plots import study_points
-
     contract = scoring_contract(configs[0])
     data = read_json(configs[0].data_dir / "data.json", command("prepare", configs[0]))
     runs = [read_run(config, data, contract, limit) for config in configs]
@@ -221,8 +147,8 @@ def assemble(configs: list[TrainConfig], limit: int | None = None) -> dict[str, 
     return study
 
 
-def read_run(config: TrainConfig, data: dict[str, Any], contract: Contract, limit: int | None) -> Run:
-    """A finished run. Raises FileNotFoundError where a file is missing, ValueError where one is stale."""
+def read_run(config: TrainConfig, data: dict[str, Any], contract: Contract, limit: int | None) -> Trial:
+    """A finished run. Raises FileNotFoundError if a file is missing, ValueError if one is stale."""
     training, scoring = command("train", config), f"{command('score', config)} --split validation"
     scoring += f" --limit {limit}" if limit else ""
     trained = read_json(config.run_dir / "run.json", training)
@@ -235,11 +161,11 @@ def read_run(config: TrainConfig, data: dict[str, Any], contract: Contract, limi
             f"{config.run_dir / 'scores-validation.json'} is of another adapter or part of the questions "
             f"({scores['n']:,} of {scores['of']:,}): run `{scoring}` again"
         )
-    return Run(config, trained, scores, read_jsonl(config.run_dir / "answers-validation.jsonl", scoring))
+    return Trial(config, trained, scores, read_jsonl(config.run_dir / "answers-validation.jsonl", scoring))
 
 
 def stale(trained: dict[str, Any], config: TrainConfig, data: dict[str, Any], contract: Contract) -> str | None:
-    """How a run.json differs from what training would write today; None where it doesn't."""
+    """How a run.json differs from what training would write now; None if it doesn't."""
     if trained["fingerprint"] == run_key(config, data, contract, trained.get("base_key", "")):
         return None
     if trained["data"]["sha256"] != data["sha256"]:
@@ -253,8 +179,8 @@ def stale(trained: dict[str, Any], config: TrainConfig, data: dict[str, Any], co
     return "by another version of the code"
 
 
-def check_alike(first: Run, other: Run) -> None:
-    """Raise ValueError where two runs were not trained on one base or not asked the same questions."""
+def check_alike(first: Trial, other: Trial) -> None:
+    """Raise ValueError if two runs have different bases or different questions."""
     if first.base != other.base:
         raise ValueError(
             f"{first.config.name} and {other.config.name} were trained on different bases, {first.base} and "
@@ -268,10 +194,8 @@ def check_alike(first: Run, other: Run) -> None:
         )
 
 
-def report(runs: list[Run], data: dict[str, Any], contract: Contract) -> dict[str, Any]:
+def report(runs: list[Trial], data: dict[str, Any], contract: Contract) -> dict[str, Any]:
     """The content of study.json."""
-    from training.scoring.choice import Candidate, decision
-
     groups = [line["group"] for line in runs[0].answers]
     candidates = [Candidate(one.config.name, rouge1(one, contract), cost(one)) for one in runs]
     study = decision(candidates, [facts(one) for one in runs], groups, runs[0].config.seed)
@@ -286,13 +210,13 @@ def report(runs: list[Run], data: dict[str, Any], contract: Contract) -> dict[st
     }
 
 
-def cost(one: Run) -> tuple[float, ...]:
-    """What the rule compares, as `choice.COSTS` names it."""
+def cost(one: Trial) -> tuple[float, ...]:
+    """The costs that `choice.COSTS` names."""
     return one.trained["base"]["trainable"], one.config.epochs
 
 
-def facts(one: Run) -> dict[str, Any]:
-    """What a row of study.json says of a run besides its scores."""
+def facts(one: Trial) -> dict[str, Any]:
+    """A row of study.json without the scores."""
     return {
         **{key: getattr(one.config, key) for key in ("learning_rate", "lora_rank", "lora_alpha", "epochs")},
         "trained_parameters": one.trained["base"]["trainable"],
@@ -300,10 +224,8 @@ def facts(one: Run) -> dict[str, Any]:
     }
 
 
-def rouge1(one: Run, contract: Contract) -> "np.ndarray":
-    """ROUGE-1 of each tuned answer [questions]; raises ValueError if that isn't what its scores say."""
-    from training.scoring.rouge import rouge_scores
-
+def rouge1(one: Trial, contract: Contract) -> np.ndarray:
+    """ROUGE-1 of each tuned answer [questions]; raises ValueError if the mean is not that of the scores."""
     texts, references = ([line["tuned"]["text"] for line in one.answers], [line["reference"] for line in one.answers])
     plain = [[without_disclaimer(text, contract) for text in side] for side in (texts, references)]
     found = rouge_scores(*plain)["rouge1"]
@@ -314,7 +236,3 @@ def rouge1(one: Run, contract: Contract) -> "np.ndarray":
             f"{written:.4f}: run `{command('score', one.config)} --split validation --force`"
         )
     return found
-
-
-if __name__ == "__main__":
-    run(main)

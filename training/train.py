@@ -1,10 +1,6 @@
-"""Step 2: train a LoRA adapter on the prepared examples.
+"""Step 2: train a LoRA adapter on the prepared examples."""
 
-Reads <out>/data and the base; writes runs/<name>/{adapter/, run.json, loss.svg}. Ctrl-C or SIGTERM ends it with a
-checkpoint, and the same command resumes from it. The two newest checkpoints stay in runs/<name>/checkpoints, also after
-the end; --force removes them and starts anew.
-"""
-
+import argparse
 import shutil
 import sys
 import time
@@ -12,13 +8,26 @@ from collections import Counter
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+from datasets import Dataset
+from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from trl import SFTConfig
 
 from space.contract import Contract, load_contract
 from space.prompt import has_system_role
 from training.bases import Base, base_key, find_base, remember_folder, set_base
-from training.command import parse, parser, run
+from training.checkpoints import WriteChecksums, resume_point, train_from
 from training.configs import CONTRACT, TrainConfig
+from training.data.examples import encode_records, length_report
+from training.model.golden import golden_logits
+from training.model.load import check_template, load_base, load_tokenizer, lora_targets, pick_device, pick_precision
+from training.model.trainer import PAD_TO, CompletionTrainer
 from training.outputs import (
     file_sha256,
     fingerprint,
@@ -30,58 +39,36 @@ from training.outputs import (
     write_json,
     write_text,
 )
-from training.processes import join, let_first_speak
-
-if TYPE_CHECKING:
-    from datasets import Dataset
-    from peft import LoraConfig, PeftModel
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-    from trl import SFTTrainer
-
-    from training.progress import StopOnSignal
+from training.processes import join, silence_other_ranks
+from training.progress import ProgressLines, StopOnSignal, without_default_output
+from training.run_record import machine_facts, training_facts
+from training.scoring.plots import length_distribution, loss_curves
 
 FORMAT = 1
-NOT_TRAINING = (
-    "out",
-    "dataset_title",
-    "dataset_licence",
-    "base_model",
-    "base_id",
-    "base_revision",
-    "dataset_citation",
-    "question_column",
-    "answer_column",
-    "qtype_column",
-    "group_column",
-    "base_licence",
-    "score_batch",
-    "answer_tokens",
-    "report_to",
-    "dataset",
-    "dataset_revision",
-    "split",
-)  # data and base count by checksum
+# Fields that don't change the adapter; data and base count by their checksums.
+NOT_TRAINING = ("out", "dataset", "dataset_revision", "dataset_title", "dataset_licence", "dataset_citation",
+                "question_column", "answer_column", "qtype_column", "group_column", "split", "base_model", "base_id",
+                "base_revision", "base_licence", "score_batch", "answer_tokens", "report_to")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Examples:
-    """The encoded splits and what happened to their records."""
+    """The encoded splits, and counts of what happened to their records."""
 
-    train: "Dataset"
-    validation: "Dataset"
+    train: Dataset
+    validation: Dataset
     counts: dict[str, Counter[str]]
 
 
-def main() -> None:
-    config, options = parse(parser("train", __doc__))
-    let_first_speak()
-    train(config, options.force)
+def main(options: argparse.Namespace) -> None:
+    silence_other_ranks()
+    train(options.config, options.force)
 
 
 def train(config: TrainConfig, force: bool = False) -> None:
-    """Write the run's adapter, run.json and loss.svg; exits 130 or 143 after a signal, with a checkpoint saved."""
+    """Write the run's adapter, run.json and plots; after a signal save a checkpoint and exit with 130 or 143."""
     contract = load_contract(CONTRACT)
-    data = read_json(config.data_dir / "data.json", f"python -m training.prepare {config.name}")
+    data = read_json(config.data_dir / "data.json", f"python -m training prepare {config.name}")
     base = find_base(config)
     base_sum = base_key(base, config)
     key = run_key(config, data, contract, base_sum)
@@ -90,16 +77,7 @@ def train(config: TrainConfig, force: bool = False) -> None:
         name_base(config.run_dir / "run.json", base)
         print(f"train: {config.run_dir / 'adapter'} is up to date")
         return
-    say_base_moved(config.run_dir / "run.json", base)
-    import numpy as np
-    from accelerate.utils import broadcast_object_list
-
-    from training.checkpoints import resume_point, train_from
-    from training.data.examples import length_report
-    from training.model.golden import golden_logits
-    from training.model.load import check_template, load_tokenizer, pick_device, pick_precision
-    from training.run_record import machine_facts, training_facts
-
+    print_if_base_moved(config.run_dir / "run.json", base)
     processes = join("train")
     device = pick_device()
     precision = pick_precision(config.precision, device)
@@ -107,25 +85,26 @@ def train(config: TrainConfig, force: bool = False) -> None:
     check_template(tokenizer, contract)
     examples = encode_splits(tokenizer, config, contract)
     model = lora_model(base.folder, config, precision, device)
-    print_start(config, examples, model, f"{precision} on {device}")
-    steps_key = fingerprint(key, processes.num_processes)  # which decides what a step holds
-    first = processes.is_main_process
-    [checkpoint] = broadcast_object_list([resume_point(config.run_dir, steps_key, force) if first else None])
+    print_start(examples, model, f"{precision} on {device}")
+    steps_key = fingerprint(key, processes.num_processes)  # which decides the examples of a step
+    main_rank = processes.is_main_process
+    [checkpoint] = broadcast_object_list([resume_point(config.run_dir, steps_key, force) if main_rank else None])
     trainer, stop = make_trainer(config, model, tokenizer, examples, precision)
     started = time.monotonic()
     with full_disk_named(config.run_dir / "checkpoints"):
         train_from(trainer, checkpoint)
     if stop.received:
-        print(f"train: stopped at step {trainer.state.global_step} with a checkpoint; the same command goes on from it")
+        print(f"train: stopped at step {trainer.state.global_step} with a checkpoint; the same command resumes from it")
         sys.exit(128 + stop.received)
     if trainer.is_world_process_zero():
         save_adapter(model, tokenizer, config, base)
+        trainable, total = model.get_nb_trainable_parameters()
         record = {
             "fingerprint": key,
             "config": config.public(),
             "data": {name: data[name] for name in ("source", "split", "records", "sha256")},
             "contract_sha256": contract.sha256,
-            "base": base.record() | parameters(model),
+            "base": base.record() | {"parameters": total - trainable, "trainable": trainable},
             "base_key": base_sum,
             "prompt": {
                 "end_of_turn": tokenizer.eos_token,
@@ -138,18 +117,17 @@ def train(config: TrainConfig, force: bool = False) -> None:
             **training_facts(trainer, examples.train["length"], started, checkpoint),
             **machine_facts(device, precision),
         }
-        draw_lengths(config, examples)
-        save_run(config.run_dir, record)
+        save_run(config, record, examples)
 
 
 def run_key(config: TrainConfig, data: dict[str, Any], contract: Contract, base: str) -> str:
-    """What the adapter depends on: configuration, data, contract and base; base: `bases.base_key`."""
+    """Fingerprint of what the adapter depends on: configuration, data, contract and base (`bases.base_key`)."""
     chosen = {name: value for name, value in vars(config).items() if name not in NOT_TRAINING}
     return fingerprint(FORMAT, chosen, data["sha256"], contract.sha256, base)
 
 
 def name_base(run_json: Path, base: Base) -> None:
-    """Record what was only declared of a base after the run was trained on it: its Hub id, commit or licence."""
+    """Record a Hub id, commit or licence of the base that was declared only after training."""
     record = read_json(run_json, "")
     if record["base"] != record["base"] | base.record():
         record["base"] |= base.record()
@@ -158,42 +136,30 @@ def name_base(run_json: Path, base: Base) -> None:
         print(f"train: {run_json} now names the base {base.model} at {base.revision or 'no commit'}, {base.licence}")
 
 
-def say_base_moved(run_json: Path, base: Base) -> None:
-    """Say that a finished run is not up to date because its base's repository has another commit by now."""
+def print_if_base_moved(run_json: Path, base: Base) -> None:
+    """Print that a finished run is trained again because the base's repository has a new commit."""
     trained = read_json(run_json, "")["base"] if run_json.exists() else {}
     before = trained.get("revision")
-    if trained.get("model") == base.model and before and base.revision not in (None, before):
+    if trained.get("model") == base.model and before and base.revision and base.revision != before:
         print(
             f"train: {base.model} is now at {base.revision[:10]}, the run was trained at {before[:10]} and is trained "
-            f"anew; --set base_revision={before} keeps it as it is"
+            f"again; --set base_revision={before} keeps it as it is"
         )
 
 
-def parameters(model: "PeftModel") -> dict[str, int]:
-    trainable, total = model.get_nb_trainable_parameters()
-    return {"parameters": total - trainable, "trainable": trainable}
-
-
-def encode_splits(tokenizer: "PreTrainedTokenizerBase", config: TrainConfig, contract: Contract) -> Examples:
+def encode_splits(tokenizer: PreTrainedTokenizerBase, config: TrainConfig, contract: Contract) -> Examples:
     """Train and validation as token ids and labels."""
-    from training.data.dataset import encode_records
-
     splits, counts = {}, {}
     for name in ("train", "validation"):
-        records = read_jsonl(config.data_dir / f"{name}.jsonl", f"python -m training.prepare {config.name}")
+        records = read_jsonl(config.data_dir / f"{name}.jsonl", f"python -m training prepare {config.name}")
         if name == "validation" and config.validation_limit:
-            records = records[: config.validation_limit]  # sorted by a hash of their text, so any part is a fair one
+            records = records[: config.validation_limit]  # sorted by a hash of their text: as good as random
         splits[name], counts[name] = encode_records(tokenizer, records, contract, config.max_tokens)
     return Examples(splits["train"], splits["validation"], counts)
 
 
-def lora_model(folder: Path, config: TrainConfig, precision: str, device: str) -> "PeftModel":
-    """The base in a folder with a fresh LoRA adapter, in float32 whatever the base's precision."""
-    from peft import get_peft_model, prepare_model_for_kbit_training
-    from transformers import set_seed
-
-    from training.model.load import load_base
-
+def lora_model(folder: Path, config: TrainConfig, precision: str, device: str) -> PeftModel:
+    """The base in a folder with a new LoRA adapter, which is float32 in every precision of the base."""
     base = load_base(folder, precision, device, config.quantize)
     if config.quantize == "4bit":
         base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=False)
@@ -201,12 +167,8 @@ def lora_model(folder: Path, config: TrainConfig, precision: str, device: str) -
     return get_peft_model(base, lora_config(base, config))
 
 
-def lora_config(base: "PreTrainedModel", config: TrainConfig) -> "LoraConfig":
-    """PEFT's settings of the adapter; which layers it adapts depends on the base's architecture."""
-    from peft import LoraConfig
-
-    from training.model.load import lora_targets
-
+def lora_config(base: PreTrainedModel, config: TrainConfig) -> LoraConfig:
+    """PEFT's settings; the adapted layers depend on the architecture of the base."""
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=config.lora_rank,
@@ -216,8 +178,8 @@ def lora_config(base: "PreTrainedModel", config: TrainConfig) -> "LoraConfig":
     )
 
 
-def print_start(config: TrainConfig, examples: Examples, model: "PeftModel", where: str) -> None:
-    """Print what goes into the run and the share of the parameters that it trains."""
+def print_start(examples: Examples, model: PeftModel, where: str) -> None:
+    """Print the number of examples and the share of trained parameters."""
     for name, counts in examples.counts.items():
         print(f"train: {name:10} " + ", ".join(f"{count:,} {what}" for what, count in counts.items()))
     trainable, total = model.get_nb_trainable_parameters()
@@ -225,22 +187,11 @@ def print_start(config: TrainConfig, examples: Examples, model: "PeftModel", whe
 
 
 def make_trainer(
-    config: TrainConfig,
-    model: "PeftModel",
-    tokenizer: "PreTrainedTokenizerBase",
-    examples: Examples,
-    precision: str,
-) -> tuple["SFTTrainer", "StopOnSignal"]:
-    """trl's trainer for the encoded examples, and the callback that knows whether a signal ended it."""
-    import numpy as np
-    from accelerate import PartialState
-
-    from training.checkpoints import WriteChecksums
-    from training.model.trainer import CompletionTrainer
-    from training.progress import ProgressLines, StopOnSignal, without_default_output
-
+    config: TrainConfig, model: PeftModel, tokenizer: PreTrainedTokenizerBase, examples: Examples, precision: str
+) -> tuple[CompletionTrainer, StopOnSignal]:
+    """The trainer of the encoded examples, and the callback that knows whether a signal stopped it."""
     stop = StopOnSignal()
-    longest_first = np.argsort(examples.validation["length"], kind="stable")[::-1]  # batches of like length
+    longest_first = np.argsort(examples.validation["length"], kind="stable")[::-1]  # batches of similar length
     trainer = CompletionTrainer(
         model,
         sft_config(config, precision, len(examples.train), PartialState().num_processes),
@@ -249,16 +200,12 @@ def make_trainer(
         processing_class=tokenizer,
         callbacks=[WriteChecksums(), ProgressLines(), stop],
     )
-    return without_default_output(trainer), stop
+    without_default_output(trainer)
+    return trainer, stop
 
 
-def sft_config(config: TrainConfig, precision: str, examples: int, processes: int = 1) -> Any:
-    """trl's arguments. Batches hold examples of like length, so that little of them is padding."""
-    import torch
-    from trl import SFTConfig
-
-    from training.model.trainer import SAME_SHAPES
-
+def sft_config(config: TrainConfig, precision: str, examples: int, processes: int = 1) -> SFTConfig:
+    """trl's arguments. Batches hold examples of similar length, so that there is little padding."""
     per_step = config.batch_size * config.accumulation * processes
     steps = max(round(examples / per_step * config.epochs), 1)
     every = max(steps // config.evaluations, 1)
@@ -270,8 +217,8 @@ def sft_config(config: TrainConfig, precision: str, examples: int, processes: in
         gradient_accumulation_steps=config.accumulation,
         train_sampling_strategy="group_by_length",
         length_column_name="length",
-        pad_to_multiple_of=SAME_SHAPES,
-        max_length=None,  # the examples are cut already, with their ends kept
+        pad_to_multiple_of=PAD_TO,
+        max_length=None,  # the examples are cut already, in a way that keeps their ends
         learning_rate=config.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=config.warmup,
@@ -290,21 +237,21 @@ def sft_config(config: TrainConfig, precision: str, examples: int, processes: in
         seed=config.seed,
         report_to=tracker(config.report_to),
         trackio_static_space_id=False,
-        hub_private_repo=True,  # should trackio's own settings name a Space, it is a private one
+        hub_private_repo=True,  # if trackio's own settings name a Space, it is private
         disable_tqdm=True,
         dataloader_pin_memory=torch.cuda.is_available(),
     )
 
 
 def tracker(name: str) -> str:
-    """What follows the run, as transformers names it. Raises ValueError where it isn't installed."""
+    """The name itself; raises ValueError if the package is not installed."""
     if name != "none" and find_spec(name) is None:
         raise ValueError(f"report_to={name}: it is not installed, `pip install {name}` or leave it out")
     return name
 
 
-def save_adapter(model: "PeftModel", tokenizer: "PreTrainedTokenizerBase", config: TrainConfig, base: Base) -> None:
-    """Write adapter/: weights, a config that is the same every time, tokenizer and the contract."""
+def save_adapter(model: PeftModel, tokenizer: PreTrainedTokenizerBase, config: TrainConfig, base: Base) -> None:
+    """Write adapter/: weights, a reproducible config, tokenizer and contract."""
     with whole_folder(config.run_dir / "adapter") as new:
         model.save_pretrained(new)
         (new / "README.md").unlink(missing_ok=True)  # PEFT's stub of a card
@@ -314,17 +261,11 @@ def save_adapter(model: "PeftModel", tokenizer: "PreTrainedTokenizerBase", confi
     remember_folder(config.run_dir, base, config)
 
 
-def draw_lengths(config: TrainConfig, examples: Examples) -> None:
-    from training.scoring.plots import length_distribution
-
+def save_run(config: TrainConfig, record: dict[str, Any], examples: Examples) -> None:
+    """Write the plots, and run.json last: it marks the run as finished."""
+    folder = config.run_dir
     lengths = {"train": list(examples.train["length"]), "validation": list(examples.validation["length"])}
-    write_text(config.run_dir / "lengths.svg", length_distribution(lengths, config.max_tokens, "tokens").svg)
-
-
-def save_run(folder: Path, record: dict[str, Any]) -> None:
-    """Draw the losses and write run.json last: it marks the run as finished."""
-    from training.scoring.plots import loss_curves
-
+    write_text(folder / "lengths.svg", length_distribution(lengths, config.max_tokens).svg)
     losses = {name: [(e["step"], e[name]) for e in record["losses"] if name in e] for name in ("loss", "validation")}
     write_text(folder / "loss.svg", loss_curves(losses["loss"], losses["validation"]).svg)
     write_json(folder / "run.json", record)
@@ -332,7 +273,3 @@ def save_run(folder: Path, record: dict[str, Any]) -> None:
         f"train: {record['steps']} steps in {record['minutes']:.1f} minutes, {record['tokens_per_second']:,} tokens/s, "
         f"peak {record['peak_gib']} GiB; adapter in {folder / 'adapter'}"
     )
-
-
-if __name__ == "__main__":
-    run(main)

@@ -1,1 +1,1 @@
-"""Records: loading and validating (load), splitting without leakage (splits), rendering (examples)."""
+"""Records: read and validate (load), split without leakage (splits), render as examples (examples)."""

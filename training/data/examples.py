@@ -1,27 +1,51 @@
-"""Render records as examples: token ids, and labels that put the loss on the completion alone."""
+"""Render records as examples: token ids, and labels that put the loss on the completion only."""
 
 import re
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
 
 from space.contract import Contract
 from space.prompt import encode_answered, encode_prompt, with_disclaimer
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
 IGNORED = -100  # the label that the loss skips
+Line = dict[str, str]  # of data/<split>.jsonl
+
+
+def encode_records(
+    tokenizer: PreTrainedTokenizerBase, records: list[Line], contract: Contract, max_tokens: int
+) -> tuple[Dataset, Counter[str]]:
+    """`input_ids`, `labels` and `length` of each example, and how many were `kept`, `cut`, `question too long`.
+
+    Raises ValueError if no example is left.
+    """
+    rows: list[dict[str, Any]] = []
+    counts: Counter[str] = Counter()
+    for record in records:
+        example = encode_example(tokenizer, record, contract, max_tokens)
+        if example is None:
+            counts["question too long"] += 1
+            continue
+        counts["kept"] += 1
+        counts["cut"] += example.pop("cut")
+        rows.append(example | {"length": len(example["input_ids"])})
+    if not rows:
+        raise ValueError(f"max_tokens={max_tokens} leaves no room for any answer: the prompt alone is longer, raise it")
+    return Dataset.from_list(rows), counts
 
 
 def encode_example(
-    tokenizer: "PreTrainedTokenizerBase", record: dict[str, str], contract: Contract, max_tokens: int
+    tokenizer: PreTrainedTokenizerBase, record: Line, contract: Contract, max_tokens: int
 ) -> dict[str, Any] | None:
     """`input_ids` and `labels` [tokens] of prompt + answer + disclaimer + end of turn, and whether it was `cut`.
 
-    An answer that is too long is cut at the end of a sentence (of a word, where not one sentence fits), so that the
-    disclaimer and the end of the turn always stand at the end. None where the question leaves no room for any answer.
+    An answer that is too long is cut after a sentence (after a word, if not even one sentence fits), so that disclaimer
+    and end of turn are always kept. None if the question leaves no room for an answer.
     """
     question = {"role": "user", "content": record["question"]}
     prompt = encode_prompt(tokenizer, [question], contract)
@@ -41,8 +65,8 @@ def encode_example(
     return {"input_ids": ids, "labels": labels, "cut": cut}
 
 
-def longest_fitting(text: str, length, limit: int) -> str:
-    """The longest beginning of a text that ends with a sentence or line, else with a word, and whose length fits."""
+def longest_fitting(text: str, length: Callable[[str], int], limit: int) -> str:
+    """The longest prefix that fits and ends after a sentence or line, else after a word."""
     for boundary in (r"(?<=[.!?])(?=\s)|\n+", r"(?=\s)"):
         ends = [match.start() for match in re.finditer(boundary, text) if match.start()]
         fitting = bisect_right(ends, limit, key=lambda end: length(text[:end]))
@@ -51,22 +75,20 @@ def longest_fitting(text: str, length, limit: int) -> str:
     return ""
 
 
-def example_lengths(
-    tokenizer: "PreTrainedTokenizerBase", records: list[dict[str, str]], contract: Contract
-) -> np.ndarray:
-    """Tokens of each uncut example [records]; the same counts as `encode_example`, from two batched calls."""
+def example_lengths(tokenizer: PreTrainedTokenizerBase, records: list[Line], contract: Contract) -> np.ndarray:
+    """Tokens of each uncut example [records], as `encode_example` counts them, but in two batched calls."""
     turns = [{"role": "user", "content": ""}, {"role": "assistant", "content": ""}]
     frame = len(encode_answered(tokenizer, turns, contract))
     questions = token_counts(tokenizer, [record["question"] for record in records])
     return frame + questions + reference_lengths(tokenizer, [record["answer"] for record in records], contract)
 
 
-def reference_lengths(tokenizer: "PreTrainedTokenizerBase", answers: list[str], contract: Contract) -> np.ndarray:
-    """Tokens of each answer with the disclaimer [answers], without the end token."""
+def reference_lengths(tokenizer: PreTrainedTokenizerBase, answers: list[str], contract: Contract) -> np.ndarray:
+    """Tokens of each answer with the disclaimer [answers], not counting the end token."""
     return token_counts(tokenizer, [with_disclaimer(answer, contract) for answer in answers])
 
 
-def token_counts(tokenizer: "PreTrainedTokenizerBase", texts: list[str]) -> np.ndarray:
+def token_counts(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> np.ndarray:
     encoded = tokenizer(texts, add_special_tokens=False, split_special_tokens=True)
     return np.array([len(ids) for ids in encoded["input_ids"]])
 

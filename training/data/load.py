@@ -1,4 +1,4 @@
-"""Read a data set's rows and turn them into validated records; nothing is misread or dropped without a word."""
+"""Read the rows of a data set and validate them; nothing is misread or dropped silently."""
 
 import csv
 import re
@@ -9,13 +9,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from datasets import load_dataset, load_dataset_builder
+from huggingface_hub import hf_hub_download
+from pyarrow import ArrowException
+from pyarrow.parquet import ParquetFile
+
 from training.configs import is_local
 from training.datasets import SUFFIXES, Columns, local_files
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-LONGEST_FIELD = 1 << 30  # characters; csv's own limit is 131,072
-# What spreadsheets, databases and pandas write for a missing value; `datasets` reads most of them as one.
-MISSING_WORDS = {
+LONGEST_FIELD = 1 << 30  # characters; the default of csv is 131,072
+# What spreadsheets, databases and pandas write for a missing value. `datasets` reads most of them as missing.
+MISSING_WORDS = (
     "nan",
     "-nan",
     "na",
@@ -30,12 +35,18 @@ MISSING_WORDS = {
     "1.#qnan",
     "-",
     "--",
-}
-UNSPECIFIED = "unspecified"  # the type of a question that has none
+)
+UNSPECIFIED = "unspecified"  # the type of a question without one
+
+LANGUAGE_SAMPLE = 500  # records; sorted by a hash of their text, so the first ones are as good as random
+FOREIGN_LETTERS = 0.2  # share; English has next to none, Polish 7 %, Vietnamese a quarter, Greek all
+STOP_WORDS = 0.1  # share; English prose has more than twice as much, other languages next to nothing
+ENGLISH = {"the", "of", "and", "to", "is", "are", "that", "with", "for", "by", "this", "it", "be", "which", "have",
+           "has", "not", "can", "may", "from", "what", "how"}  # fmt: skip
 
 
 class Row(NamedTuple):
-    """The cells of a row that are used; one that is missing is empty."""
+    """The cells of a row that are used; a missing cell is empty."""
 
     question: str
     answer: str
@@ -45,9 +56,9 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Record:
-    """One cleaned question and answer; `id` depends on the text alone, so on no file's order.
+    """A cleaned question and answer; `id` depends only on the two texts.
 
-    subject: what the data set's own column says that it is about, in lower case; empty where there is none.
+    subject: the lower-case value of the group column; empty without one.
     """
 
     id: str
@@ -58,9 +69,9 @@ class Record:
 
 
 def load_rows(dataset: str, revision: str, columns: Columns) -> list[Row]:
-    """All rows; of a Hub data set those of its split `train`.
+    """All rows; of a data set on the Hub those of the split `train`.
 
-    Raises ValueError naming file, line and remedy for what is empty, isn't UTF-8, is malformed or lacks a column.
+    Raises ValueError with file, line and remedy if something is empty, not UTF-8, malformed, or lacks a column.
     """
     files = local_files(Path(dataset).expanduser()) if is_local(dataset) else hub_files(dataset, revision)
     if files is None:
@@ -69,13 +80,10 @@ def load_rows(dataset: str, revision: str, columns: Columns) -> list[Row]:
 
 
 def hub_files(dataset: str, revision: str) -> list[Path] | None:
-    """The CSV, TSV and Parquet files of the split `train`, downloaded; None where it is made of other files.
+    """The CSV, TSV and Parquet files of the split `train`, downloaded; None if it consists of other files.
 
-    They are read here as local ones are: `datasets` takes words like "None" for missing values, and shifts columns.
+    They are read like local files, since `datasets` reads words like "None" as missing, and shifts columns.
     """
-    from datasets import load_dataset_builder
-    from huggingface_hub import hf_hub_download
-
     found = load_dataset_builder(dataset, revision=revision).config.data_files or {}
     if found and "train" not in found:
         raise ValueError(f"dataset={dataset}: it has no split `train`, only {', '.join(map(str, found))}")
@@ -86,9 +94,7 @@ def hub_files(dataset: str, revision: str) -> list[Path] | None:
 
 
 def hub_rows(dataset: str, revision: str, columns: Columns) -> list[Row]:
-    """The rows of a Hub data set of another format (JSON, Arrow, …), as `datasets` reads them."""
-    from datasets import load_dataset
-
+    """The rows of a data set on the Hub in another format (JSON, Arrow, …), as `datasets` reads them."""
     table = load_dataset(dataset, revision=revision, split="train")
     wanted = positions(list(table.column_names), columns, dataset)
     return [Row(*(as_text(row[name]) if name else "" for name in wanted)) for row in table]
@@ -99,7 +105,7 @@ def as_text(cell: Any) -> str:
 
 
 def read_file(path: Path, columns: Columns) -> list[Row]:
-    """One local file's rows; raises ValueError as `load_rows` does."""
+    """The rows of a local file; raises like `load_rows`."""
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty: expected the columns {columns.question}, {columns.answer}")
     rows = read_parquet(path, columns) if path.suffix.lower() == ".parquet" else list(read_csv(path, columns))
@@ -109,10 +115,7 @@ def read_file(path: Path, columns: Columns) -> list[Row]:
 
 
 def read_parquet(path: Path, columns: Columns) -> list[Row]:
-    """The rows of a Parquet file; only the columns that are used are read."""
-    from pyarrow import ArrowException
-    from pyarrow.parquet import ParquetFile
-
+    """The rows of a Parquet file, reading only the columns that are used."""
     try:
         file = ParquetFile(path)
         names = positions(file.schema_arrow.names, columns, str(path))
@@ -124,26 +127,26 @@ def read_parquet(path: Path, columns: Columns) -> list[Row]:
 
 
 def positions(header: list[str], columns: Columns, where: str) -> tuple[str, str, str, str]:
-    """The names of the columns that hold question, answer, type and group; empty for a type or group that is not there.
+    """The columns of question, answer, type and group; type and group are empty if there is none.
 
-    Raises ValueError if one that is asked for is missing or there twice.
+    Raises ValueError if a named column is missing or exists twice.
     """
     qtype = columns.qtype or ("qtype" if "qtype" in header else "")
     wanted = (columns.question, columns.answer, qtype, columns.group)
     for option, name in zip(("question", "answer", "qtype", "group"), wanted, strict=True):
         if name and header.count(name) != 1:
-            there = "twice the column" if name in header else "no column"
+            count = "twice the column" if name in header else "no column"
             raise ValueError(
-                f"{where} has {there} {name}: it has {', '.join(map(str, header))}; "
+                f"{where} has {count} {name}: it has {', '.join(map(str, header))}; "
                 f"name the right one with --set {option}_column=NAME"
             )
     return wanted
 
 
 def read_csv(path: Path, columns: Columns) -> Iterator[Row]:
-    """The rows of a delimited text file. Every row must have as many fields as the header, with standard quotes.
+    """The rows of a delimited text file. Each row must have as many fields as the header, and standard quotes.
 
-    Lines are counted as an editor counts them; a row is named by the line that it begins on.
+    Errors name the line on which a row begins, as an editor counts lines.
     """
     csv.field_size_limit(LONGEST_FIELD)
     delimiter = delimiter_of(path, columns)
@@ -169,19 +172,19 @@ def read_csv(path: Path, columns: Columns) -> Iterator[Row]:
 
 
 def first_row(rows: Iterator[list[str]]) -> list[str]:
-    """The first row that isn't blank."""
+    """The first row that is not blank."""
     return next((row for row in rows if row), [])
 
 
 def kept(file: Iterator[str], lines: list[str]) -> Iterator[str]:
-    """The lines of a file, each also put into a list."""
+    """The lines of a file, each also appended to a list."""
     for line in file:
         lines.append(line)
         yield line
 
 
 def delimiter_of(path: Path, columns: Columns) -> str:
-    """The delimiter with which the header holds the question's and the answer's column, else the most columns."""
+    """The delimiter that gives the header the question and the answer column, else the one that gives most columns."""
     headers = {}
     for delimiter in DELIMITERS:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -195,8 +198,8 @@ def delimiter_of(path: Path, columns: Columns) -> str:
 
 
 def wrong_count(fields: list[str], header: list[str], delimiters: str) -> str:
-    """Why a row that has more or fewer fields than the header can't be read, and what to do."""
-    surplus = f"; the first that is too many is {shortened(fields[len(header)])}" if len(fields) > len(header) else ""
+    """Why a row with more or fewer fields than the header can't be read, and what to do."""
+    surplus = f"; the first surplus one is {shortened(fields[len(header)])}" if len(fields) > len(header) else ""
     return (
         f"{len(fields)} fields, but the header has {len(header)} ({', '.join(header)}){surplus}. Put double quotes "
         f"around a field that holds {delimiters} or line breaks, and name every column in the header"
@@ -221,7 +224,7 @@ def shortened(text: str) -> str:
 
 
 def not_utf8(path: Path) -> str:
-    """Where a file stops being UTF-8, and what to do."""
+    """Where a file is not UTF-8, and what to do."""
     content = path.read_bytes()
     try:
         content.decode("utf-8")
@@ -232,19 +235,19 @@ def not_utf8(path: Path) -> str:
 
 
 def clean(text: str) -> str:
-    """The text with white space settled: no runs of spaces, no trailing ones, at most one empty line in a row."""
+    """The text without runs of spaces, trailing spaces, and more than one empty line in a row."""
     text = re.sub(r"[ \t\f\v\u00a0]+", " ", text.replace("\r\n", "\n").replace("\r", "\n"))
     text = re.sub(r" ?\n", "\n", text)
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 
 def present(text: str) -> str:
-    """The text, or nothing where it is only a word for a missing value."""
+    """The text, or nothing if it is only a word for a missing value."""
     return "" if text.lower() in MISSING_WORDS else text
 
 
 def lacking(question: str, answer: str) -> str | None:
-    """Why a cleaned question and answer make no record; None where they do."""
+    """Why a cleaned question and answer make no record; None if they do."""
     for what, text in (("question", question), ("answer", answer)):
         if not text:
             return f"empty {what}"
@@ -254,10 +257,9 @@ def lacking(question: str, answer: str) -> str | None:
 
 
 def validate(rows: list[Row]) -> tuple[list[Record], dict[str, int], dict[str, int]]:
-    """Records sorted by id, the count of dropped rows by reason, and of changed rows by reason.
+    """Records sorted by id, and the numbers of dropped and of changed rows by reason.
 
-    An exact duplicate is a row whose question and answer, cleaned, stood before; of its type and subject the first in
-    alphabetical order stay.
+    Rows with the same cleaned question and answer are exact duplicates; the alphabetically first type and subject stay.
     """
     records: dict[str, Record] = {}
     dropped: Counter[str] = Counter()
@@ -279,12 +281,32 @@ def validate(rows: list[Row]) -> tuple[list[Record], dict[str, int], dict[str, i
 
 
 def record_id(question: str, answer: str) -> str:
-    """16 hexadecimal digits that depend on the two texts alone."""
+    """16 hexadecimal digits that depend only on the two texts."""
     return sha256(f"{question}\0{answer}".encode()).hexdigest()[:16]
 
 
 def as_line(record: Record, group: str) -> dict[str, Any]:
-    """A record as its split's file holds it."""
+    """A record as a line of data/<split>.jsonl."""
     line = asdict(record) | {"group": group}
     del line["subject"]
     return line
+
+
+def language_warnings(records: list[Record]) -> list[str]:
+    """Warnings if the texts are not English, for which ROUGE and the app are made; usually none."""
+    text = " ".join(f"{record.question} {record.answer}" for record in records[:LANGUAGE_SAMPLE]).lower()
+    letters = sum(map(str.isalpha, text))
+    foreign = 1 - len(re.findall("[a-z]", text)) / letters if letters else 1.0
+    words = re.findall(r"[^\W\d_]+", text)
+    common = sum(word in ENGLISH for word in words) / len(words) if words else 0.0
+    warnings = []
+    if foreign > FOREIGN_LETTERS:
+        warnings.append(
+            f"ROUGE reads only the letters a to z, and {foreign:.0%} of the letters of these texts are others: "
+            "its scores say little or nothing here."
+        )
+    if common < STOP_WORDS:
+        warnings.append(
+            "The texts are mostly not English, but prompt, disclaimer, notices and the checks of the app are."
+        )
+    return warnings

@@ -1,6 +1,6 @@
-"""Split records 80/10/10, grouped so that nothing about one subject stands on two sides, or at random; measure leaks.
+"""Split records 80/10/10, grouped so that each subject is in one split only, or at random; measure leakage.
 
-A subject is what the data set's own column says, else the disease that MedQuAD's question templates name.
+The subject of a record is the value of the group column, else the disease in one of MedQuAD's question templates.
 """
 
 import re
@@ -16,12 +16,12 @@ import networkx as nx
 from training.data.load import Record
 
 HELD_OUT = 0.1  # share of the rows in test, and again in validation
-BOILERPLATE = 3  # an answer shared by more diseases than this says nothing of any of them and joins no groups
+BOILERPLATE = 3  # an answer shared by more diseases than this is boilerplate and joins no groups
 LONG_SENTENCE = 8  # words
-LONGEST_NAME = 20  # words of a disease
-ESTABLISHED = 0.99  # share of the questions whose subject must be known for a claim about the split
+LONGEST_NAME = 20  # words in the name of a disease
+ESTABLISHED = 0.99  # share of questions with a known subject that a claim about the split needs
 
-# MedQuAD writes 99.7 % of its questions in these; the disease is what stands in the gap.
+# 99.7 % of MedQuAD's questions are one of these; the gap holds the disease.
 TEMPLATES = (
     r"what is \(are\) (.+)",
     r"what are the symptoms of (.+)",
@@ -46,32 +46,32 @@ FREE = re.compile(r".* for (.+)|what (?:is|are) (\S+(?: \S+){0,3})")  # "how is 
 
 
 def normal(question: str) -> str:
-    """Lower case, single spaces, no final question marks."""
+    """The question in lower case, with single spaces and without final question marks."""
     return " ".join(question.lower().split()).rstrip("? ")
 
 
 def templated_disease(question: str) -> str | None:
-    """The disease in lower case where the question is one of the templates."""
+    """The disease in lower case if the question is one of the templates."""
     match = TEMPLATE.fullmatch(normal(question))
     return match[match.lastindex] if match else None
 
 
 def disease_key(disease: str) -> str:
-    """A disease's name for comparison: no bracketed abbreviation, possessive, plural or word order."""
+    """A disease's name for comparison: without abbreviation in brackets, possessive, plural and word order."""
     words = re.findall(r"[^\W_]+", re.sub(r"\(.*?\)|'s\b", " ", disease)) or re.findall(r"\w+", disease)
     return " ".join(sorted(word[:-1] if len(word) > 3 and word[-1] == "s" != word[-2] else word for word in words))
 
 
 @dataclass(frozen=True)
 class Subjects:
-    """What records are about, by record id: the data set's own column where it says so, else the disease.
+    """Record id -> subject: the value of the group column, else the disease.
 
-    known: the ids whose subject was given, or recognised by a template. The others' is a guess, or their question.
+    known: ids with a group, or a disease that a template names. The subject of others is a guess, or the question.
     """
 
     of: dict[str, str]
     known: frozenset[str]
-    name: str = "diseases"  # what they are, in tables
+    name: str = "diseases"  # for tables
 
     def share(self, records: list[Record]) -> float:
         """The share (0..1) of records whose subject is known."""
@@ -79,9 +79,9 @@ class Subjects:
 
 
 def find_subjects(records: list[Record], column: str = "") -> Subjects:
-    """What each record is about; of a question in no template a disease that it mentions, or the question itself.
+    """The subject of each record; without group and template a disease that the question mentions, or the question.
 
-    column: the data set's own column of subjects, which the records hold; empty where there is none.
+    column: the name of the group column; empty without one.
     """
     of = {record.id: f"column: {record.subject}" for record in records if record.subject}
     named = {r.id: name for r in records if r.id not in of and (name := templated_disease(r.question))}
@@ -98,18 +98,19 @@ def find_subjects(records: list[Record], column: str = "") -> Subjects:
 
 
 def longest_mentioned(question: str, names: set[str]) -> str | None:
-    """The longest of the names that stands in a question as whole words."""
+    """The longest name that a question contains as whole words."""
     words = list(re.finditer(r"\w+", question))
     spans = (question[a.start() : b.end()] for n, a in enumerate(words) for b in words[n : n + LONGEST_NAME])
     return max(names.intersection(spans), key=lambda name: (len(name), name), default=None)
 
 
 def group_records(records: list[Record], subjects: Subjects) -> dict[str, str]:
-    """Record id -> group: the smallest id among all records tied to it by subject, question or a telling answer."""
+    """Record id -> group: the smallest id of all records connected by subject, question or non-boilerplate answer."""
     told_of = defaultdict(set)
     for record in records:
         told_of[record.answer].add(subjects.of[record.id])
-    # Where few subjects are known, ten ways to ask the same look like ten: an answer of unknown ones alone joins them.
+    # If few subjects are known, ten phrasings of one question look like ten subjects. So an answer joins records even
+    # if more than three subjects share it, unless one of them is known.
     all_known = subjects.share(records) >= ESTABLISHED
     certain = {record.answer for record in records if all_known or record.id in subjects.known}
     ties = nx.Graph()
@@ -126,12 +127,12 @@ def group_records(records: list[Record], subjects: Subjects) -> dict[str, str]:
 
 
 def shuffled(keys: Iterable[str], seed: int) -> list[str]:
-    """The keys in an order that depends on them and the seed alone."""
+    """The keys in an order that depends only on them and the seed."""
     return sorted(keys, key=lambda key: sha256(f"{seed}:{key}".encode()).digest())
 
 
 def random_split(records: list[Record], seed: int) -> dict[str, str]:
-    """Record id -> split, exactly a tenth (rounded down) each in test and validation."""
+    """Record id -> split; test and validation get exactly a tenth each, rounded down."""
     held_out = int(len(records) * HELD_OUT)
     order = shuffled((record.id for record in records), seed)
     names = ["test"] * held_out + ["validation"] * held_out + ["train"] * (len(order) - 2 * held_out)
@@ -139,7 +140,7 @@ def random_split(records: list[Record], seed: int) -> dict[str, str]:
 
 
 def grouped_split(records: list[Record], groups: dict[str, str], seed: int) -> dict[str, str]:
-    """Record id -> split; shuffled groups go whole to the first of test, validation that they bring nearer a tenth."""
+    """Record id -> split; a shuffled group goes to test or validation if that brings them closer to a tenth."""
     members = defaultdict(list)
     for record in records:
         members[groups[record.id]].append(record.id)
@@ -155,9 +156,9 @@ def grouped_split(records: list[Record], groups: dict[str, str], seed: int) -> d
 
 
 def leakage(splits: dict[str, list[Record]], subjects: Subjects) -> dict[str, float]:
-    """Shares (0..1) of the test split that also stand in train, by ever finer measures.
+    """Shares (0..1) of the test split that are also in train, from questions down to 8-grams.
 
-    Of the subjects only those that are known count, and the measure is left out where the test split has none.
+    Only known subjects count; without any in the test split that measure is left out.
     """
     train, test = splits["train"], splits["test"]
 
@@ -181,10 +182,9 @@ def leakage(splits: dict[str, list[Record]], subjects: Subjects) -> dict[str, fl
 def separation(
     records: list[Record], subjects: Subjects, how: str, column: str, leaks: dict[str, float]
 ) -> dict[str, Any]:
-    """What may be claimed of the split's subjects: the share that is known, and `claim`, a clause about the test split.
+    """The share of known subjects, and `claim`, a clause about the test questions that is established.
 
-    column: the data set's own column of subjects; empty where diseases were read from the questions. leaks: of
-    `leakage`.
+    column: the name of the group column; empty if diseases were derived from the questions. leaks: from `leakage`.
     """
     share, one = subjects.share(records), f"`{column}`" if column else "disease"
     if share < ESTABLISHED:
@@ -198,13 +198,13 @@ def separation(
 
 
 def long_sentences(answer: str) -> set[str]:
-    """The distinct sentences of an answer that hold at least `LONG_SENTENCE` words, in lower case."""
+    """The distinct sentences of at least `LONG_SENTENCE` words, in lower case."""
     sentences = (" ".join(part.lower().split()) for part in re.split(r"(?<=[.!?])\s+|\n+", answer))
     return {sentence for sentence in sentences if sentence.count(" ") >= LONG_SENTENCE - 1}
 
 
 def ngrams(answer: str, n: int = 8) -> set[str]:
-    """The distinct runs of n words of an answer, in lower case."""
+    """The distinct n-grams of words, in lower case."""
     words = re.findall(r"\w+", answer.lower())
     return {" ".join(words[i : i + n]) for i in range(len(words) - n + 1)}
 

@@ -1,1 +1,1 @@
-"""Loading models in one place (load), and batched greedy answers (generate)."""
+"""Models: load them (load), train (trainer), answer in batches (generate)."""

@@ -1,4 +1,4 @@
-"""Greedy answers to many prompts at once, in a batch that a row leaves when its answer ends."""
+"""Batched greedy decoding; a row leaves the batch when its answer ends."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ import torch
 from transformers import DynamicCache, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicLayer
 
-ROOM = 64  # tokens for which a cache allocates memory in advance
+ROOM = 64  # tokens that a cache allocates in advance
 
 
 @dataclass(frozen=True)
 class Generated:
-    """One answer: which prompt it belongs to, its text, its tokens, and whether it ended by itself."""
+    """An answer: the index of its prompt, its text, its number of tokens, and whether it ended by itself."""
 
     index: int
     text: str
@@ -22,7 +22,7 @@ class Generated:
 
 
 def greedy(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_new_tokens: int) -> GenerationConfig:
-    """Greedy decoding that ends at the end of a turn and at whatever else the base ends with."""
+    """Greedy decoding that stops at the end of a turn, and at every other EOS token of the base."""
     own = model.generation_config.eos_token_id
     ends = {tokenizer.eos_token_id, *(own if isinstance(own, list) else [own])} - {None}
     return GenerationConfig(
@@ -41,7 +41,7 @@ def generate_answers(
     decoding: GenerationConfig,
     batch_size: int,
 ) -> Iterator[list[Generated]]:
-    """Answers batch by batch, prompts [tokens] of like length together; padded on the left."""
+    """Answers batch by batch, padded on the left; prompts [tokens] of similar length share a batch."""
     by_length = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     for start in range(0, len(by_length), batch_size):
         indices = by_length[start : start + batch_size]
@@ -52,9 +52,9 @@ def generate_answers(
 def new_tokens(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: list[list[int]], decoding: GenerationConfig
 ) -> list[list[int]]:
-    """The likeliest tokens after each prompt, with the one that ends the answer.
+    """The tokens of each answer, with the one that ends it.
 
-    `model.generate` would go on with every row until the longest answer of the batch ends: half of the work.
+    `model.generate` would continue every row until the longest answer of the batch ends: twice the work.
     """
     batch = tokenizer.pad({"input_ids": prompts}, padding_side="left", return_tensors="pt").to(model.device)
     ids, mask = batch["input_ids"], batch["attention_mask"]
@@ -62,7 +62,7 @@ def new_tokens(
     cache = roomy_cache(model)
     ends = torch.tensor(decoding.eos_token_id, device=model.device)
     answers: list[list[int]] = [[] for _ in prompts]
-    rows = list(range(len(prompts)))  # the prompts that are still being answered
+    rows = list(range(len(prompts)))  # prompts whose answers have not ended
     for _ in range(decoding.max_new_tokens):
         step = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "past_key_values": cache}
         tokens = model(**step, use_cache=True, logits_to_keep=1).logits[:, -1].argmax(-1)  # [rows]
@@ -83,8 +83,8 @@ def new_tokens(
 class RoomyLayer(DynamicLayer):
     """A cache layer with room for the next tokens, which are written in place.
 
-    The layer it replaces concatenates, which copies all keys and values for each new token: on a CPU more than half of
-    the time of decoding.
+    DynamicLayer concatenates, which copies all keys and values for every token: more than half of the decoding time on
+    a CPU.
     """
 
     buffers: list[torch.Tensor] | None = None  # keys and values [rows, heads, tokens + room, size]
@@ -112,27 +112,27 @@ class RoomyLayer(DynamicLayer):
         self.view(length)
 
     def view(self, length: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keys and values of the first tokens."""
+        """Keys and values of the first `length` tokens."""
         self.keys, self.values = (buffer[..., :length, :] for buffer in self.buffers)
         return self.keys, self.values
 
 
 def with_length(part: torch.Tensor, length: int) -> torch.Tensor:
-    """A copy of [rows, heads, tokens, size] with more tokens, which are not set yet."""
+    """A copy of [rows, heads, tokens, size] with room for `length` tokens."""
     longer = part.new_empty(*part.shape[:-2], length, part.shape[-1])
     longer[..., : part.shape[-2], :] = part
     return longer
 
 
 def roomy_cache(model: PreTrainedModel) -> DynamicCache:
-    """The model's cache; its layers that hold every token get room, sliding windows and others stay as they are."""
+    """The model's cache, with a RoomyLayer for each DynamicLayer; sliding windows and other layers stay as they are."""
     cache = DynamicCache(config=model.config)
     cache.layers = [RoomyLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
     return cache
 
 
 def generated(tokenizer: PreTrainedTokenizerBase, index: int, ids: list[int], decoding: GenerationConfig) -> Generated:
-    """One row of new tokens, read up to the first token that ends an answer."""
+    """The answer in a row of new tokens, up to the first EOS token."""
     length = next((n for n, token in enumerate(ids) if token in decoding.eos_token_id), None)
     ids = ids[:length]
     return Generated(index, tokenizer.decode(ids, skip_special_tokens=True).strip(), len(ids), length is not None)

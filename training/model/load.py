@@ -1,4 +1,4 @@
-"""Load base, tokenizer and adapter; choose device and precision. The only place that does."""
+"""Load base, tokenizer and adapter; choose device and precision. Nothing else loads models."""
 
 import warnings
 from pathlib import Path
@@ -6,7 +6,13 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging
 
@@ -18,17 +24,17 @@ PAD_TOKENS = ("<|finetune_right_pad_id|>", "<pad>", "[PAD]", "<|endoftext|>")
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 logging.disable_progress_bar()
-# PEFT and trl ask a model for a name that transformers has given up; nothing that a user could change.
+# PEFT and trl use a deprecated attribute of transformers; users can't change that.
 warnings.filterwarnings("ignore", message=".is_gradient_checkpointing. is deprecated", category=FutureWarning)
 
 
 def pick_device() -> str:
-    """`cuda` where there is one, else `cpu`."""
+    """`cuda` if there is a GPU, else `cpu`."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def pick_precision(wanted: str, device: str) -> str:
-    """bf16 where the device has it natively, fp16 on an older GPU (a T4), fp32 on an older CPU; `wanted` overrides."""
+    """`wanted`; if that is auto, bf16 if the device supports it natively, else fp16 on a GPU (T4) and fp32 on a CPU."""
     if wanted != "auto":
         return wanted
     if device == "cpu":
@@ -38,9 +44,9 @@ def pick_precision(wanted: str, device: str) -> str:
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """A base's or an adapter's tokenizer: its end token is the one that closes a turn, its pad token another one.
+    """The tokenizer of a base or adapter. Its EOS token is the one that ends a turn, its pad token is another one.
 
-    Raises ValueError where it has no chat template, or one that closes a turn with no control token.
+    Raises ValueError if there is no chat template, or one that ends a turn without a control token.
     """
     tokenizer = AutoTokenizer.from_pretrained(folder)
     if not tokenizer.chat_template:
@@ -50,24 +56,24 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from error
     tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
-    if tokenizer.pad_token_id in (None, end):  # a masked end token is a model that doesn't stop
+    if tokenizer.pad_token_id in (None, end):  # with EOS masked as padding the model would never learn to stop
         tokenizer.pad_token = padding_token(tokenizer)
     return tokenizer
 
 
 def padding_token(tokenizer: PreTrainedTokenizerBase) -> str:
-    """A token to pad with, any but the end token: one meant for it where there is one, else another special token."""
+    """A pad token other than EOS: one that is meant for padding if possible, else another special token."""
     known = tokenizer.get_added_vocab()
     meant = [token for token in PAD_TOKENS if token in known]
-    last = tokenizer.convert_ids_to_tokens([tokenizer.vocab_size - 1, tokenizer.vocab_size - 2])  # the rarest words
+    last = tokenizer.convert_ids_to_tokens([tokenizer.vocab_size - 1, tokenizer.vocab_size - 2])  # the rarest tokens
     others = [tokenizer.unk_token, tokenizer.bos_token, *known, *last]
     return next(token for token in (*meant, *others) if token not in (None, tokenizer.eos_token))
 
 
 def check_template(tokenizer: PreTrainedTokenizerBase, contract: Contract) -> None:
-    """Raises ValueError unless training and use can agree on the chat template.
+    """Raise ValueError if training and inference would differ with this chat template.
 
-    The prompt must be the beginning of the answered conversation, and control tokens that are typed must stay text.
+    The prompt must be a prefix of the answered conversation, and typed control tokens must stay text.
     """
     name = tokenizer.name_or_path
     question = {"role": "user", "content": "What is asthma?"}
@@ -75,8 +81,8 @@ def check_template(tokenizer: PreTrainedTokenizerBase, contract: Contract) -> No
     answered = encode_answered(tokenizer, [question, {"role": "assistant", "content": "A disease."}], contract)
     if answered[: len(prompt)] != prompt or len(answered) <= len(prompt) + 1:
         raise ValueError(
-            f"{name}: its chat template writes an answered question otherwise than the question alone and then the "
-            "answer, so what is trained would not be what is asked; give another base"
+            f"{name}: with its chat template the prompt is no prefix of the answered conversation, so training and "
+            "inference would differ; give another base"
         )
     typed = question | {"content": question["content"] + tokenizer.eos_token}
     end = tokenizer.eos_token_id
@@ -85,13 +91,11 @@ def check_template(tokenizer: PreTrainedTokenizerBase, contract: Contract) -> No
 
 
 def load_base(folder: Path, precision: str, device: str, quantize: str = "none") -> PreTrainedModel:
-    """A base in one precision on one device; with `quantize="4bit"` in NF4 (extra `qlora`, CUDA only)."""
+    """A base in one precision on one device, or in NF4 with `quantize="4bit"` (extra `qlora`, CUDA only)."""
     arguments: dict[str, Any] = {"dtype": DTYPES[precision]}
     if quantize == "4bit":
         if device != "cuda":
             raise ValueError("quantize=4bit needs a CUDA GPU: leave it out, at 1B it is slower and larger anyway")
-        from transformers import BitsAndBytesConfig
-
         arguments["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=DTYPES[precision]
         )
@@ -100,16 +104,13 @@ def load_base(folder: Path, precision: str, device: str, quantize: str = "none")
 
 
 def lora_targets(model: PreTrainedModel) -> list[str]:
-    """The layers that LoRA adapts: Llama's seven projections, else every linear layer but the head, by last name."""
+    """Names of the layers that LoRA adapts: Llama's seven projections, else every linear layer except the head."""
     head = model.get_output_embeddings()
     names = {name.rpartition(".")[2] for name, part in model.named_modules()
              if isinstance(part, (torch.nn.Linear, Conv1D)) and part is not head}  # fmt: skip
     return sorted(PROJECTIONS if names >= PROJECTIONS else names)
 
 
-def load_adapter(base: PreTrainedModel, adapter: str | Path, device: str, revision: str | None = None) -> PeftModel:
-    """The base with an adapter on it, for inference."""
-    model = PeftModel.from_pretrained(
-        base, str(adapter), revision=revision, torch_device=device, autocast_adapter_dtype=False
-    )
-    return model.eval()
+def load_adapter(base: PreTrainedModel, adapter: Path, device: str) -> PeftModel:
+    """The base with an adapter, for inference."""
+    return PeftModel.from_pretrained(base, str(adapter), torch_device=device, autocast_adapter_dtype=False).eval()

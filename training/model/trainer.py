@@ -1,4 +1,4 @@
-"""The trainer: trl's, with batches that several processes share alike, and a loss that costs less."""
+"""trl's trainer with a cheaper loss, and batches that don't depend on the number of processes."""
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -12,15 +12,15 @@ from trl import SFTTrainer
 
 from training.data.examples import IGNORED
 
-# Logits held at once. 16 MB on a CPU, which the allocator reuses: larger blocks cost a page fault a page.
+# Logits held at once. On a CPU 16 MB, which the allocator reuses; larger blocks cost page faults.
 TILE = {"cpu": 1 << 22, "cuda": 1 << 26}
-# Batches are padded to a multiple of this: for every new shape oneDNN compiles and keeps its bf16 products, a gigabyte
-# in 30 steps of 16 examples.
-SAME_SHAPES = 32
+# Batches are padded to a multiple of this, because oneDNN compiles and keeps bf16 kernels for every new shape: a
+# gigabyte in 30 steps of 16 examples.
+PAD_TO = 32
 
 
 class SmallMaskDropout(torch.nn.Dropout):
-    """Dropout that keeps its mask in a byte a value, as on a GPU; on a CPU torch's own takes four for the same mask."""
+    """Dropout with a mask of one byte per value, as on a GPU; torch's own takes four on a CPU."""
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         return torch.native_dropout(values, self.p, True)[0] if self.training else values
@@ -29,9 +29,9 @@ class SmallMaskDropout(torch.nn.Dropout):
 class CompletionTrainer(SFTTrainer):
     """trl's trainer with a cheaper way to the same loss.
 
-    Padding is on the right, so causal attention needs no mask, and without one its kernels skip half of the work. The
-    head projects the tokens of answers alone, tile by tile; trl's projects prompt and padding too, and all of it again
-    in the backward pass.
+    Padding is on the right, so causal attention needs no mask, and without one the kernels skip half of the work. The
+    head projects only the tokens of answers, in tiles; trl also projects prompt and padding, and all of it again in the
+    backward pass.
     """
 
     def __init__(self, model: torch.nn.Module, *given: Any, **named: Any) -> None:
@@ -56,12 +56,12 @@ class CompletionTrainer(SFTTrainer):
             total = whole_loss(model, ids, labels)
         if num_items_in_batch is None:
             return total / (labels[:, 1:] != IGNORED).sum()
-        # counted over all processes, whose gradients are then averaged
+        # The number of items is that of all processes, and their gradients are averaged.
         return total / num_items_in_batch * self.accelerator.num_processes
 
     @cached_property
     def head_is_plain(self) -> bool:
-        """Whether logits are hidden states times the head's weight, without the bias, scale or cap of some models."""
+        """Whether logits are hidden states times the weight of the head, without a bias, scale or cap."""
         ids = torch.arange(8, device=self.model.device)[None]
         training = self.model.training
         self.model.eval()
@@ -73,7 +73,7 @@ class CompletionTrainer(SFTTrainer):
         return bool((product - output.logits).abs().max() <= 0.01 * output.logits.abs().max())
 
     def _get_train_sampler(self, train_dataset: Any = None) -> "GroupedByLength":
-        """Examples of like length together; the same steps however many processes share them, or after a resume."""
+        """Examples of similar length together; the same steps with any number of processes, and after a resume."""
         per_step = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
         return GroupedByLength(
             per_step, self.train_dataset["length"], lambda: self.args.seed + int(self.state.epoch or 0)
@@ -81,7 +81,7 @@ class CompletionTrainer(SFTTrainer):
 
 
 class GroupedByLength(LengthGroupedSampler):
-    """transformers' sampler with an order that only seed and epoch decide, not what was drawn from torch before."""
+    """transformers' sampler in an order that depends only on seed and epoch, not on torch's global generator."""
 
     def __init__(self, batch_size: int, lengths: list[int], seed: Callable[[], int]) -> None:
         super().__init__(batch_size, lengths=list(lengths))
@@ -93,7 +93,7 @@ class GroupedByLength(LengthGroupedSampler):
 
 
 def whole_loss(model: torch.nn.Module, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Summed loss of a batch from all logits, for heads that do more than multiply."""
+    """Summed loss of a batch from all logits, for heads that are not plain."""
     logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
     return functional.cross_entropy(
         logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED, reduction="sum"
@@ -101,7 +101,7 @@ def whole_loss(model: torch.nn.Module, ids: torch.Tensor, labels: torch.Tensor) 
 
 
 def tiled_loss(model: torch.nn.Module, head: torch.Tensor, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Summed loss of a batch; head: [vocabulary, hidden]. Called through all that wraps the model."""
+    """Summed loss of a batch, computed in tiles; head: [vocabulary, hidden]."""
     none = torch.empty(0, dtype=torch.long, device=ids.device)
     output = model(input_ids=ids, use_cache=False, logits_to_keep=none, output_hidden_states=True)
     hidden, wanted = output.hidden_states[-1][:, :-1], labels[:, 1:]
@@ -112,7 +112,7 @@ def tiled_loss(model: torch.nn.Module, head: torch.Tensor, ids: torch.Tensor, la
 class HeadLoss(torch.autograd.Function):
     """Summed cross-entropy of a frozen head: hidden [tokens, hidden], weight [vocabulary, hidden], labels [tokens].
 
-    Works through tiles of tokens and leaves the gradient of `hidden` behind, so that no logits are kept or made again.
+    Computes the gradient of `hidden` in the forward pass, tile by tile, so that logits are neither kept nor recomputed.
     Source: Hsu et al. 2024, "Liger Kernel: Efficient Triton Kernels for LLM Training", section 3.2.
     """
 
@@ -124,7 +124,7 @@ class HeadLoss(torch.autograd.Function):
         for start in range(0, len(hidden), rows):
             tile = slice(start, start + rows)
             count = len(labels[tile])
-            filler = -count % min(rows, 128)  # few sizes of tiles, see SAME_SHAPES
+            filler = -count % min(rows, 128)  # few different sizes, see PAD_TO
             wanted = functional.pad(labels[tile], (0, filler))[:, None]
             log_p = torch.log_softmax(functional.pad(hidden[tile], (0, 0, 0, filler)) @ weight.T, -1, torch.float32)
             total -= log_p.gather(1, wanted)[:count].sum()

@@ -33,7 +33,7 @@ from training.release.checks import (
     hub_checks,
     request_checks,
 )
-from training.scoring.table import KINDS, VIEWS, points
+from training.scoring.table import ROUGE_LABELS, VIEWS, points
 
 # What a bundle holds, outside of evaluation/
 BUNDLED = {*FROM_ADAPTER, "golden.json", "run.json", "README.md", "LICENSE", "USE_POLICY.md", "NOTICE", *hub.KEPT}
@@ -153,7 +153,7 @@ def source_of(config: TrainConfig, run: Path) -> dict[str, Any]:
 
 def placeholder_metadata(config: TrainConfig, base: Base, source: dict[str, Any], repo: str) -> str:
     """The metadata of the card that a run would have; every score is 0."""
-    rouge = {kind: {"mean": 0} for kind in KINDS}
+    rouge = {kind: {"mean": 0} for kind in ROUGE_LABELS}
     scores = {"split": "test", "n": 0, "systems": {"tuned": {view: rouge for view in VIEWS}}}
     data = {"source": source, "split": config.split}
     return f"---\n{metadata({'base': base.record()}, data, scores, repo.split('/')[1])}\n---\n"
@@ -329,7 +329,7 @@ def show(plan: Plan) -> None:
 def score_lines(scores: dict[str, Any], previous: Previous | None) -> list[str]:
     """ROUGE of tuned without the disclaimer, beside the previous release."""
     lines = []
-    for kind, label in KINDS.items():
+    for kind, label in ROUGE_LABELS.items():
         line = f"  {label}  {points(scores['systems']['tuned']['without disclaimer'][kind])}"
         if previous:
             old = points(previous.scores["systems"]["tuned"]["without disclaimer"][kind])

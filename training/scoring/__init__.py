@@ -1,2 +1,2 @@
-"""The pure core of scoring: overlap with references (rouge), what an answer is like (rates, readability),
-what text that knows no medicine gets (floors), and how sure all of it is (intervals)."""
+"""Scoring without files: ROUGE (rouge), what ROUGE can't tell (rates), answers that need no model (baselines),
+and how certain the figures are (intervals)."""

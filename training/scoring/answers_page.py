@@ -1,6 +1,6 @@
-"""The page on which people judge by reading: question, reference, base and tuned side by side, in one file.
+"""The page on which people read answers: question, reference, base and tuned side by side, in one file.
 
-`answers.html` is the whole page; all it lacks is its data, which it shows as text and never as markup.
+`answers.html` is the page without its data, which it shows as text, never as markup.
 """
 
 import json
@@ -12,11 +12,11 @@ DATA = "{{ data }}"
 
 
 def answers_page(answers: list[dict[str, Any]], title: str, summary: dict[str, str]) -> str:
-    """One self-contained HTML document that fetches nothing and holds all answers in the order given.
+    """A self-contained HTML document with all answers in the given order, which fetches nothing.
 
     answers: {"id", "question", "qtype", "reference", "gain", "rouge1": {"base", "tuned"},
     "base" and "tuned": {"text", "tokens", "ended"}}; gain is tuned minus base in ROUGE-1 F1, 0..1.
-    summary: label -> what stands with it at the top of the page; a line break stays one.
+    summary: label -> text at the top of the page, which may have line breaks.
     Raises ValueError if there are no answers or a number is not finite.
     """
     if not answers:
@@ -26,7 +26,7 @@ def answers_page(answers: list[dict[str, Any]], title: str, summary: dict[str, s
 
 
 def shown(answer: dict[str, Any]) -> dict[str, Any]:
-    """What the page uses of an answer; anything else a scoring file holds stays out of it."""
+    """The fields of an answer that the page uses."""
     page = {key: answer[key] for key in ("id", "question", "qtype", "reference", "gain")}
     for system in ("base", "tuned"):
         page[system] = {key: answer[system][key] for key in ("text", "tokens", "ended")}
@@ -35,5 +35,5 @@ def shown(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def script_json(value: Any) -> str:
-    """JSON that can stand inside a <script> element: without `<` no text closes it or opens another."""
+    """JSON for a <script> element: without `<` no text can close it or open another one."""
     return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")

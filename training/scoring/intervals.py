@@ -1,20 +1,20 @@
-"""How sure a score is: bootstrap intervals over groups, Holm's correction, Wilson's interval of a rate."""
+"""How certain a score is: bootstrap intervals over groups, Holm's correction, Wilson's interval of a rate."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-FEW = 10  # groups; with fewer a bootstrap is no test
+FEW = 10  # groups; fewer are not enough for a test
 Z = 1.959964  # standard normal, two-sided 95 %
 CHUNK = 2_000_000  # resampled groups held at once, 16 MB
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over n questions in so many groups, and its 95 % interval.
+    """A mean over n questions in `groups` groups, with its 95 % interval.
 
-    low and high are None where there is only one group, p where there is no test or too few groups for one.
+    low and high are None with a single group; p is None without a test, or with too few groups for one.
     """
 
     mean: float
@@ -27,7 +27,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Rate:
-    """k of n questions as a share (0..1), and its 95 % interval by Wilson."""
+    """k of n questions as a share (0..1), with its 95 % Wilson interval."""
 
     k: int
     n: int
@@ -39,11 +39,11 @@ class Rate:
 def paired_gain(
     base: Sequence[float], tuned: Sequence[float], groups: Sequence[str], draws: int = 10_000, seed: int = 0
 ) -> Interval:
-    """Mean gain of tuned over base with its 95 % paired-bootstrap interval and two-sided p, over groups.
+    """Mean gain of tuned over base with its 95 % paired-bootstrap interval and two-sided p.
 
-    base, tuned, groups: [questions], index i is the same question in all. Questions about one disease aren't
+    base, tuned, groups: [questions], index i is the same question in all. Questions about one disease are not
     independent, so whole groups are drawn.
-    Raises ValueError if there are none, their numbers differ, or a score is no number.
+    Raises ValueError if there are none, the lengths differ, or a score is not finite.
     Source: Koehn 2004, "Statistical significance tests for machine translation evaluation"; drawing groups:
     Davison & Hinkley 1997, "Bootstrap methods and their application", 3.8.
     """
@@ -53,7 +53,7 @@ def paired_gain(
 
 
 def mean_interval(scores: Sequence[float], groups: Sequence[str], draws: int = 10_000, seed: int = 0) -> Interval:
-    """One system's mean score with its 95 % bootstrap interval over groups; raises like `paired_gain`."""
+    """Mean score of one system with its 95 % bootstrap interval over groups; raises like `paired_gain`."""
     return bootstrap(np.asarray(scores, float), groups, draws, seed, test=False)
 
 
@@ -65,7 +65,7 @@ def by_type(
     draws: int = 10_000,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """`paired_gain` of each question type, most questions first; p is Holm's over the types that have one."""
+    """`paired_gain` of each question type, the most frequent first; p is corrected by Holm over the tested types."""
     base, tuned, groups, qtypes = (np.asarray(values) for values in (base, tuned, groups, qtypes))
     names, counts = np.unique(qtypes, return_counts=True)
     found = {}
@@ -78,7 +78,7 @@ def by_type(
 
 
 def bootstrap(values: np.ndarray, groups: Sequence[str], draws: int, seed: int, test: bool) -> Interval:
-    """Mean of values [questions] with its percentile interval; with `test`, also p against a mean of 0."""
+    """Mean of values [questions] with its percentile interval; with `test` also p against a mean of 0."""
     if not len(values) or len(values) != len(groups):
         raise ValueError(f"{len(values)} scores, {len(groups)} groups: give both for at least one question")
     if not np.isfinite(values).all():
@@ -95,9 +95,9 @@ def bootstrap(values: np.ndarray, groups: Sequence[str], draws: int, seed: int, 
 
 
 def resampled_means(sums: np.ndarray, sizes: np.ndarray, draws: int, seed: int) -> np.ndarray:
-    """Means over the questions of as many groups as there are, drawn with replacement [draws].
+    """Means over questions, resampling groups with replacement [draws].
 
-    sums, sizes: [groups], a group's sum of scores and its number of questions.
+    sums, sizes: [groups], the sum of scores and the number of questions of each group.
     """
     generator = np.random.default_rng(seed)
     step = max(1, CHUNK // len(sums))
@@ -109,7 +109,7 @@ def resampled_means(sums: np.ndarray, sizes: np.ndarray, draws: int, seed: int) 
 
 
 def two_sided(means: np.ndarray) -> float:
-    """p of a mean of 0: twice the share of the resampled means on the rarer side of it, never quite 0.
+    """p against a mean of 0: twice the share of resampled means on the rarer side, never exactly 0.
 
     Source: Davison & Hinkley 1997, 4.2 (adding the observed sample to the draws).
     """
@@ -118,7 +118,7 @@ def two_sided(means: np.ndarray) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p values corrected for their number, in their order.
+    """The p values corrected for multiple testing, in the given order.
 
     Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
     """
@@ -130,7 +130,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def wilson(k: int, n: int) -> Rate:
-    """k of n as a share with its 95 % interval, sound also near 0 and n.
+    """k of n as a share with its 95 % interval, also valid near 0 and n.
 
     Raises ValueError if n is 0 or k doesn't lie in 0..n.
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".

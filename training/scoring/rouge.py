@@ -1,6 +1,6 @@
 """ROUGE-1/2/L F1 as `rouge_score` defines them, fast enough for whole splits.
 
-Self-contained, so that others can `evaluate.load("training/scoring/rouge.py")`, which copies this file alone.
+Imports nothing of ours, so that `evaluate.load("training/scoring/rouge.py")` works: it copies only this file.
 """
 
 from functools import lru_cache
@@ -12,7 +12,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.scoring import fmeasure
 from rouge_score.tokenizers import DefaultTokenizer, Tokenizer
 
-KINDS = ("rouge1", "rouge2", "rougeL")
+ROUGE_KINDS = ("rouge1", "rouge2", "rougeL")
 
 DESCRIPTION = "ROUGE-1, ROUGE-2 and ROUGE-L as F1 in 0..1 with the Porter stemmer, equal to rouge_score's."
 INPUTS = """
@@ -23,13 +23,13 @@ CITATION = 'Lin 2004, "ROUGE: A Package for Automatic Evaluation of Summaries"'
 
 
 class MemoisedTokenizer(Tokenizer):
-    """rouge_score's tokens, remembered word by word: the stemmer takes nine tenths of its time."""
+    """rouge_score's tokenizer with a cache of words: its stemmer takes 90 % of the time."""
 
     def __init__(self) -> None:
         self.tokens_of = lru_cache(maxsize=1 << 18)(DefaultTokenizer(use_stemmer=True).tokenize)
 
     def tokenize(self, text: str) -> list[str]:
-        """The default tokenizer's tokens of the whole text, since white space always ends one of them."""
+        """The same tokens as the default tokenizer, since white space always ends a token."""
         return [token for word in text.split() for token in self.tokens_of(word)]
 
 
@@ -38,14 +38,14 @@ SCORER = RougeScorer(["rouge1", "rouge2"], tokenizer=TOKENIZER)
 
 
 def rouge_scores(predictions: list[str], references: list[str]) -> dict[str, np.ndarray]:
-    """F1 in 0..1 of each question [questions], for each of `KINDS`; an empty prediction scores 0.
+    """F1 in 0..1 of each question [questions], for each of `ROUGE_KINDS`; an empty prediction scores 0.
 
     Raises ValueError if there are none, or not one reference for each prediction.
     """
     if not predictions or len(predictions) != len(references):
         raise ValueError(f"{len(predictions)} predictions, {len(references)} references: give both for each question")
     rows = [score_pair(predicted, wanted) for predicted, wanted in zip(predictions, references, strict=True)]
-    return dict(zip(KINDS, np.array(rows).T, strict=True))
+    return dict(zip(ROUGE_KINDS, np.array(rows).T, strict=True))
 
 
 def score_pair(prediction: str, reference: str) -> tuple[float, float, float]:
@@ -58,16 +58,16 @@ def score_pair(prediction: str, reference: str) -> tuple[float, float, float]:
 
 
 def lcs_length(first: list[str], second: list[str]) -> int:
-    """Length of the longest common subsequence, a whole row of the table in one integer.
+    """Length of the longest common subsequence, with a row of the table as the bits of one integer.
 
-    rouge_score fills it cell by cell: 60 times slower on answers of 140 words, 350 times on 1,000.
+    rouge_score fills the table cell by cell: 60 times slower on answers of 140 words, 350 times on 1,000.
     Source: Hyyrö 2004, "Bit-parallel LCS-length computation revisited".
     """
     positions: dict[str, int] = {}
     for index, token in enumerate(first):
         positions[token] = positions.get(token, 0) | 1 << index
     every = (1 << len(first)) - 1
-    unmatched = every  # a bit for each token of `first`; 0 where the table's row steps up
+    unmatched = every  # a bit for each token of `first`; 0 where the row of the table increases
     for token in second:
         met = unmatched & positions.get(token, 0)
         unmatched = (unmatched + met | unmatched - met) & every

@@ -1,146 +1,206 @@
-"""The scores as people read them: a table for the terminal, one for the card, and the sentence that they amount to."""
+"""The scores as people read them: tables for the terminal and in Markdown, and the verdict in words."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-KINDS = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
+ROUGE_LABELS = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
 VIEWS = ("without disclaimer", "with disclaimer")
+UNKNOWN = "–"
+# What the first users of this system reported: a random 80/10/10 split, the disclaimer on both sides.
+REPORTED = {
+    "rouge1": {"base": 0.2547, "tuned": 0.3359},
+    "rouge2": {"base": 0.0455, "tuned": 0.1884},
+    "rougeL": {"base": 0.1226, "tuned": 0.2367},
+}
 Scores = dict[str, Any]  # the content of scores-<split>.json
+Cells = Sequence[str]
+
+
+def plain_table(head: Cells, rows: Iterable[Cells]) -> str:
+    """A table for the terminal: the first column is aligned left, the others right."""
+    lines = [head, *rows]
+    widths = [max(len(line[place]) for line in lines if place < len(line)) for place in range(len(head))]
+    shown = [
+        "  ".join(f"{cell:{'>' if place else ''}{widths[place]}}" for place, cell in enumerate(line)) for line in lines
+    ]
+    return "\n".join(line.rstrip() for line in shown)
+
+
+def markdown_table(head: Cells, rows: Iterable[Cells]) -> str:
+    """The same table in Markdown."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def scores_table(scores: Scores) -> str:
-    """Means × 100 of all systems, the gains with their intervals, and the rates, for a terminal."""
-    lines = [heading(scores), "", f"{'':36}{'without disclaimer':>21}{'with, as first reported':>28}"]
-    lines.append(f"{'mean ROUGE F1 × 100':36}" + "     ".join(2 * ["    R-1    R-2    R-L"]))
-    for name, system in scores["systems"].items():
-        cells = ["".join(f"{100 * system[view][kind]['mean']:7.1f}" for kind in KINDS) for view in VIEWS]
-        lines.append(f"{name if system['model'] else 'no model: ' + name:36}" + "     ".join(cells))
-    lines.append("")
-    for name, gain in scores["gains"].items():
-        lines.append(f"{name}:")
-        lines += [f"  {label}  {gain_text(gain[kind])}" for kind, label in KINDS.items()]
-    lines.append("")
-    lines.append(f"{'':34}" + "".join(f"{side:>12}" for side in scores["rates"]))
-    for label, sides in rate_rows(scores):
-        lines.append(f"{label:34}" + "".join(f"{text.split(' ')[0]:>12}" for text in sides.values()))
-    return "\n".join(lines)
+    """Means × 100 of all systems, the gains with their intervals, and the rates, for the terminal."""
+    labels = [f"R-{label[-1]}" for label in ROUGE_LABELS.values()]
+    head = ["mean ROUGE F1 × 100", *labels, *(f"{label}*" for label in labels)]
+    means = [
+        [system_name(name, system), *(percent(system[view][kind]["mean"]) for view in VIEWS for kind in ROUGE_LABELS)]
+        for name, system in scores["systems"].items()
+    ]
+    gains = [[name, *(gain_text(gain[kind]) for kind in ROUGE_LABELS)] for name, gain in scores["gains"].items()]
+    rates = [[label, *(text.split(" ")[0] for text in sides.values())] for label, sides in rate_rows(scores)]
+    tables = (
+        (head, means),
+        (["", *ROUGE_LABELS.values()], gains),
+        (["", *scores["rates"]], rates),
+    )
+    note = "* as first reported: with the disclaimer on both sides"
+    return "\n\n".join([heading(scores), *(plain_table(*table) for table in tables), note])
 
 
 def heading(scores: Scores) -> str:
-    part = f"{scores['n']:,} of {scores['of']:,}" if scores["n"] < scores["of"] else f"{scores['n']:,}"
     limit = f"at most {scores['max_new_tokens']} tokens"
-    return f"{scores['config']}: {part} {scores['split']} questions, one greedy answer each of {limit}"
+    return f"{scores['config']}: {part(scores)} {scores['split']} questions, one greedy answer each of {limit}"
 
 
-def gain_text(gain: dict[str, float]) -> str:
-    """A gain × 100 with its interval, and whether it is more than noise."""
+def part(scores: Scores) -> str:
+    """How many questions were asked, of how many."""
+    return f"{scores['n']:,} of {scores['of']:,}" if scores["n"] < scores["of"] else f"{scores['n']:,}"
+
+
+def system_name(name: str, system: dict[str, Any]) -> str:
+    return name if system["model"] else f"no model: {name}"
+
+
+def percent(mean: float, sign: str = "") -> str:
+    return f"{100 * mean:{sign}.1f}"
+
+
+def gain_text(gain: dict[str, Any]) -> str:
+    """A gain × 100 with its interval, and whether it is within noise."""
     noise = ", within noise" if gain["low"] is None or gain["low"] <= 0 <= gain["high"] else ""
     return f"{points(gain, '+')}{noise}"
 
 
-def points(score: dict[str, float], sign: str = "") -> str:
-    """A mean × 100 with its interval, where more than one group allows one."""
-    form = f"{sign}.1f"
-    between = "" if score["low"] is None else f" [{100 * score['low']:{form}}, {100 * score['high']:{form}}]"
-    return f"{100 * score['mean']:{form}}{between}"
+def points(score: dict[str, Any], sign: str = "") -> str:
+    """A mean × 100 with its interval, if there is one."""
+    between = "" if score["low"] is None else f" [{percent(score['low'], sign)}, {percent(score['high'], sign)}]"
+    return percent(score["mean"], sign) + between
 
 
-def markdown_table(scores: Scores) -> str:
-    """All systems with intervals, then the gains, as a table of the card."""
-    rows = [
-        "| | "
-        + " | ".join(KINDS.values())
-        + " | "
-        + " | ".join(f"{label}, as first reported" for label in KINDS.values())
-        + " |"
-    ]
-    rows.append("|---|" + 6 * "---:|")
+def systems_table(scores: Scores) -> str:
+    """All systems with intervals, then the gains, for the card."""
+    labels = ROUGE_LABELS.values()
+    rows = []
     for name, system in scores["systems"].items():
-        plain = [points(system["without disclaimer"][kind]) for kind in KINDS]
-        full = [f"{100 * system['with disclaimer'][kind]['mean']:.1f}" for kind in KINDS]
-        label = f"**{name}**" if system["model"] else f"no model: {name}"
-        rows.append(f"| {label} | " + " | ".join(plain + full) + " |")
+        plain, full = (system[view] for view in VIEWS)
+        label = f"**{name}**" if system["model"] else system_name(name, system)
+        means = [percent(full[kind]["mean"]) for kind in ROUGE_LABELS]
+        rows.append([label, *(points(plain[kind]) for kind in ROUGE_LABELS), *means])
     for name, gain in scores["gains"].items():
-        rows.append(f"| {name} | " + " | ".join(gain_text(gain[kind]) for kind in KINDS) + " | | | |")
-    return "\n".join(rows)
+        rows.append([name, *(gain_text(gain[kind]) for kind in ROUGE_LABELS), "", "", ""])
+    return markdown_table(["", *labels, *(f"{label}, as first reported" for label in labels)], rows)
 
 
 def rate_rows(scores: Scores) -> list[tuple[str, dict[str, str]]]:
-    """What else was counted: a label, and for base and tuned the share with k of n, or the number."""
+    """A label, and for each side the share with interval and k/n, or the number."""
     return [
         (label, {side: rate_text(scores["rates"][side][label]) for side in scores["rates"]})
         for label in next(iter(scores["rates"].values()))
     ]
 
 
-def rate_text(rate: dict[str, float] | float | None) -> str:
-    """A share as per cent with its interval and k/n; a plain number as it is."""
+def rate_text(rate: dict[str, Any] | float | None) -> str:
+    """A share in per cent with its interval and k/n; a plain number with two digits."""
     if rate is None:
-        return "–"
+        return UNKNOWN
     if not isinstance(rate, dict):
         return f"{rate:.2f}"
     return f"{rate['share']:.0%} [{rate['low']:.0%}, {rate['high']:.0%}] ({rate['k']}/{rate['n']})"
 
 
-def markdown_rates(scores: Scores) -> str:
-    """The rates as a table of the card, a row each."""
-    sides = list(scores["rates"])
-    rows = ["| | " + " | ".join(sides) + " |", "|---|" + len(sides) * "---:|"]
-    rows += [f"| {label} | " + " | ".join(texts[side] for side in sides) + " |" for label, texts in rate_rows(scores)]
-    return "\n".join(rows)
+def rates_table(scores: Scores) -> str:
+    """The rates for the card."""
+    return markdown_table(["", *scores["rates"]], [[label, *sides.values()] for label, sides in rate_rows(scores)])
 
 
-def markdown_types(scores: Scores) -> str:
-    """The ROUGE-L gains by question type; p is Holm's, over the types with enough groups for a test."""
-    names = list(scores["by_type"])
-    rows = ["| ROUGE-L by question type | n | " + " | p | ".join(names) + " | p |", "|---|" + 5 * "---:|"]
-    for qtype, first in scores["by_type"][names[0]].items():
-        cells = [
-            f"{points(scores['by_type'][name][qtype], '+')} | {p_text(scores['by_type'][name][qtype])}"
-            for name in names
+def types_table(scores: Scores) -> str:
+    """The ROUGE-L gains by question type for the card; p is corrected by Holm, over the types with enough groups."""
+    gains = scores["by_type"]
+    rows = [
+        [
+            qtype,
+            f"{gain['n']:,}",
+            *(text for by in gains.values() for text in (points(by[qtype], "+"), p_text(by[qtype]))),
         ]
-        rows.append(f"| {qtype} | {first['n']:,} | " + " | ".join(cells) + " |")
-    return "\n".join(rows)
+        for qtype, gain in next(iter(gains.values())).items()
+    ]
+    return markdown_table(["ROUGE-L by question type", "n", *(text for name in gains for text in (name, "p"))], rows)
 
 
-def p_text(gain: dict[str, float]) -> str:
+def p_text(gain: dict[str, Any]) -> str:
     if gain["p"] is None:
-        return "–"
+        return UNKNOWN
     return "< 0.001" if gain["p"] < 0.001 else f"{gain['p']:.3f}"
 
 
 def novel_sentence(scores: Scores) -> str:
-    """What is left of the gains where the reference shares little with the training answers."""
-    part = scores["novel"]
-    if not part:
+    """The gains on questions whose reference shares little with the training answers."""
+    novel = scores["novel"]
+    if not novel:
         return "Every reference shares at least a fifth of its 8-grams with the training answers."
-    gains = [f"the {name} is {gain_text(gain['rougeL'])}" for name, gain in part["gains"].items()]
+    gains = [f"the {name} is {gain_text(gain['rougeL'])}" for name, gain in novel["gains"].items()]
     return (
-        f"On the {part['n']:,} of {scores['n']:,} questions whose reference shares under a fifth of its 8-grams with "
+        f"On the {novel['n']:,} of {scores['n']:,} questions whose reference shares under a fifth of its 8-grams with "
         f"the training answers, {' and '.join(gains)} (ROUGE-L)."
     )
 
 
 def grade_sentence(scores: Scores) -> str:
-    """The reading grades; a side without a word has none."""
+    """The reading grades of the sides that have one."""
     grades = [f"{name} {grade:.1f}" for name, grade in scores["readability"].items() if grade is not None]
     return f"Flesch-Kincaid grade, median: {', '.join(grades)}."
 
 
 def verdict(scores: Scores) -> str:
-    """The sentence that the ROUGE-L gains over base and over the strongest floor amount to."""
-    over_base, over_floor = (scores["gains"][name]["rougeL"] for name in scores["gains"])
-    floor = scores["strongest_floor"]
-    sentences = [
-        compare("the base", over_base),
-        compare(f"the strongest answer that needs no model ({floor})", over_floor),
-    ]
-    return " ".join(sentences)
+    """What the ROUGE-L gains over the base and over the strongest baseline show."""
+    over_base, over_baseline = (gain["rougeL"] for gain in scores["gains"].values())
+    baseline = f"the strongest answer that needs no model ({scores['strongest_baseline']})"
+    return f"{compare('the base', over_base)} {compare(baseline, over_baseline)}"
 
 
-def compare(other: str, gain: dict[str, float]) -> str:
+def compare(other: str, gain: dict[str, Any]) -> str:
     text = f"{points(gain, '+')} ROUGE-L points, n = {gain['n']:,}"
     if gain["low"] is not None and gain["low"] > 0:
         return f"Tuned **beats** {other} ({text})."
     if gain["high"] is not None and gain["high"] < 0:
         return f"Tuned **falls short of** {other} ({text})."
     return f"Tuned **does not beat** {other}: the difference is within noise ({text})."
+
+
+def comparison(runs: list[tuple[Scores, dict[str, Any]]]) -> str:
+    """The figures first reported beside those of other runs, with and without the disclaimer, for the terminal.
+
+    runs: scores-test.json and data.json of each.
+    """
+    columns = [reported_column(), *(run_column(*run, view) for run in runs for view in reversed(VIEWS))]
+    labels = list(dict.fromkeys(label for column in reversed(columns) for label in column))
+    rows = [[label, *(column.get(label, UNKNOWN) for column in columns)] for label in labels]
+    return plain_table(["mean ROUGE F1 × 100", "first reported", *("" for _ in columns[1:])], rows)
+
+
+def reported_column() -> dict[str, str]:
+    means = {name: {kind: REPORTED[kind][name] for kind in ROUGE_LABELS} for name in ("base", "tuned")}
+    return {"split": "random", "disclaimer": VIEWS[1].split()[0]} | mean_cells(means)
+
+
+def run_column(scores: Scores, data: dict[str, Any], view: str) -> dict[str, str]:
+    """Row label -> cell of one run, with or without the disclaimer."""
+    systems = scores["systems"]
+    means = {
+        system_name(name, system): {kind: system[view][kind]["mean"] for kind in ROUGE_LABELS}
+        for name, system in systems.items()
+    }
+    head = {"run": scores["config"], "split": data["split"], "disclaimer": view.split()[0], "questions": part(scores)}
+    leakage = {f"test {what} also in train": f"{share:.1%}" for what, share in data["leakage"].items()}
+    return head | mean_cells(means) | leakage
+
+
+def mean_cells(means: dict[str, dict[str, float]]) -> dict[str, str]:
+    """System -> ROUGE -> mean, as cells; and the gain of tuned over base."""
+    cells = {f"{label} {name}": percent(means[name][kind]) for kind, label in ROUGE_LABELS.items() for name in means}
+    gains = {kind: means["tuned"][kind] - means["base"][kind] for kind in ROUGE_LABELS}
+    return cells | {f"{label} gain": percent(gains[kind], "+") for kind, label in ROUGE_LABELS.items()}

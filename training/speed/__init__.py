@@ -1,1 +1,1 @@
-"""What `scripts/benchmark.py` measures: recipes (training), asking (scoring), commands, memory, operations; table."""
+"""The benchmark: our training and scoring beside the first users' and trl's (scripts/benchmark.py)."""

@@ -1,4 +1,4 @@
-"""Answers that know no medicine. A model that doesn't beat them has learned form and phrases at best."""
+"""Answers that need no model. A model that doesn't beat them has at best learned form and phrases."""
 
 import re
 from collections import defaultdict
@@ -11,18 +11,17 @@ from space.contract import Contract
 from space.prompt import with_disclaimer
 from training.data.splits import templated_disease
 
-Record = dict[str, str]  # a line of data/*.jsonl; of a test record only id, question and qtype are read
+Record = dict[str, str]  # a line of data/*.jsonl; of test records only id, question and qtype are used
 
 
-def floors(train: list[Record], test: list[Record], contract: Contract, seed: int) -> dict[str, list[str]]:
-    """One answer a test question from each floor; all but the first come without the disclaimer.
+def baselines(train: list[Record], test: list[Record], contract: Contract, seed: int) -> dict[str, list[str]]:
+    """Baseline -> one answer for each test question; all but the first without the disclaimer.
 
-    A choice depends on the seed, the training records and the test record's id alone: a part of the split
-    gets the answers that it gets within the whole, and no order matters.
-    Raises ValueError without training records.
+    A random choice depends only on the seed, the training records and the id of the test record, so neither the order
+    of the records nor a limit changes it. Raises ValueError without training records.
     """
     if not train:
-        raise ValueError("floors answer with training answers: give at least one training record")
+        raise ValueError("baselines answer with training answers: give at least one training record")
     train = sorted(train, key=lambda record: record["id"])
     return {
         "disclaimer only": [contract.disclaimer] * len(test),
@@ -33,19 +32,19 @@ def floors(train: list[Record], test: list[Record], contract: Contract, seed: in
 
 
 def base_with_disclaimer(texts: list[str], contract: Contract) -> dict[str, list[str]]:
-    """The base's answers with the disclaimer at the end: all that a model gains by learning one sentence."""
+    """The base's answers with the disclaimer appended: what a model gains by learning one sentence."""
     return {"base + disclaimer": [with_disclaimer(text, contract) for text in texts]}
 
 
 def pick(candidates: list[Record], purpose: str, record: Record, seed: int) -> Record:
-    """One of the candidates, as good as at random: by a checksum of seed, purpose and the record's id."""
+    """A random candidate, chosen by a hash of seed, purpose and the record's id."""
     digest = sha256(f"{seed}:{purpose}:{record['id']}".encode()).digest()
     return candidates[int.from_bytes(digest) % len(candidates)]
 
 
 def template_copies(train: list[Record], test: list[Record], seed: int) -> list[str]:
-    """Random training answers to the same type of question, with the disease that was asked about put in."""
-    of_type = defaultdict(list)
+    """Random training answers to the same type of question, with the name of the disease replaced."""
+    of_type: dict[str, list[Record]] = defaultdict(list)
     for record in train:
         if templated_disease(record["question"]):
             of_type[record["qtype"]].append(record)
@@ -58,13 +57,13 @@ def template_copies(train: list[Record], test: list[Record], seed: int) -> list[
 
 
 def swap_name(answer: str, old: str, new: str) -> str:
-    """The answer with every whole mention of one name, in any case, replaced by another."""
+    """The answer with every mention of one name, in upper or lower case, replaced by another."""
     return re.sub(rf"(?<!\w){re.escape(old)}(?!\w)", lambda _: new, answer, flags=re.IGNORECASE)
 
 
 def nearest_answers(train: list[Record], test: list[Record], seed: int) -> list[str]:
-    """The answers to the training questions most like the test ones by BM25; of equally near ones, any."""
-    index = bm25s.BM25(backend="numpy")  # not numba, where it happens to be installed
+    """The answer to the nearest training question by BM25; ties are broken at random."""
+    index = bm25s.BM25(backend="numpy")  # even if numba is installed
     index.index(tokenized(train), show_progress=False)
     answers = []
     for record, words in zip(test, tokenized(test), strict=True):
@@ -75,6 +74,6 @@ def nearest_answers(train: list[Record], test: list[Record], seed: int) -> list[
 
 
 def tokenized(records: list[Record]) -> list[list[str]]:
-    """Each question's words in lower case, without the English stop words."""
+    """The lower-case words of each question without English stop words."""
     questions = [record["question"] for record in records]
     return bm25s.tokenize(questions, stopwords="en", return_ids=False, show_progress=False)

@@ -1,4 +1,4 @@
-"""Floors know no medicine, depend on seed and texts alone, and are what their names say."""
+"""Baselines know no medicine, depend on seed and texts alone, and are what their names say."""
 
 import csv
 from collections import Counter
@@ -9,7 +9,7 @@ import pytest
 from space.contract import load_contract
 from space.prompt import with_disclaimer, without_disclaimer
 from training.configs import CONTRACT
-from training.scoring.floors import base_with_disclaimer, floors, nearest_answers, swap_name, template_copies
+from training.scoring.baselines import base_with_disclaimer, baselines, nearest_answers, swap_name, template_copies
 from training.scoring.rouge import rouge_scores
 
 contract = load_contract(CONTRACT)
@@ -37,9 +37,9 @@ def sample() -> tuple[list[dict[str, str]], list[dict[str, str]]]:
     return [row for row in rows if int(row["id"]) % 10], rows[::10]
 
 
-def test_there_are_four_floors_with_one_answer_a_question():
+def test_there_are_four_baselines_with_one_answer_a_question():
     train, test = sample()
-    found = floors(train, test, contract, seed=42)
+    found = baselines(train, test, contract, seed=42)
     assert list(found) == [
         "disclaimer only", "random training answer", "template copier", "nearest training question",
     ]  # fmt: skip
@@ -48,7 +48,7 @@ def test_there_are_four_floors_with_one_answer_a_question():
 
 def test_the_disclaimer_only_is_nothing_once_the_disclaimer_is_taken_off():
     _, test = sample()
-    answers = floors(TRAIN, test, contract, seed=0)["disclaimer only"]
+    answers = baselines(TRAIN, test, contract, seed=0)["disclaimer only"]
     references = [row["answer"] for row in test]
     assert set(answers) == {contract.disclaimer}
     bare = rouge_scores([without_disclaimer(text, contract) for text in answers], references)
@@ -59,7 +59,7 @@ def test_the_disclaimer_only_is_nothing_once_the_disclaimer_is_taken_off():
 
 def test_random_answers_come_from_train_and_vary():
     train, test = sample()
-    answers = floors(train, test, contract, seed=42)["random training answer"]
+    answers = baselines(train, test, contract, seed=42)["random training answer"]
     assert set(answers) <= {row["answer"] for row in train}
     assert max(Counter(answers).values()) < len(test) / 10
 
@@ -114,11 +114,11 @@ def test_equally_near_questions_and_questions_without_a_known_word_share_the_ans
         assert set(nearest_answers(train, test, seed=0)) == {f"answer {n}" for n in range(5)}
 
 
-def test_floors_depend_on_no_order_and_on_no_other_test_question():
+def test_baselines_depend_on_no_order_and_on_no_other_test_question():
     train, test = sample()
-    whole = floors(train, test, contract, seed=42)
-    reversed_both = floors(train[::-1], test[::-1], contract, seed=42)
-    part = floors(train, test[3:17], contract, seed=42)
+    whole = baselines(train, test, contract, seed=42)
+    reversed_both = baselines(train[::-1], test[::-1], contract, seed=42)
+    part = baselines(train, test[3:17], contract, seed=42)
     for name, answers in whole.items():
         assert reversed_both[name] == answers[::-1]
         assert part[name] == answers[3:17]
@@ -126,16 +126,16 @@ def test_floors_depend_on_no_order_and_on_no_other_test_question():
 
 def test_another_seed_gives_other_random_answers_and_the_same_nearest():
     train, test = sample()
-    one, other = (floors(train, test, contract, seed) for seed in (1, 2))
+    one, other = (baselines(train, test, contract, seed) for seed in (1, 2))
     assert one["random training answer"] != other["random training answer"]
     assert one["template copier"] != other["template copier"]
     same = [a == b for a, b in zip(*(f["nearest training question"] for f in (one, other)), strict=True)]
     assert sum(same) > len(test) / 4  # the rest are ties
 
 
-def test_floors_say_nothing_to_the_terminal(capfd: pytest.CaptureFixture[str]):
+def test_baselines_say_nothing_to_the_terminal(capfd: pytest.CaptureFixture[str]):
     train, test = sample()
-    floors(train, test, contract, seed=42)
+    baselines(train, test, contract, seed=42)
     assert capfd.readouterr() == ("", "")
 
 
@@ -144,6 +144,6 @@ def test_the_bases_answers_get_the_disclaimer_exactly_once():
     assert found == {"base + disclaimer": [f"Rest.\n\n{contract.disclaimer}"] * 2 + [contract.disclaimer]}
 
 
-def test_floors_without_training_records_are_an_error():
+def test_baselines_without_training_records_are_an_error():
     with pytest.raises(ValueError, match="at least one training record"):
-        floors([], [record("x", "What is (are) Flu ?")], contract, seed=0)
+        baselines([], [record("x", "What is (are) Flu ?")], contract, seed=0)

@@ -1,0 +1,122 @@
+"""The command line of all steps: `python -m training STEP CONFIG [--set KEY=VALUE …]`."""
+
+import argparse
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+
+import training
+from training.configs import BASE, CONFIGS, SPLITS, TrainConfig, override
+
+STEPS = {
+    "prepare": """Step 1: read a data set, validate and split it, and report what was dropped and what leaks.
+
+Reads a Hub data set, or a local CSV, TSV or Parquet file or a folder of them. Writes OUT/data/{train,validation,
+test}.jsonl and data.json. The order of the rows does not matter. Title, licence and citation of the data can be added
+later: run the same command with --set dataset_title=, dataset_licence= or dataset_citation=.""",
+    "train": """Step 2: train a LoRA adapter on the prepared examples.
+
+Reads OUT/data and the base. Writes runs/CONFIG/{adapter/, run.json, loss.svg}. Ctrl-C and SIGTERM save a checkpoint,
+and the same command resumes from it. The two newest checkpoints are kept, also after the end; --force removes them and
+trains from scratch.""",
+    "score": """Step 3: let base and tuned answer a split, and score both, and baselines that need no model.
+
+Reads OUT/data, the base and runs/CONFIG/adapter. Writes answers-SPLIT.jsonl, scores-SPLIT.json and, for the test split,
+scores.svg and answers.html to runs/CONFIG. One greedy answer a question. Interrupted calls resume.""",
+    "study": """Train and score several configurations on the same prepared data, and choose one on validation.
+
+One CONFIG (default: r16) stands for three: itself, twice its learning rate at half its rank, and half its learning rate
+at twice its rank. Several CONFIGs stand for themselves. Writes OUT/study.json and study.svg. Only the chosen
+configuration is then scored on the test split. Interrupted calls resume. The configurations can also be trained and
+scored (--split validation) on different machines: collect the run folders under one OUT and add --assemble.""",
+    "bundle": """Step 4: write the model card and the bundle, exactly what is pushed.
+
+Reads what the earlier steps wrote. Writes runs/CONFIG/bundle/. Nothing is trained or scored.""",
+}
+
+
+def main(words: list[str] | None = None) -> None:
+    """Parse, then import the step and run it: `--help` and typing errors need not wait for torch."""
+    options = parse(words)
+    import_module("training.command").run(lambda: import_module(f"training.{options.step}").main(options))
+
+
+def parse(words: list[str] | None = None) -> argparse.Namespace:
+    """The options of a step; `config` is a TrainConfig with the `--set` changes, for a study `configs` a list."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training", description=training.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    steps = parser.add_subparsers(dest="step", metavar="STEP", required=True, help=", ".join(STEPS))
+    parsers = {name: add_step(steps, name, about) for name, about in STEPS.items()}
+    add_score_options(parsers["score"])
+    add_study_options(parsers["study"])
+    add_bundle_options(parsers["bundle"])
+    options = parser.parse_args(words)
+    names = options.config if options.step == "study" else [options.config]
+    try:
+        if unknown := [name for name in names if name not in CONFIGS]:
+            raise ValueError(f"no configuration {', '.join(unknown)}: there are {', '.join(CONFIGS)}")
+        options.configs = [override(CONFIGS[name], options.set) for name in names]
+    except ValueError as error:
+        parsers[options.step].error(str(error))
+    [options.config, *_] = options.configs
+    return options
+
+
+def add_step(
+    steps: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, about: str
+) -> argparse.ArgumentParser:
+    """The parser of a step with the options that all steps have."""
+    configs = "\n".join(
+        f"  {c.name:16} {c.split} split of {c.dataset}; {c.base_model}; rank {c.lora_rank}, rate {c.learning_rate:g}"
+        for c in CONFIGS.values()
+    )
+    keys = ", ".join(field.name for field in fields(TrainConfig))
+    parser = steps.add_parser(
+        name,
+        description=about,
+        epilog=f"configurations:\n{configs}\n\nkeys for --set: {keys}\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    if name == "study":
+        parser.add_argument(
+            "config", nargs="*", default=[BASE.name], metavar="CONFIG", help="one or several, see below"
+        )
+    else:
+        parser.add_argument("config", metavar="CONFIG", help="a configuration, see below")
+        parser.add_argument("--force", action="store_true", help="run the step even if its results are up to date")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a field; repeatable")
+    return parser
+
+
+def add_score_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--split", choices=SPLITS[1:], default="test", help="which questions (default: test)")
+    parser.add_argument("--limit", type=above_zero, metavar="N", help="N random questions, stratified by type")
+    parser.add_argument("--compare", choices=CONFIGS, metavar="CONFIG", help="print both runs beside the first report")
+    parser.add_argument("--no-table", action="store_true", help="don't print the scores: `bundle` prints them too")
+
+
+def add_study_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--limit", type=above_zero, metavar="N", help="N validation questions, stratified by type")
+    parser.add_argument("--assemble", action="store_true", help="only read the run folders; nothing is trained")
+
+
+def add_bundle_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--repo", metavar="OWNER/NAME", help="repository named in the card (default: the folder)")
+    parser.add_argument(
+        "--llama-licence",
+        "--licence-texts",
+        type=Path,
+        metavar="DIR",
+        help="LICENSE of the base, and USE_POLICY.md of a Llama",
+    )
+
+
+def above_zero(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return int(text)
+
+
+if __name__ == "__main__":
+    main()
