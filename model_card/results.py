@@ -1,8 +1,8 @@
-"""Keep the figures in the README equal to what runs wrote: `python -m model_card.results [FILE.json …]`.
+"""Keep the figures in the READMEs equal to what runs wrote: `python -m model_card.results [FILE.json …]`.
 
 Each scores-test.json given is copied to model_card/results/CONFIG.json, with its run, data and picture, and each
-file of scripts/benchmark.py to model_card/results/speed/. Then the README's parts between markers are rendered from all
-files there, from the Space's safety_results.json, and from what tests/time_space.py wrote.
+file of scripts/benchmark.py to model_card/results/speed/. From these files and the Space's, the parts between markers
+are rendered: in README.md one table a subject, in model_card/results/README.md everything.
 """
 
 import argparse
@@ -15,12 +15,17 @@ from typing import Any
 from model_card.build import alt_text
 from space.credit import Credit
 from training.command import run
+from training.configs import EMBEDDED
 from training.outputs import read_json, write_json, write_text
 from training.scoring.table import (
+    ROUGE_LABELS,
+    VIEWS,
     markdown_table,
     novel_sentence,
     part,
+    points,
     rates_table,
+    system_name,
     systems_table,
     types_table,
     verdict,
@@ -34,6 +39,7 @@ GPU = RESULTS / "gpu" / "1b-h200.json"
 LATENCY = RESULTS / "space" / "latency.json"
 SAFETY = ROOT / "space" / "safety_results.json"
 README = ROOT / "README.md"
+DETAILS = RESULTS / "README.md"
 
 
 def main() -> None:
@@ -43,7 +49,8 @@ def main() -> None:
     arguments.add_argument("files", nargs="*", type=Path, metavar="FILE.json", help="scores or benchmark to be shown")
     for path in arguments.parse_args().files:
         print(f"kept as {keep(path)}")
-    write_text(README, rendered(README.read_text(encoding="utf-8")))
+    for page in (README, DETAILS):
+        write_text(page, rendered(page))
 
 
 def keep(path: Path) -> Path:
@@ -71,17 +78,20 @@ def kept(folder: Path = RESULTS) -> list[dict[str, Any]]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
 
 
-def rendered(readme: str) -> str:
-    """The README with its measured parts rendered again."""
-    parts = {
-        "results": "\n\n".join(section(result) for result in kept()),
-        "speed": "\n\n".join([*map(speed_table, kept(SPEED)), gpu_table(json.loads(GPU.read_text("utf-8")))]),
-        "latency": latency_text(read_json(LATENCY, f"tests/time_space.py BUNDLE --json {LATENCY}")),
-        "safety": safety_table(read_json(SAFETY, "python tests/held_out.py MEDQUAD.csv")),
-    }
-    for name, text in parts.items():
-        readme = with_part(readme, name, text)
-    return readme
+def rendered(page: Path) -> str:
+    """The page with its measured parts rendered again."""
+    results, speed, gpu = kept(), kept(SPEED), json.loads(GPU.read_text(encoding="utf-8"))
+    safety = read_json(SAFETY, "python tests/held_out.py MEDQUAD.csv")
+    if page == README:
+        parts = {"results": map(summary, results), "speed": [gpu_table(gpu)], "safety": [safety_table(safety)]}
+    else:
+        latency = read_json(LATENCY, f"tests/time_space.py BUNDLE --json {LATENCY}")
+        speeds = [*map(speed_table, speed), gpu_table(gpu)]
+        parts = {"results": map(section, results), "speed": speeds, "latency": [latency_text(latency)]}
+    text = page.read_text(encoding="utf-8")
+    for name, paragraphs in parts.items():
+        text = with_part(text, name, "\n\n".join(paragraphs))
+    return text
 
 
 def with_part(readme: str, name: str, text: str) -> str:
@@ -89,7 +99,7 @@ def with_part(readme: str, name: str, text: str) -> str:
     begin, end = f"<!-- {name}: written by `python -m model_card.results` -->", f"<!-- end of {name} -->"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     if not pattern.search(readme):
-        raise ValueError(f"{README.name} has no line {begin!r} before a line {end!r}")
+        raise ValueError(f"README.md has no line {begin!r} before a line {end!r}")
     return pattern.sub(lambda _: f"{begin}\n\n{text}\n\n{end}", readme)
 
 
@@ -139,26 +149,53 @@ def latency_text(taken: dict[str, Any]) -> str:
     )
 
 
+def summary(result: dict[str, Any]) -> str:
+    """One run in short: base, tuned and the strongest baseline, and the verdict."""
+    scores = result["scores"]
+    shown = ("base", "tuned", scores["strongest_baseline"])
+    rows = [
+        [system_name(name, scores["systems"][name])]
+        + [points(scores["systems"][name][VIEWS[0]][kind]) for kind in ROUGE_LABELS]
+        for name in shown
+    ]
+    return "\n\n".join(
+        [
+            f"`{scores['config']}`. {description(result)}",
+            markdown_table(["ROUGE without the disclaimer", *ROUGE_LABELS.values()], rows),
+            f"{verdict(scores)} [All tables](model_card/results/README.md): other baselines, question types, how "
+            "answers end, repeat and copy.",
+        ]
+    )
+
+
 def section(result: dict[str, Any]) -> str:
     """One run: base, data and training, the verdict, and the tables."""
-    about, scores = result["run"], result["scores"]
-    data = about["data"]
-    asked = part(scores) if scores["n"] < scores["of"] else f"all {scores['n']:,}"
+    scores = result["scores"]
     new = f"{types_table(scores)}\n\n{novel_sentence(scores)}"
     return "\n\n".join(
         [
             f"### `{scores['config']}`",
-            f"Base: `{about['base']['model']}`, {about['base']['parameters']:,} parameters. {about['epochs']:g} passes "
-            f"over {data['records']['train']:,} training records of "
-            f"{Credit.of(data['source']).title or data['source']['name']}, {data['split']} split; {asked} "
-            f"{scores['split']} questions. Trained in {about['minutes']} minutes ({about['precision']}, "
-            f"{about['device']}, peak {about['peak_gib']} GiB).",
+            description(result),
             verdict(scores),
             systems_table(scores),
-            f"![{alt_text(picture_of(scores))}](model_card/results/{picture_of(scores).name})",
+            f"![{alt_text(picture_of(scores))}]({picture_of(scores).name})",
             folded("how the answers end, repeat and copy", rates_table(scores)),
             folded("by question type, and where the reference is new", new),
         ]
+    )
+
+
+def description(result: dict[str, Any]) -> str:
+    """What was trained on what, where, and what it was asked."""
+    about, scores = result["run"], result["scores"]
+    base, data = about["base"], about["data"]
+    name = Path(base["model"]).name if base["model"] == EMBEDDED else base["model"]
+    title = Credit.of(data["source"]).title or data["source"]["name"]
+    asked = part(scores) if scores["n"] < scores["of"] else f"all {scores['n']:,}"
+    return (
+        f"Base: {name}, {base['parameters']:,} parameters. {about['epochs']:g} passes over "
+        f"{data['records']['train']:,} training records of {title}, {data['split']} split; {asked} {scores['split']} questions. Trained in {about['minutes']} minutes "
+        f"({about['precision']}, {about['device']}, peak {about['peak_gib']} GiB)."
     )
 
 

@@ -159,7 +159,7 @@ def maintainer(tmp_path_factory: pytest.TempPathFactory, made: Path) -> Iterator
 @pytest.fixture(scope="module")
 def done(maintainer: Maintainer) -> dict[str, subprocess.CompletedProcess[str]]:
     """What each command of the README came to, in the order in which a maintainer types them."""
-    commands = {name_of(words): words for words in readme_commands("Train the real model") + readme_commands("Publish")}
+    commands = {name_of(words): words for words in readme_commands("Train") + readme_commands("Publish")}
     order = ("preflight", "prepare", "train", "score", "plan", "push")
     assert {*order, "rollback"} == set(commands)  # which another test is about
     with running_space(maintainer.hub, SPACE, maintainer.checkout / "spaces"):
