@@ -188,7 +188,7 @@ def indexed(rows: list[dict[str, str]]) -> Index:
     kind = [kinds.setdefault(row["question_type"], len(kinds)) for row in rows]
     answers = [row["answer"] for row in rows if row["answer"]]
     used = Counter(word for answer in answers for word in set(words(answer)))
-    ordinary = Counter(word for answer in answers for word in set(answer.split()))
+    ordinary = {word for answer in answers for word in answer.split() if word.islower()}
     names = named(list(groups), used, ordinary, len(answers))
     return Index(
         rows=rows,
@@ -202,16 +202,16 @@ def indexed(rows: list[dict[str, str]]) -> Index:
     )
 
 
-def named(groups: list[tuple[str, str]], used: Counter[str], ordinary: Counter[str], answers: int) -> Names:
+def named(groups: list[tuple[str, str]], used: Counter[str], ordinary: set[str], answers: int) -> Names:
     """The names of each group (focus, synonyms joined by `|`).
 
-    used, ordinary: in how many of the answers a word stands, as `words` has it and as it is written.
+    used: in how many of the answers a word stands; ordinary: the words that they write in lower case.
     """
     subject, factor, holding = [], [], defaultdict(list)
     for group, (focus, synonyms) in enumerate(groups):
         for name in dict.fromkeys((focus, *synonyms.split("|"))):
             # SAD or ARM is meant where it is typed in capitals only
-            acronym = ACRONYM.fullmatch(name) and ordinary[name.lower()] > RARE
+            acronym = ACRONYM.fullmatch(name) and name.lower() in ordinary
             for word in [name] if acronym else set(words(name)):
                 holding[word].append(len(subject))
             subject.append(group)

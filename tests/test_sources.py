@@ -24,9 +24,9 @@ PHENOTYPES = (
 )
 COLUMNS = ("document_source", "document_url", "question_id", "question_focus", "question_type", "answer")
 ROWS = [
-    ("NHLBI", "https://a.gov/asthma", "1-1", "Asthma", "information", "Asthma is a disease."),
     ("NHLBI", "https://a.gov/asthma", "1-2", "Asthma", "symptoms", ASTHMA),
     ("ADAM", "https://b.gov/asthma", "2-1", "Asthma", "symptoms", ASTHMA),
+    ("NHLBI", "https://a.gov/asthma", "1-1", "Asthma", "information", "Asthma is a disease."),
     ("ADAM", "https://b.gov/gout", "3-1", "Gout", "treatment", None),
     ("GARD", "https://c.gov/noonan", "4-1", "Noonan syndrome", "symptoms", PHENOTYPES),
     ("GHR", "https://d.gov/noonan", "5-1", "Noonan syndrome", "treatment", "These resources address it: - A - B"),
@@ -79,6 +79,7 @@ def test_before_a_table_is_loaded_no_page_is_found_and_the_module_says_so(monkey
 
 def test_the_kind_that_is_asked_for_comes_first(index):
     assert titles("What are the symptoms of asthma?")[0] == "Asthma: symptoms"
+    assert titles("signs of asthma")[0] == "Asthma: symptoms"
     assert titles("What is asthma?")[0] == "Asthma"
 
 
