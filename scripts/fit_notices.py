@@ -14,6 +14,7 @@ import argparse
 import csv
 import json
 import random
+import re
 import sys
 import tempfile
 from collections import Counter
@@ -38,14 +39,20 @@ from safety import KINDS, NOTICES  # noqa: E402
 
 CASES = ROOT / "tests" / "cases"
 MESSAGES = CASES / "messages.parquet"
-LEARNED = (MESSAGES, CASES / "held_out.jsonl")
-UNSEEN = {"second": CASES / "held_out_2.jsonl", "third": CASES / "held_out_3.jsonl"}
+PERSONAL = CASES / "personal.parquet"  # personal questions, and general ones on the same subjects
+LEARNED = (MESSAGES, *(CASES / f"held_out{number}.jsonl" for number in ("", "_2", "_3", "_4")))  # measured once, then
+UNSEEN = {"fifth": CASES / "held_out_5.jsonl"}
 SAMPLE = ROOT / "training" / "data" / "sample.csv"
 RESULTS = ROOT / "space" / "safety_results.json"
 AMONG_OTHERS = (0.33, 0.66)  # share of the calls for something, and of the others, that are added among other turns
 OFTEN = 2  # more copies of the messages that were added for what the others hold little of
 COMMON = 3  # messages that hold a word of the vocabulary
 PARTS = 6  # of the writers, each left out once
+EVERYDAY = (
+    "headache", "migraine", "fever", "cough", "sore throat", "runny nose", "nausea", "dizziness", "tired", "rash",
+    "itching", "back pain", "knee pain", "stomach ache", "diarrhea", "constipation", "heartburn", "insomnia", "anxiety",
+    "acne", "hiccups", "ear ache", "toothache", "period pain", "muscle cramp", "blister", "bruise", "sunburn", "allergy",
+)  # fmt: skip
 
 Case = dict[str, Any]  # turns and kind
 
@@ -64,7 +71,7 @@ def main() -> None:
     elif options.left_out:
         left_out(read_messages())
     else:
-        write_model(fit(learned()))
+        write_model(fit(learned()) | fit_personal())
         report(options.medquad)
 
 
@@ -81,13 +88,21 @@ def read_messages(path: Path = MESSAGES) -> list[Case]:
 
 
 def learned() -> list[Case]:
-    """The messages, a set that was measured before, and what calls for nothing: questions and pieces of answers."""
+    """The messages, the sets that were measured before, and what calls for nothing."""
+    cases = read_messages() + [case for path in LEARNED[1:] for case in read_cases(path)] + general()
+    unseen = [case["turns"] for path in UNSEEN.values() for case in read_cases(path)]
+    return [case for case in cases if case["turns"] not in unseen]
+
+
+def general() -> list[Case]:
+    """Questions and pieces of answers of the embedded sample, and names alone, which call for nothing."""
     with SAMPLE.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     texts = [row["Question"] for row in rows] + [piece for row in rows for piece in pieces(row["Answer"])]
-    cases = read_messages() + read_cases(LEARNED[1]) + [{"turns": [text], "kind": "none"} for text in texts]
-    unseen = [case["turns"] for path in UNSEEN.values() for case in read_cases(path)]
-    return [case for case in cases if case["turns"] not in unseen]
+    # by their names alone, diseases and everyday symptoms call for nothing
+    names = [re.sub(r".*\(are\) (.*) \?", r"\1", text) for text in texts if "What is (are)" in text]
+    texts += [*names, *EVERYDAY, *(f"what is {name}" for name in (*names, *EVERYDAY))]
+    return [{"turns": [text], "kind": "none"} for text in texts]
 
 
 def pieces(text: str) -> list[str]:
@@ -96,18 +111,31 @@ def pieces(text: str) -> list[str]:
 
 
 # ---------------------------------------------------------------- fitting
-def fit(cases: list[Case], features: int = safety.FEATURES) -> dict[str, np.ndarray]:
-    """The arrays of `safety.pipeline` fitted to the cases and their copies."""
-    rnd = random.Random(0)
+def fit(cases: list[Case], features: int = safety.FEATURES["notices"]) -> dict[str, np.ndarray]:
+    """The arrays of the notices' classifier, fitted to the cases and their copies, and the known words."""
+    dice = random.Random(0)
     words = vocabulary(cases)
     cases = cases + OFTEN * [case for case in cases if case.get("style") == "added"]
-    cases = cases + among_others(cases, rnd) + disguised(cases, rnd)
+    cases = cases + among_others(cases, dice) + disguised(cases, dice)
     texts = [" . ".join(map(plain, case["turns"][-safety.TURNS :])) for case in cases]
-    model = safety.pipeline(features).fit(texts, [KINDS.index(case["kind"]) for case in cases])
-    arrays = {f"idf.{name}": part[-1].idf_ for name, part in model[0].transformer_list}
-    arrays |= {"weights": model[-1].coef_, "bias": model[-1].intercept_}
+    return arrays("notices", texts, [KINDS.index(case["kind"]) for case in cases], features) | {"words": words}
+
+
+def fit_personal(features: int = safety.FEATURES["personal"]) -> dict[str, np.ndarray]:
+    """The arrays of the classifier of personal questions, which learns from cases of its own."""
+    dice = random.Random(0)
+    cases = read_messages(PERSONAL) + general()
+    cases = cases + disguised(cases, dice)
+    texts = [plain(case["turns"][-1]) for case in cases]
+    return arrays("personal", texts, [safety.PERSONAL.index(case["kind"]) for case in cases], features)
+
+
+def arrays(name: str, texts: list[str], kinds: list[int], features: int) -> dict[str, np.ndarray]:
+    model = safety.pipeline(features).fit(texts, kinds)
+    found = {f"{name}.idf.{part_name}": part[-1].idf_ for part_name, part in model[0].transformer_list}
+    found |= {f"{name}.weights": model[-1].coef_, f"{name}.bias": model[-1].intercept_}
     # in C order: safetensors writes the memory as it lies
-    return {name: array.astype(np.float16, order="C") for name, array in arrays.items()} | {"words": words}
+    return {key: array.astype(np.float16, order="C") for key, array in found.items()}
 
 
 def vocabulary(cases: list[Case]) -> np.ndarray:
@@ -120,63 +148,63 @@ def vocabulary(cases: list[Case]) -> np.ndarray:
 
 def write_model(arrays: dict[str, np.ndarray], path: Path = safety.MODEL) -> None:
     """One entry of metadata: safetensors writes several in any order."""
-    sums = {file.name: file_sha256(file) for file in LEARNED}
+    sums = {file.name: file_sha256(file) for file in (*LEARNED, PERSONAL)}
     save_file(arrays, path, metadata={"cases_sha256": json.dumps(sums)})
     safety.classifier.cache_clear()
     safety.vocabulary.cache_clear()
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
-def among_others(cases: list[Case], rnd: random.Random) -> list[Case]:
+def among_others(cases: list[Case], dice: random.Random) -> list[Case]:
     """Copies of messages beside one or two that call for nothing, as turns or in one text."""
     others = [case["turns"][-1] for case in cases if case["kind"] == "none"]
     copies = []
     for case in cases:
-        if rnd.random() > AMONG_OTHERS[case["kind"] == "none"]:
+        if dice.random() > AMONG_OTHERS[case["kind"] == "none"]:
             continue
-        beside = rnd.sample(others, rnd.choice((1, 1, 2)))
-        at = rnd.randint(0, len(beside))
+        beside = dice.sample(others, dice.choice((1, 1, 2)))
+        at = dice.randint(0, len(beside))
         turns = [*beside[:at], *case["turns"], *beside[at:]]
         turns = turns[-safety.TURNS :] if at else turns[: safety.TURNS]
-        copies.append({"turns": rnd.choice((turns, [" ".join(turns)])), "kind": case["kind"]})
+        copies.append({"turns": dice.choice((turns, [" ".join(turns)])), "kind": case["kind"]})
     return copies
 
 
-def disguised(cases: list[Case], rnd: random.Random) -> list[Case]:
-    return [{"turns": [disguise(turn, rnd) for turn in case["turns"]], "kind": case["kind"]} for case in cases]
+def disguised(cases: list[Case], dice: random.Random) -> list[Case]:
+    return [{"turns": [disguise(turn, dice) for turn in case["turns"]], "kind": case["kind"]} for case in cases]
 
 
-def disguise(text: str, rnd: random.Random) -> str:
+def disguise(text: str, dice: random.Random) -> str:
     """The text with typing errors, words run together or split, digits for letters, or vowels left out."""
-    change = rnd.choice((mistyped, mistyped, in_digits, without_vowels, split, run_together))
-    share = rnd.choice((0.2, 0.5, 1))
-    return "".join(change(word, rnd) if rnd.random() < share else word + " " for word in text.split(" "))
+    change = dice.choice((mistyped, mistyped, in_digits, without_vowels, split, run_together))
+    share = dice.choice((0.2, 0.5, 1))
+    return "".join(change(word, dice) if dice.random() < share else word + " " for word in text.split(" "))
 
 
-def mistyped(word: str, rnd: random.Random) -> str:
+def mistyped(word: str, dice: random.Random) -> str:
     if len(word) < 4:
         return word + " "
-    at = rnd.randrange(len(word) - 1)
+    at = dice.randrange(len(word) - 1)
     kept, letter, rest = word[:at], word[at], word[at + 1 :]
     swapped = kept + rest[0] + letter + rest[1:]
-    other = kept + rnd.choice("aeiourstn") + rest
-    return rnd.choice((kept + rest, swapped, swapped, kept + 2 * letter + rest, other)) + " "
+    other = kept + dice.choice("aeiourstn") + rest
+    return dice.choice((kept + rest, swapped, swapped, kept + 2 * letter + rest, other)) + " "
 
 
-def in_digits(word: str, rnd: random.Random) -> str:
-    return word.translate(str.maketrans("oieast", rnd.choice(("013457", "0!3@$7", "******")))) + " "
+def in_digits(word: str, dice: random.Random) -> str:
+    return word.translate(str.maketrans("oieast", dice.choice(("013457", "0!3@$7", "******")))) + " "
 
 
-def without_vowels(word: str, rnd: random.Random) -> str:
+def without_vowels(word: str, dice: random.Random) -> str:
     return word[:1] + word[1:].translate(dict.fromkeys(map(ord, "aeiou"))) + " "
 
 
-def split(word: str, rnd: random.Random) -> str:
-    at = rnd.randint(1, max(len(word) - 1, 1))
+def split(word: str, dice: random.Random) -> str:
+    at = dice.randint(1, max(len(word) - 1, 1))
     return f"{word[:at]} {word[at:]} "
 
 
-def run_together(word: str, rnd: random.Random) -> str:
+def run_together(word: str, dice: random.Random) -> str:
     return word
 
 
@@ -207,12 +235,13 @@ def flagged(path: Path) -> dict[str, float]:
 
 
 def report(medquad: Path | None) -> None:
-    """Write the rates on the sets that were not learned from, and on MedQuAD's questions if they are at hand."""
-    results = {name: measured(read_cases(path)) for name, path in UNSEEN.items()}
+    """Write the rates on the set that was not learned from, and on MedQuAD's questions if they are at hand.
+
+    The rates on earlier sets stay as they were when each was opened.
+    """
+    results = read_json(RESULTS, "fit_notices.py") | {name: measured(read_cases(path)) for name, path in UNSEEN.items()}
     if medquad:
         results["medquad_flagged"] = flagged(medquad)
-    elif RESULTS.is_file():
-        results["medquad_flagged"] = read_json(RESULTS, "fit_notices.py")["medquad_flagged"]
     write_json(RESULTS, results)
     for path in UNSEEN.values():
         show(path.name, read_cases(path))
@@ -225,7 +254,8 @@ def left_out(cases: list[Case]) -> None:
         safety.MODEL = Path(folder) / "left_out.safetensors"
         for part in range(PARTS):
             without = set(writers[part::PARTS])
-            write_model(fit([case for case in cases if case["by"] not in without]), safety.MODEL)
+            others = [case for case in cases if case["by"] not in without]
+            write_model(fit(others) | fit_personal(), safety.MODEL)
             show(f"writers {sorted(without)}", [case for case in cases if case["by"] in without])
 
 

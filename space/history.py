@@ -1,6 +1,6 @@
 """Chats as the page and the API send them, as messages; how typed text is displayed; what the model gets to see.
 
-Everything a client sends is untrusted: roles, kinds, assistant turns and lengths too. Standard library only.
+Everything a client sends is untrusted: roles, kinds, assistant turns and lengths too.
 
 A message is {"role", "content", "kind"}. The kind of an assistant's message is that of the fixed text that was shown,
 or one of those below; the page keeps it as the `id` in the metadata of the chatbot's message.
@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from output_checks import CUT, NOTHING_LEFT
+import languages
+import personal
+from output_checks import CUT, MARK, NOTHING_LEFT
 from prompt import with_disclaimer, without_disclaimer
 from safety import clean, triage
 
@@ -33,7 +35,10 @@ MARKS = (COMING, WRITING, STOPPED, LOST, CUT)
 REMINDER = "**If this is happening now: 911 (US, Canada) · 999 (UK) · 112 (EU and most mobile phones).**"
 # Characters that Markdown and HTML interpret; as entities they are displayed as typed and convert back without loss.
 MARKUP = re.compile(r"(?im)[&<>\[\]*_`~|\\$#@]|:(?=//)|(?<=www)\.|^[ \t]*[-+=]|^[ \t]*\d+(?=[.)])")
-NUMBER = re.compile(r"(?<![\w-])(?:1-\d{3}-\d{3}-\d{4}|\d{3} \d{3}|\d{2,4})(?![\w-])")  # in fixed texts
+# in fixed texts: US, British, Irish, Australian and New Zealand numbers, and short ones
+NUMBER = re.compile(
+    r"(?<![\w-])(?:1-\d{3}-\d{3}-\d{4}|0\d{3} \d{3,4} \d{3,4}|1800 \d{3} \d{3}|\d{3} \d{3}|\d{2,4})(?![\w-])"
+)
 MOST_CHARS = 100_000  # of one message that are read; of a longer one, both ends
 MOST_MESSAGES = 100
 
@@ -44,7 +49,12 @@ def as_typed(text: str) -> str:
 
 
 def with_links(text: str) -> str:
-    """A fixed text with its telephone numbers to tap; screen readers announce "Call 911"."""
+    """A fixed text with its telephone numbers to tap; screen readers announce "Call 911".
+
+    Texts in other languages come with their links.
+    """
+    if "](tel:" in text:
+        return text
     return NUMBER.sub(lambda m: f'[{m[0]}](tel:{re.sub("[ -]", "", m[0])} "Call {m[0]}")', text)
 
 
@@ -149,6 +159,7 @@ def written(text: str) -> str:
     text = text.removeprefix(with_links(REMINDER)).removeprefix(REMINDER).strip()
     for mark in MARKS:
         text = text.removesuffix(mark).strip()
+    text = MARK.sub("", text).strip()
     return "" if text == NOTHING_LEFT else text
 
 
@@ -156,5 +167,5 @@ def fixed_openings() -> tuple[str, ...]:
     """How the texts begin that are shown instead of an answer."""
     data = triage()
     shown = [*data["notices"].values(), *data["replies"].values(), NOTHING_LEFT]
-    shown += [entry["text"] for entry in data["languages"].values()]
+    shown += [*personal.data()["replies"].values(), *languages.texts()]
     return tuple(text.strip()[:40] for text in shown)

@@ -1,77 +1,109 @@
 """Crises, emergencies and poisonings in languages other than English, and the fixed texts for them.
 
-`found` combines what the last turns name (`lexicon.py`, in native and in Latin script, every language at once) by the
-rules of `languages.toml`; `text` gives the fixed text for it. `language` tells which language a text surely is in.
+`found` reads the last turns with two classifiers of scikit-learn's parts (`languages.safetensors`, fitted by
+scripts/fit_languages.py): what a text calls for, and which language it is in. `text` gives the fixed text for it.
 Like the English notices, this recognises words: it is no diagnosis, and silence never means that nothing is wrong.
 """
 
 import re
+import tomllib
 import unicodedata
-from collections import defaultdict
-from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+from typing import Any
 
-from lexicon import Span, concepts, lexicon
+import numpy as np
+from safetensors.numpy import load_file
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 
-KINDS = ("crisis", "emergency", "poison")  # the first that is found is shown
+TEXTS = Path(__file__).with_name("languages.toml")
+MODEL = Path(__file__).with_name("languages.safetensors")
+KINDS = ("none", "crisis", "emergency", "poison")
+CODES = ("en", "es", "pt", "fr", "de", "it", "hi", "th", "ar", "zh", "ja", "ko", "ru", "tr", "pl", "nl", "vi", "tl")
+NOTICE = 0.5  # probability of all notices together from which one is shown
+FOREIGN = 0.5  # probability that the text is not English from which it is read here
 TURNS = 3  # user turns that count together
-READ = 2_000  # characters read at each end of them; the page takes 2,000 in all
-WINDOW = 14  # words that the concepts of a rule may span, beside their own
-NEAR = 3  # words around a hit in which a concept that the rule excludes counts
-SPANS = 20  # places of a concept that are looked at; only a hostile text has more
-Spans = dict[str, list[Span]]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A line of [rules]: one concept of each set of `needed`, and none of `excluded`, stand close together."""
-
-    kind: str
-    always: bool  # holds in questions and about the past, too
-    needed: tuple[frozenset[str], ...]
-    excluded: frozenset[str]
-
-
-@cache
-def rules() -> list[Rule]:
-    return [_rule(kind, line) for kind in KINDS for line in lexicon().data["rules"][kind].splitlines() if line]
-
-
-def _rule(kind: str, line: str) -> Rule:
-    parts = line.lstrip("!").split()
-    needed = tuple(frozenset(part.split("|")) for part in parts if not part.startswith("-"))
-    excluded = frozenset(concept for part in parts if part.startswith("-") for concept in part[1:].split("|"))
-    return Rule(kind, line.startswith("!"), needed, excluded)
+WINDOW = 200  # characters that are read at once, in steps of half of them
+READ = 20  # windows that are read: both ends of a long text
+FEATURES = {"kind": 2**17, "language": 2**15}  # hashed features of each vectoriser
+MARKS = re.compile("[\u0300-\u036f]")  # accents
+SPELT = str.maketrans({"đ": "d", "ł": "l", "ø": "o", "ı": "i", "ß": "s"})
 
 
 def found(turns: list[str]) -> tuple[str, str] | None:
-    """Kind of notice (crisis, emergency, poison) and code of the language that the user's turns call for."""
-    whole = "\n".join(turns[-TURNS:])
-    if len(whole) > 2 * READ:
-        whole = whole[:READ] + "\n" + whole[-READ:]
-    by_code: Spans = defaultdict(list)
-    for span in concepts(whole):
-        by_code[span.code].append(span)
-    others = {code: own for code, own in by_code.items() if code != "en"}
-    weights = {code: len({s.start for s in own if s.foreign}) + everyday(whole, code) for code, own in others.items()}
-    if re.search("[\u3400-\u9fff]", whole):  # Chinese, unless there are kana
-        weights["zh" if re.search("[\u3040-\u30ff]", whole) else "ja"] = 0
-    least = max(weights.values(), default=0) / 2  # a language that knows fewer of the words is not the text's
-    hits = []
-    for code, weight in weights.items():
-        native = weight > everyday(whole, "en")
-        if weight and weight >= least and (kind := _kind(by_code, code, native)):
-            hits.append((KINDS.index(kind), -weight, code))
-    if not hits:
+    """Kind of notice (crisis, emergency, poison) and code of the language that the user's turns call for.
+
+    The turns are read together and each alone.
+    """
+    turns = [folded(turn) for turn in turns[-TURNS:]]
+    read = list(dict.fromkeys(window for text in (" . ".join(turns), *turns) for window in windows(text)))
+    if not read:
         return None
-    rank, _, code = min(hits)
-    return KINDS[rank], "zh-hant" if code == "zh" and traditional(whole) else code
+    languages = classifier("language").predict_proba(read)  # [windows, codes]
+    foreign = 1 - languages[:, 0] > FOREIGN
+    if not foreign.any():
+        return None
+    kinds = classifier("kind").predict_proba(read) * foreign[:, None]  # [windows, kinds]
+    most = kinds[:, 1:].sum(1).argmax()
+    if kinds[most, 1:].sum() <= NOTICE:
+        return None
+    code = CODES[1 + languages[most, 1:].argmax()]
+    return KINDS[1 + kinds[most, 1:].argmax()], "zh-hant" if code == "zh" and traditional("".join(turns)) else code
 
 
+def folded(text: str) -> str:
+    """Text as it is read: lower case, without accents, drawn-out letters, punctuation and what isn't seen."""
+    text = unicodedata.normalize("NFC", MARKS.sub("", unicodedata.normalize("NFKD", text.lower())))
+    text = "".join(c for c in text.translate(SPELT) if unicodedata.category(c) not in ("Cf", "Co", "Cs"))
+    text = re.sub(r"(\D)\1{2,}", r"\1", text)
+    return re.sub(r"[^\w\u0300-\u0e7f?!]+", " ", text).strip()
+
+
+def windows(text: str) -> list[str]:
+    """Overlapping pieces of a long text, its beginning and its end."""
+    pieces = [text[start : start + WINDOW] for start in range(0, max(len(text) - WINDOW // 2, 1), WINDOW // 2)]
+    return [piece for piece in pieces[: READ // 2] + pieces[READ // 2 :][-READ // 2 :] if piece.strip()]
+
+
+# ---------------------------------------------------------------- the classifiers
+def pipeline(head: str, features: int | None = None) -> Pipeline:
+    """TF-IDF of words and of one to five (for the language three) characters, and a multinomial logistic regression.
+
+    Characters also carry what Thai, Chinese and Japanese write without spaces, and what is misspelled.
+    """
+    counts: dict[str, Any] = {"alternate_sign": False, "norm": None, "binary": True, "dtype": np.float32}
+    counts["n_features"] = features or FEATURES[head]
+    longest = 5 if head == "kind" else 3
+    words = HashingVectorizer(ngram_range=(1, 2), token_pattern=r"\w+", **counts)
+    letters = HashingVectorizer(analyzer="char_wb", ngram_range=(1, longest), **counts)
+    parts = [(name, make_pipeline(part, TfidfTransformer())) for name, part in (("words", words), ("letters", letters))]
+    return make_pipeline(FeatureUnion(parts), LogisticRegression(C=30, tol=1e-3, max_iter=200))
+
+
+@cache
+def classifier(head: str) -> Pipeline:
+    """A fitted pipeline, out of its arrays: no pickle, which could run code."""
+    arrays = load_file(MODEL)
+    model = pipeline(head)
+    for name, part in model[0].transformer_list:
+        part[-1].idf_ = arrays[f"{head}.idf.{name}"].astype(np.float32)
+    model[-1].coef_ = np.asfortranarray(arrays[f"{head}.weights"], dtype=np.float32)  # else each product copies it
+    model[-1].intercept_ = arrays[f"{head}.bias"].astype(np.float32)
+    model[-1].classes_ = np.arange(len(KINDS if head == "kind" else CODES))
+    return model
+
+
+# ---------------------------------------------------------------- texts
 def text(kind: str, code: str) -> str:
     """The fixed text of a kind (a notice's, or `language`) in a language, its numbers as links that dial."""
-    data = lexicon().data
-    return re.sub(r"\{(\w+)\}", lambda match: link(data["numbers"][match[1]]), data["texts"][code][kind])
+    return re.sub(r"\{(\w+)\}", lambda match: link(data()["numbers"][match[1]]), data()["texts"][code][kind])
+
+
+def texts() -> list[str]:
+    """Every fixed text."""
+    return [text(kind, code) for code, kinds in data()["texts"].items() for kind in kinds]
 
 
 def link(number: dict[str, str]) -> str:
@@ -79,20 +111,26 @@ def link(number: dict[str, str]) -> str:
     return f"[{number['shown']}]({number.get('url') or 'tel:' + re.sub('[^0-9*]', '', number['shown'])})"
 
 
+@cache
+def data() -> dict[str, Any]:
+    """`languages.toml`: texts, numbers and their sources, everyday words."""
+    return tomllib.loads(TEXTS.read_text(encoding="utf-8"))
+
+
+# ---------------------------------------------------------------- which language
 def language(text: str) -> str:
     """Code of the language if the text surely is not English: one of [texts], or `other`; else `en`."""
     letters = [c for c in text[:2_000] if c.isalpha()]
     scripts = [unicodedata.name(c, "?").split()[0] for c in letters]
     script = max(sorted(set(scripts)), key=scripts.count, default="LATIN")
-    data = lexicon().data
     if script != "LATIN":
         japanese = script in ("CJK", "HIRAGANA", "KATAKANA") and {"HIRAGANA", "KATAKANA"} & set(scripts)
-        code = data["scripts"].get("HIRAGANA" if japanese else script, "other")
+        code = data()["scripts"].get("HIRAGANA" if japanese else script, "other")
         return "zh-hant" if code == "zh" and traditional(text) else code
     words = re.findall(r"[^\W\d_]+", unicodedata.normalize("NFC", text[:2_000]).lower())
-    english = sum(word in _everyday_words("en") for word in words)
+    english = sum(word in data()["english"]["words"].split() for word in words)
     best, points, share = "en", 0, 0.0
-    for code, entry in data["everyday"].items():
+    for code, entry in data()["everyday"].items():
         plain, strong = set(entry["words"].split()), set(entry["strong"].split())
         score = len(plain & set(words)) + 2 * len(strong & set(words))
         if score > points:
@@ -100,79 +138,8 @@ def language(text: str) -> str:
     return best if points >= 3 and share >= 0.4 and share * len(words) > 2 * english else "en"
 
 
-def everyday(text: str, code: str) -> int:
-    """How many everyday words of a language the text holds."""
-    return len(set(re.findall(r"[^\W\d_]+", text.lower())) & _everyday_words(code))
-
-
-@cache
-def _everyday_words(code: str) -> frozenset[str]:
-    data = lexicon().data
-    entry = data["english"] if code == "en" else data["everyday"].get(code, {"words": ""})
-    return frozenset((entry["words"] + " " + entry.get("strong", "")).split())
-
-
 def traditional(text: str) -> bool:
     """Whether the Chinese text is written in traditional characters."""
-    chinese = lexicon().data["zh_characters"]
+    chinese = data()["zh_characters"]
     old, new = set(chinese["traditional"]), set(chinese["simplified"])
     return sum(c in old - new for c in text) > sum(c in new - old for c in text)
-
-
-# ---------------------------------------------------------------- rules
-def _kind(by_code: Spans, code: str, native: bool) -> str | None:
-    """The first kind of which a rule holds in a language; its words must surely not be English, unless the text is the
-    language's (native)."""
-    places: Spans = defaultdict(list)
-    for span in by_code[code] + by_code["en"]:
-        places[span.concept].append(span)
-    for spans in places.values():
-        del spans[SPANS // 2 : -SPANS // 2]
-    for rule in rules():
-        for used in _together(rule, places):
-            own = [span.foreign for span in used if span.code == code]
-            if (native or (own and all(own))) and not _off(rule, used, places, by_code, code):
-                return rule.kind
-    return None
-
-
-def _together(rule: Rule, places: Spans) -> list[list[Span]]:
-    """Spans that hold the rule's concepts close together, one list for each place of the rarest."""
-    options = [[span for concept in each for span in places.get(concept, ())] for each in rule.needed]
-    if not all(options):
-        return []
-    anchors, *others = sorted(options, key=len)
-    hits = []
-    for anchor in anchors:
-        used = [anchor]
-        for spans in others:
-            free = [s for s in spans if all(s.end <= u.start or u.end <= s.start for u in used)]
-            if not free:
-                break
-            used.append(min(free, key=lambda s: abs(s.start - anchor.start)))
-        else:
-            if max(s.end for s in used) - min(s.start for s in used) <= WINDOW + len(used):
-                hits.append(used)
-    return hits
-
-
-def _off(rule: Rule, used: list[Span], places: Spans, by_code: Spans, code: str) -> bool:
-    """Whether an excluded concept is near, or the sentence asks about the world, or tells of the past.
-
-    A sentence may ask in any language that knows the words found: Spanish and Italian share `infarto`.
-    """
-    low, high = min(s.start for s in used) - NEAR, max(s.end for s in used) + NEAR
-    clauses, sentences = {s.clause for s in used}, {s.sentence for s in used}
-    taken = {s.start for s in used}
-    last = max(s.start for s in used)
-    for concept in rule.excluded - {"asks"}:
-        near = [s for s in places.get(concept, ()) if low <= s.start <= (last if concept == "not" else high)]
-        if any(s.clause in clauses and s.start not in taken for s in near):
-            return True
-    related = [spans for other, spans in by_code.items() if other in (code, "en") or taken <= {s.start for s in spans}]
-    said = {s.concept for spans in related for s in spans if s.sentence in sentences}
-    if "asks" in rule.excluded and "asks" in said:
-        return True
-    if rule.always or "now" in said:
-        return False
-    return "past" in said or ("asks" in said and "kin" not in said)

@@ -1,7 +1,4 @@
-"""Fixed replies to personal questions, decided by the patterns in `personal.toml` before any model is asked.
-
-Standard library only; imports nothing of ours.
-"""
+"""Fixed replies to personal questions and to reports of violence: the patterns and texts of `personal.toml`."""
 
 import re
 import tomllib
@@ -14,29 +11,29 @@ LONGEST = 1_000  # characters from each end of the last message that are read
 
 
 @dataclass(frozen=True)
-class Reply:
-    """What is shown instead of an answer; rule: which of the replies."""
-
-    kind: str
-    text: str
-    rule: str
-
-
-@dataclass(frozen=True)
 class Rule:
     kind: str
     personal: bool
     patterns: tuple[re.Pattern[str], ...]
 
 
-def personal(turns: list[str]) -> Reply | None:
-    """The reply that the user's last turn calls for: on a medicine, on how serious it is, on help against violence."""
-    text = plain(turns[-1]) if turns else ""
+def matched(last: str) -> str | None:
+    """The name of the reply that the patterns choose for a message: on a medicine, how serious it is, violence, …"""
+    text = plain(last)
     about_someone = bool(person().search(text))
     for rule in rules():
         if (about_someone or not rule.personal) and any(pattern.search(text) for pattern in rule.patterns):
-            return Reply("personal", data()["replies"][rule.kind].strip(), rule.kind)
+            return rule.kind
     return None
+
+
+def topic(last: str) -> str:
+    """The reply for a personal question that no pattern knows: on a medicine if it names one."""
+    return "medicine" if re.search(filled("{medicine}"), plain(last)) else "serious"
+
+
+def reply(name: str) -> str:
+    return data()["replies"][name].strip()
 
 
 def plain(text: str) -> str:
@@ -47,17 +44,17 @@ def plain(text: str) -> str:
 
 @cache
 def rules() -> tuple[Rule, ...]:
-    words = data()["words"]
-
-    def compiled(pattern: str) -> re.Pattern[str]:
-        for name, value in words.items():
-            pattern = pattern.replace(f"{{{name}}}", value)
-        return re.compile(re.sub(r"\n\s*", "", pattern))
-
     return tuple(
-        Rule(rule["kind"], rule.get("personal", False), tuple(map(compiled, rule["patterns"])))
+        Rule(rule["kind"], rule.get("personal", False), tuple(re.compile(filled(text)) for text in rule["patterns"]))
         for rule in data()["rule"]
     )
+
+
+def filled(pattern: str) -> str:
+    """The pattern with the named words in it, on one line."""
+    for name, value in data()["words"].items():
+        pattern = pattern.replace(f"{{{name}}}", value)
+    return re.sub(r"\n\s*", "", pattern)
 
 
 @cache

@@ -9,13 +9,14 @@ is shown never means that nothing is wrong.
 
 import re
 import tomllib
-import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import languages
 import numpy as np
+import personal
 from plain import apart, plain
 from plain import clean as clean  # part of what this module offers
 from safetensors.numpy import load_file
@@ -28,12 +29,14 @@ MODEL = Path(__file__).with_name("notices.safetensors")
 NOTICES = ("crisis", "emergency", "poison")  # the first one that a rule calls for is shown
 REDIRECTS = ("harmful", "medicine", "off_topic")
 KINDS = ("none", *NOTICES, *REDIRECTS)  # the classes of the classifier
-FEATURES = 2**17  # hashed, of words and of characters each
-NOTICE = 0.55  # probability of all notices together from which one is shown
-NOTICE_ALONE = 0.65  # the same for the last turn without the turns before it, which may explain it
+PERSONAL = ("none", "personal", "violence")  # those of the second one
+FEATURES = {"notices": 2**17, "personal": 2**15}  # hashed, of words and of characters each
+NOTICE = 0.65  # probability of all notices together from which one is shown
+NOTICE_ALONE = 0.75  # the same for the last turn without the turns before it, which may explain it
 NOTICE_EARLIER = 0.95  # and for an earlier turn alone, which later ones may have explained
-NOTICE_IN_LONG = 0.7  # and for each of many windows
+NOTICE_IN_LONG = 0.9  # and for each of many windows
 REDIRECT = 0.5  # probability of one redirect
+PERSONAL_REPLY = 0.6  # and of a personal question or of violence
 TURNS = 3  # user turns that count together
 WINDOW = 40  # words that are read at once, in steps of half of them
 SHORT = 4  # windows of a text that is read like a message
@@ -59,9 +62,16 @@ class Notice(Reply):
 
 
 def notice(turns: list[str]) -> Notice | None:
-    """The notice that the user's turns, oldest first, call for; the last three count together."""
-    found = looked_for(turns[-TURNS:], NOTICES)
-    return Notice(found.kind, found.text, found.rule) if found else None
+    """The notice that the user's turns, oldest first, call for; the last three count together.
+
+    In another language where the words are not English, or where only that language calls for one.
+    """
+    turns = turns[-TURNS:]
+    english, other = looked_for(turns, NOTICES), languages.found(turns)
+    if other and not (english and languages.language(turns[-1]) == "en"):
+        kind, code = other
+        return Notice(kind, languages.text(kind, code), f"{kind}-{code}")
+    return Notice(english.kind, english.text, english.rule) if english else None
 
 
 def screen(turns: list[str], max_chars: int = 2_000, max_turns: int = 20) -> Reply | None:
@@ -76,9 +86,23 @@ def screen(turns: list[str], max_chars: int = 2_000, max_turns: int = 20) -> Rep
         return Reply("limit", replies["too_long"], "too-long")
     if len(turns) > max_turns:
         return Reply("limit", replies["too_many_turns"], "too-many-turns")
-    if (code := language(last)) != "en":
-        return Reply("language", triage()["languages"].get(code, {}).get("text", replies["language"]), code)
-    return looked_for([last], REDIRECTS)
+    if (code := languages.language(last)) != "en":
+        return Reply("language", languages.text("language", code), code)
+    return looked_for([last], REDIRECTS) or personal_reply(last)
+
+
+def personal_reply(last: str) -> Reply | None:
+    """The reply to a question that only a person can answer, or to a report of violence.
+
+    The rules of `personal.toml` know which text helps; the classifier knows more ways to ask.
+    """
+    if rule := personal.matched(last):
+        return Reply("personal", personal.reply(rule), rule)
+    chances = classifier("personal").predict_proba(windowed(plain(last))[:READ]).max(0)
+    if chances[1:].max() <= PERSONAL_REPLY:
+        return None
+    violence = chances[PERSONAL.index("violence")] == chances[1:].max()
+    return Reply("personal", personal.reply("violence" if violence else personal.topic(last)), "classifier")
 
 
 def looked_for(turns: list[str], kinds: tuple[str, ...]) -> Reply | None:
@@ -88,7 +112,7 @@ def looked_for(turns: list[str], kinds: tuple[str, ...]) -> Reply | None:
     """
     read = readings(turns)
     rule = first_rule([text for text, _ in read], kinds)
-    kind, found = classified(read, kinds) if language(turns[-1]) == "en" else ("none", False)
+    kind, found = classified(read, kinds) if languages.language(turns[-1]) == "en" else ("none", False)
     if rule and not (found and kind == "crisis"):
         kind, found = rule["kind"], True
     if not found:
@@ -117,7 +141,7 @@ def matches(rule: dict[str, Any], text: str) -> bool:
 
 def classified(read: list[tuple[str, float]], kinds: tuple[str, ...]) -> tuple[str, bool]:
     """The likeliest of `kinds` in what was read, and whether it is likely enough; other notices are left aside."""
-    chances = classifier().predict_proba([text for text, _ in read])
+    chances = classifier("notices").predict_proba([text for text, _ in read])
     aside = [KINDS.index(kind) for kind in NOTICES if kind not in kinds]
     chances = chances[:, [KINDS.index(kind) for kind in kinds]] / (1 - chances[:, aside].sum(1, keepdims=True) + 1e-9)
     needed = [needed if kinds[0] in NOTICES else REDIRECT for _, needed in read]
@@ -152,8 +176,8 @@ def windowed(text: str) -> list[str]:
 
 def alarming(windows: list[str]) -> np.ndarray:
     """How much the single words of each window speak for a notice: [windows]; much quicker than to classify them."""
-    words = HashingVectorizer(ngram_range=(1, 1), n_features=FEATURES, **WORDS).transform(windows)
-    weights = classifier()[-1].coef_[:, :FEATURES]
+    words = HashingVectorizer(ngram_range=(1, 1), n_features=FEATURES["notices"], **WORDS).transform(windows)
+    weights = classifier("notices")[-1].coef_[:, : FEATURES["notices"]]
     return words @ (weights[1 : 1 + len(NOTICES)].max(0) - weights[0])
 
 
@@ -168,7 +192,7 @@ WORDS = COUNTS | {"token_pattern": r"[a-z]+|\d+|[?]"}
 LETTERS = COUNTS | {"analyzer": "char_wb"}
 
 
-def pipeline(features: int = FEATURES) -> Pipeline:
+def pipeline(features: int) -> Pipeline:
     """TF-IDF of one to three words and two to five characters within words, and a multinomial logistic regression."""
     words = HashingVectorizer(ngram_range=(1, 3), n_features=features, **WORDS)
     letters = HashingVectorizer(ngram_range=(2, 5), n_features=features, **LETTERS)
@@ -177,15 +201,15 @@ def pipeline(features: int = FEATURES) -> Pipeline:
 
 
 @cache
-def classifier() -> Pipeline:
-    """The fitted pipeline, out of its arrays: no pickle, which could run code."""
+def classifier(name: str) -> Pipeline:
+    """A fitted pipeline, `notices` or `personal`, out of its arrays: no pickle, which could run code."""
     arrays = load_file(MODEL)
-    model = pipeline()
-    for name, part in model[0].transformer_list:
-        part[-1].idf_ = arrays[f"idf.{name}"].astype(np.float32)
-    model[-1].coef_ = np.asfortranarray(arrays["weights"], dtype=np.float32)  # else each product copies it
-    model[-1].intercept_ = arrays["bias"].astype(np.float32)
-    model[-1].classes_ = np.arange(len(KINDS))
+    model = pipeline(FEATURES[name])
+    for part_name, part in model[0].transformer_list:
+        part[-1].idf_ = arrays[f"{name}.idf.{part_name}"].astype(np.float32)
+    model[-1].coef_ = np.asfortranarray(arrays[f"{name}.weights"], dtype=np.float32)  # else each product copies it
+    model[-1].intercept_ = arrays[f"{name}.bias"].astype(np.float32)
+    model[-1].classes_ = np.arange(len(model[-1].intercept_))
     return model
 
 
@@ -212,23 +236,3 @@ def rules() -> list[dict[str, Any]]:
 def compiled(expression: str) -> re.Pattern | None:
     lines = [line.strip() for line in expression.splitlines() if line.strip()]
     return re.compile("|".join(rf"\b(?:{line})\b" for line in lines)) if lines else None
-
-
-# ---------------------------------------------------------------- languages
-def language(text: str) -> str:
-    """Code of the language if it surely is not English: one of [languages], or `other`; else `en`."""
-    letters = [c for c in text[:2_000] if c.isalpha()]
-    scripts = [unicodedata.name(c, "?").split()[0] for c in letters]
-    script = max(sorted(set(scripts)), key=scripts.count, default="LATIN")
-    if script != "LATIN":
-        return {"THAI": "th", "DEVANAGARI": "hi"}.get(script, "other")
-    words = re.findall(r"[^\W\d_]+", unicodedata.normalize("NFC", text[:2_000]).lower())
-    data = triage()
-    english = sum(word in data["english"].split() for word in words)
-    best, points, share = "en", 0, 0.0
-    for code, entry in data["languages"].items():
-        plain, strong = set(entry["words"].split()), set(entry["strong"].split())
-        score = len(plain & set(words)) + 2 * len(strong & set(words))
-        if score > points:
-            best, points, share = code, score, sum(w in plain or w in strong for w in words) / len(words)
-    return best if points >= 3 and share >= 0.4 and share * len(words) > 2 * english else "en"

@@ -153,13 +153,13 @@ def answers(
         if not SERVED.assistant:
             yield [UNLOADED if SERVED.loaded.is_set() else LOADING] * len(names), FAILED
             return
-        disclaimer = contract().disclaimer
+        disclaimer, question = contract().disclaimer, messages[-1]["content"]
         for now in drafts(names, messages, length, temperature):
             if time.monotonic() - said > SIGN:
-                texts = [so_far(draft.text, disclaimer) for draft in now]
+                texts = [so_far(draft.text, disclaimer, question) for draft in now]
                 yield texts, WRITING
                 said = time.monotonic()
-        yield [checked(draft.text, disclaimer, cut=draft.state == "cut") for draft in now], WHOLE
+        yield [checked(draft.text, disclaimer, draft.state == "cut", question) for draft in now], WHOLE
     except Exception as error:  # GPUs, quotas and workers fail in many ways: explain, don't end in a blank
         print(f"error: no answer: {named(error)}", file=sys.stderr, flush=True)
         yield [f"{text}\n\n{explained(error)}".strip() for text in texts], FAILED

@@ -1,58 +1,54 @@
-"""Crises, emergencies and poisonings in seventeen languages: what shows a notice, what must not, and the texts.
-
-`cases/languages.jsonl` are the messages that the words were written and widened with, every new set measured once
-before it was added; they may get no worse. English texts must never look like another language.
-"""
+"""Crises, emergencies and poisonings in seventeen languages: what shows a notice, what must not, and the texts."""
 
 import csv
+import importlib.util
 import json
 import re
 import sys
-import tomllib
-from collections import defaultdict
-from pathlib import Path
+from types import ModuleType
 
 import pytest
+from conftest import ROOT
+from safetensors import safe_open
 
-SPACE = Path(__file__).parents[1] / "space"
+SPACE = ROOT / "space"
 sys.path.insert(0, str(SPACE))  # the folder's modules import each other by their plain names
 
 # isort: split
 import languages  # noqa: E402
-from lexicon import WORDS, lexicon  # noqa: E402
 
-CASES = Path(__file__).with_name("cases")
 FIRST = ("es", "pt", "fr", "de", "it", "hi", "th")  # those that the model knows beside English
 OTHERS = ("ar", "zh", "ja", "ko", "ru", "tr", "pl", "nl", "vi", "tl")
-KINDS = languages.KINDS
-DATA = lexicon().data
+KINDS = languages.KINDS[1:]
+DATA = languages.data()
 
 
-def cases(name: str) -> list[dict]:
-    return [json.loads(line) for line in (CASES / name).read_text(encoding="utf-8").splitlines()]
+@pytest.fixture(scope="module")
+def fitting() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("fit_languages", ROOT / "scripts" / "fit_languages.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 # ---------------------------------------------------------------- what is found
-@pytest.mark.parametrize("code", FIRST + OTHERS)
-def test_messages_of_the_language_are_found_and_ordinary_questions_are_not(code):
-    seen: dict[str | None, list[bool]] = defaultdict(list)
-    for case in cases("languages.jsonl"):
-        if case["language"] == code:
-            seen[case["kind"]].append(languages.found([case["text"]]) is not None)
-    share = {kind: sum(found) / len(found) for kind, found in seen.items()}
-    assert share["crisis"] >= 0.95
-    assert share["emergency"] >= 0.9
-    assert share["poison"] >= 0.75
-    assert share[None] <= 0.02 or sum(seen[None]) <= 1
+def test_the_model_was_fitted_to_the_cases_as_they_are(fitting):
+    with safe_open(languages.MODEL, "np") as file:
+        sums = json.loads(file.metadata()["cases_sha256"])
+    learned = {path.name: fitting.file_sha256(path) for path in (fitting.MESSAGES, fitting.ENGLISH)}
+    assert sums == learned, "run `python scripts/fit_languages.py`"
 
 
-def test_the_notice_is_in_the_language_of_the_message():
-    wrong = [
-        case["text"]
-        for case in cases("languages.jsonl")
-        if (found := languages.found([case["text"]])) and found[1].removesuffix("-hant") != case["language"]
-    ]
-    assert len(wrong) <= 6, wrong
+def test_fitting_twice_gives_the_same_bytes(fitting, tmp_path):
+    few = [case for code in languages.CODES for case in fitting.learned() if case["language"] == code][::40]
+    for name in ("once", "twice"):
+        fitting.write_model(fitting.fit(few, features=2**8), tmp_path / name)
+    assert (tmp_path / "once").read_bytes() == (tmp_path / "twice").read_bytes()
+
+
+def test_every_language_has_messages_of_every_kind(fitting):
+    known = {(case["language"], case["kind"]) for case in fitting.learned()}
+    assert known >= {(code, kind) for code in languages.CODES for kind in languages.KINDS}
 
 
 @pytest.mark.parametrize(
@@ -83,13 +79,20 @@ def test_ordinary_questions_get_no_notice(text):
     assert languages.found([text]) is None
 
 
-def test_turns_count_together():
-    assert languages.found(["mi papá", "le duele mucho", "el pecho"]) == ("emergency", "es")
-    assert languages.found(["quiero morir", "a", "b", "c"]) is None  # only the last three
+def test_only_the_last_three_turns_count():
+    assert languages.found(["quiero morir", "¿qué es el asma?", "gracias"]) == ("crisis", "es")
+    assert languages.found(["quiero morir", "¿qué es el asma?", "gracias", "¿y la tos?"]) is None
 
 
-def test_a_crisis_comes_before_an_emergency():
-    assert languages.found(["quiero morir y no puedo respirar"])[0] == "crisis"
+def test_an_emergency_is_found_at_the_end_of_a_long_text():
+    story = "Ayer fuimos al mercado y compramos fruta, y después preparamos la cena para todos. " * 20
+    assert languages.found([story]) is None
+    assert languages.found([f"{story} Mi padre no respira y está azul, ayuda."])[0] == "emergency"
+
+
+def test_a_hostile_text_takes_no_longer_than_its_length_explains():
+    read = languages.windows(languages.folded("quiero morir " * 10_000))
+    assert len(read) <= languages.READ and all(len(piece) <= languages.WINDOW for piece in read)
 
 
 # ---------------------------------------------------------------- English
@@ -99,10 +102,9 @@ def test_no_english_question_of_the_data_is_taken_for_another_language(real_medq
     assert [question for question in questions if languages.found([question])] == []
 
 
-@pytest.mark.parametrize("name", ["safety", "held_out", "held_out_2", "held_out_3", "told"])
-def test_no_english_look_alike_is_taken_for_another_language(name):
-    quiet = [case.get("turns") or [case["text"]] for case in cases(f"{name}.jsonl") if case["kind"] is None]
-    assert [turns for turns in quiet if languages.found(turns)] == []
+def test_hardly_any_english_look_alike_is_taken_for_another_language(fitting):
+    quiet = [case["turns"] for case in fitting.learned() if case["language"] == "en" and case["kind"] == "none"]
+    assert sum(languages.found(turns) is not None for turns in quiet[::5]) <= len(quiet[::5]) / 1_000
 
 
 # ---------------------------------------------------------------- texts
@@ -141,22 +143,8 @@ def test_every_number_has_its_public_source_and_is_used():
         assert re.search(r"\d", number["shown"]) or number["url"].startswith("https://"), name
 
 
-def test_every_concept_of_a_rule_has_words_and_every_word_a_rule():
-    ruled = {concept for rule in languages.rules() for each in rule.needed for concept in each}
-    ruled |= {concept for rule in languages.rules() for concept in rule.excluded}
-    context = {"asks", "past", "now", "kin", "none"}
-    named = set()
-    for file in WORDS:
-        for concepts in tomllib.loads(file.read_text(encoding="utf-8")).values():
-            named |= set(concepts)
-    named |= {"hot", "veryhot", "many"}  # numbers
-    assert ruled - context <= named
-    assert named - context <= ruled
-
-
-def test_the_files_stay_readable():
-    for file in [SPACE / "languages.toml", *WORDS]:
-        assert len(file.read_text(encoding="utf-8").splitlines()) < 2_000, file
+def test_the_file_stays_readable():
+    assert len((SPACE / "languages.toml").read_text(encoding="utf-8").splitlines()) < 2_000
 
 
 # ---------------------------------------------------------------- the language of a text

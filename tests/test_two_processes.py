@@ -142,10 +142,8 @@ def test_every_process_has_left_the_group_when_the_interpreter_ends(tmp_path):
     script.write_text(STEP, encoding="utf-8")
     ended = command("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", script, OMP_NUM_THREADS="1")
     assert ended.returncode == 0, ended.stderr
-    assert (
-        sorted(line for line in ended.stdout.splitlines() if "group" in line)
-        == ["in a group"] * 2 + ["in no group"] * 2
-    )
+    # the two write to one pipe: their lines may run together
+    assert (ended.stdout.count("in a group"), ended.stdout.count("in no group")) == (2, 2)
 
 
 def test_a_launcher_that_starts_fewer_than_asked_is_told(small_out, small_run):
