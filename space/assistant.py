@@ -24,9 +24,8 @@ from transformers import (
 from transformers.utils import logging
 
 if TYPE_CHECKING:
+    from contract import Contract, Message
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from space.contract import Contract, Message
 
 PIECE = {"cpu": 32, "cuda": 1024}  # tokens of a prompt read at once: on two cores, Stop waits for one piece
 logging.disable_progress_bar()

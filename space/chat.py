@@ -16,7 +16,7 @@ from prompt import with_disclaimer
 from safety import Reply, looked_for, screen
 
 if TYPE_CHECKING:
-    from space.contract import Message
+    from contract import Message
 
 # Notices with a button "This is not happening now". A crisis has none: people who are in one play it down, and what
 # they would be shown, in general, about ways and amounts is what must not follow. Its helplines are for any time.

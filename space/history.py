@@ -13,7 +13,7 @@ from prompt import with_disclaimer, without_disclaimer
 from safety import clean, rulebook
 
 if TYPE_CHECKING:
-    from space.contract import Contract, Message
+    from contract import Contract, Message
 
 COMING = "*Waiting for the model…*"  # it is being loaded, answers others, or reads the question
 WRITING = "*Writing…*"

@@ -22,8 +22,8 @@ from release import Release, fetch_adapter, fetch_base, find_release, read_score
 from trouble import LOADING, UNLOADED, explained, without_folders
 
 if TYPE_CHECKING:
-    from space.assistant import Assistant, Draft
-    from space.contract import Message
+    from assistant import Assistant, Draft
+    from contract import Message
 
 ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")  # as `spaces` reads it
 PATIENCE = 240  # seconds that a question waits for the model to be loaded
