@@ -194,8 +194,9 @@ def description(result: dict[str, Any]) -> str:
     asked = part(scores) if scores["n"] < scores["of"] else f"all {scores['n']:,}"
     return (
         f"Base: {name}, {base['parameters']:,} parameters. {about['epochs']:g} passes over "
-        f"{data['records']['train']:,} training records of {title}, {data['split']} split; {asked} {scores['split']} questions. Trained in {about['minutes']} minutes "
-        f"({about['precision']}, {about['device']}, peak {about['peak_gib']} GiB)."
+        f"{data['records']['train']:,} training records of {title}, {data['split']} split; {asked} {scores['split']} "
+        f"questions. Trained in {about['minutes']} minutes ({about['precision']}, {about['device']}, peak "
+        f"{about['peak_gib']} GiB)."
     )
 
 

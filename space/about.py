@@ -20,7 +20,7 @@ HEADER = f"""<header class="top"><h1>{TITLE}</h1><p>{SENTENCE}</p></header>
 <a href="tel:999">999</a> in the UK, <a href="tel:112">112</a> in the EU and on most mobile phones, or your local
 emergency number.</p>
 <p>A small AI writes the answers. It is often wrong and it is not a doctor. English only.
-Don't type names or anything else that says who someone is. Nothing you type is stored.</p>
+Don't type names or anything else that says who someone is. What you type is written to no disk and no log.</p>
 </section>"""
 
 ABOUT = """
@@ -50,11 +50,13 @@ repetitions are cut, and the disclaimer is added. All of this recognises words, 
 {scores}
 
 ## Privacy
-What you type is sent to this page's server to be answered, and is kept in your browser until you clear or close the
-page. It is written to no disk and no log; there is no history and no analytics.
+What you type is sent to this page's server and stays in its memory while it is answered or waits for its turn. It is
+written to no disk and no log; there is no history and no analytics. Your browser keeps the chat, and what you have
+not sent yet, in this tab until you press Clear or close the tab.
 
 ## Programs
-`gradio_client` can ask at `/chat` and `/compare`, under the same rules as this page:
+`gradio_client` can ask at `/chat` and `/compare`, under the same rules as this page. Only a few questions of one
+client, and of one network address, may wait at a time, and only while somebody reads their answers:
 
 ```
 from gradio_client import Client

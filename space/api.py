@@ -1,10 +1,11 @@
-"""What gradio_client and MCP call, under the rules of the page. There is no session: callers send the history along."""
+"""What gradio_client and MCP call, under the same rules as the page. Stateless: callers send the history along."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from chat import compared, reply, settings
-from history import from_api
+import gradio as gr
+from chat import Turn, compared, reply, settings, start
+from history import from_api, shortened
 
 
 def chat(
@@ -12,6 +13,7 @@ def chat(
     history: list[dict[str, Any]] | None = None,
     max_new_tokens: int | None = None,
     temperature: float | None = None,
+    request: gr.Request | None = None,
 ) -> Iterator[str]:
     """Answer a general question about a disease, or show a fixed notice. Not medical advice; often wrong.
 
@@ -21,13 +23,15 @@ def chat(
         max_new_tokens: the longest answer, in tokens
         temperature: from 0.1 to 1
     """
-    messages = [*from_api(history), {"role": "user", "content": as_text(message)}]
-    for said in reply(messages, settings(max_new_tokens, temperature)):
+    for said in reply(request.state.turn, settings(max_new_tokens, temperature)):
         yield said.text
 
 
 def compare(
-    question: str, max_new_tokens: int | None = None, temperature: float | None = None
+    question: str,
+    max_new_tokens: int | None = None,
+    temperature: float | None = None,
+    request: gr.Request | None = None,
 ) -> Iterator[dict[str, str]]:
     """Answers of the base and of the tuned model to one question. Not medical advice; often wrong.
 
@@ -36,10 +40,23 @@ def compare(
         max_new_tokens: the longest answer, in tokens; each model gets half of it
         temperature: from 0.1 to 1
     """
-    for base, tuned in compared(as_text(question), settings(max_new_tokens, temperature)):
+    for base, tuned in compared(request.state.turn, settings(max_new_tokens, temperature)):
         yield {"base": base.text, "tuned": tuned.text}
+
+
+def screen_chat(arguments: list[Any]) -> Turn:
+    """The turn of a call of `chat`; the queue screens before a call waits, and leaves the turn in the request."""
+    message, history, *_ = [*arguments, None, None]
+    return start([*from_api(history), {"role": "user", "content": as_text(message)}])
+
+
+def screen_compare(arguments: list[Any]) -> Turn:
+    return start([{"role": "user", "content": as_text([*arguments, None][0])}])
+
+
+SCREENED = {chat: screen_chat, compare: screen_compare}
 
 
 def as_text(value: Any) -> str:
     """Anything but a string is no question."""
-    return value if isinstance(value, str) else ""
+    return shortened(value) if isinstance(value, str) else ""

@@ -16,14 +16,17 @@ def main() -> None:
     options = parser.parse_args()
     if options.adapter:
         os.environ |= {"ADAPTER": options.adapter, "ADAPTER_REVISION": options.revision or ""}
-    # read at import: nothing is reported, and nothing that is typed reaches a log or a disk
+    # read at import: no analytics, and nothing that is typed reaches a log or a disk
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
     import spaces  # noqa: F401  first of all: on ZeroGPU it must see torch before anything else does  # isort: skip
     import serving
+    from limits import PROXIES
     from page import LAUNCH, build
 
+    if os.environ.get("SYSTEM") == "spaces":  # elsewhere uvicorn trusts a proxy on this machine only
+        os.environ.setdefault("FORWARDED_ALLOW_IPS", PROXIES)
     demo = build()
     serving.start_loading()
     _, address, _ = demo.launch(share=options.share, prevent_thread_lock=True, **LAUNCH)

@@ -96,17 +96,19 @@ def check_golden(path: Path, tokenizer: "PreTrainedTokenizerBase", contract: "Co
 
 
 @torch.inference_mode()
-def write(assistant: Assistant, name: str, messages: "list[Message]", length: int, heat: float) -> Iterator[Draft]:
+def write(
+    assistant: Assistant, name: str, messages: "list[Message]", length: int, temperature: float
+) -> Iterator[Draft]:
     """Drafts of one answer, one more token each, and some empty ones while the prompt is read.
 
-    heat: temperature. Closing the iterator ends the work at once: `generate` in a thread of its own with a streamer
+    Closing the iterator ends the work at once: `generate` in a thread of its own with a streamer
     would write on, and hang its reader when it fails.
     """
     model = assistant.models[name]
     if torch.cuda.is_available() and model.device.type == "cpu":
         model.to("cuda")  # reloaded on ZeroGPU, where only a worker has the GPU
     ids = torch.tensor([fit(assistant, messages, length)], device=model.device)  # [1, tokens]
-    choose = choices(assistant.contract.decoding, heat)
+    choose = choices(assistant.contract.decoding, temperature)
     cache = DynamicCache(config=model.config)
     for piece in ids.split(PIECE[model.device.type], dim=1):
         logits = model(piece, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
@@ -129,12 +131,12 @@ def write(assistant: Assistant, name: str, messages: "list[Message]", length: in
     yield Draft(text, "cut")
 
 
-def choices(decoding: "object", heat: float) -> LogitsProcessorList:
+def choices(decoding: "object", temperature: float) -> LogitsProcessorList:
     """What `generate` does to the logits, in its order."""
     return LogitsProcessorList(
         [
             RepetitionPenaltyLogitsProcessor(decoding.repetition_penalty),
-            TemperatureLogitsWarper(heat),
+            TemperatureLogitsWarper(temperature),
             TopPLogitsWarper(decoding.top_p),
         ]
     )

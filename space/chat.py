@@ -1,6 +1,6 @@
 """One turn of the chat and one comparison, the same for page, API and MCP.
 
-limits -> clean -> rules on the whole raw text -> a fixed text, or prompt -> model -> output checks -> disclaimer
+limits -> screening of the raw text -> a fixed text, or prompt -> model -> output checks -> disclaimer
 """
 
 import math
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import safety
 import serving
-from history import COMING, REMINDER, WRITING, for_model, put_aside, user_turns
+from history import ANSWER, COMING, FAILED, GENERAL, REMINDER, WRITING, for_model, put_aside, user_turns
 from output_checks import NOTHING_LEFT
 from prompt import with_disclaimer
 from safety import Reply, looked_for, screen
@@ -18,34 +18,47 @@ from safety import Reply, looked_for, screen
 if TYPE_CHECKING:
     from contract import Message
 
-# Notices with a button "This is not happening now". A crisis has none: people who are in one play it down, and what
-# they would be shown, in general, about ways and amounts is what must not follow. Its helplines are for any time.
+# Notices with a button "This is not happening now". A crisis has none: people in one play it down, and general
+# information on methods and amounts must not follow. Its helplines are good at any time.
 QUESTIONABLE = ("emergency", "poison")
 SHORTEST = 32  # tokens
-HEAT = (0.1, 1.0)  # temperatures
+TEMPERATURES = (0.1, 1.0)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How long an answer may be, in tokens, and how freely it is worded."""
+    """The longest answer, in tokens, and the temperature."""
 
     length: int
-    heat: float
+    temperature: float
 
 
 @dataclass(frozen=True)
 class Said:
-    """What to show, the disclaimer at its end. kind: writing, answer, or that of the fixed reply shown instead."""
+    """What to show, the disclaimer at its end. kind: see history.py."""
 
     text: str
     kind: str
 
 
-def settings(length: Any = None, heat: Any = None) -> Settings:
+@dataclass(frozen=True)
+class Turn:
+    """A message that was screened: the fixed text to show, or what the model is asked.
+
+    reminder: whether the emergency numbers go on top of the answer.
+    """
+
+    fixed: Said | None
+    prompt: "list[Message]"
+    reminder: bool
+
+
+def settings(length: Any = None, temperature: Any = None) -> Settings:
     """Settings within what the contract allows; what isn't a number is the contract's own."""
     own = serving.contract().decoding
     return Settings(
-        round(clamped(length, own.max_new_tokens, SHORTEST, own.max_new_tokens)), clamped(heat, own.temperature, *HEAT)
+        round(clamped(length, own.max_new_tokens, SHORTEST, own.max_new_tokens)),
+        clamped(temperature, own.temperature, *TEMPERATURES),
     )
 
 
@@ -75,47 +88,52 @@ def screened(messages: "list[Message]", general: bool = False) -> tuple[Reply | 
     return looked_for(turns[-1:], safety.REDIRECTS), True
 
 
+def start(messages: "list[Message]", general: bool = False) -> Turn:
+    """Screen the last message of a chat: the only place where that is done."""
+    found, reminder = screened(messages, general)
+    if found:
+        return Turn(fixed(found), [], False)
+    return Turn(None, for_model(messages, serving.contract()), reminder)
+
+
 def fixed(reply: Reply) -> Said:
     return Said(with_disclaimer(reply.text, serving.contract()), reply.kind)
 
 
-def reply(messages: "list[Message]", chosen: Settings, general: bool = False) -> Iterator[Said]:
-    """What to show for the last message, step by step; each ends in the disclaimer, so that any can be the last."""
-    found, reminder = screened(messages, general)
-    if found:
-        yield fixed(found)
+def reply(turn: Turn, chosen: Settings) -> Iterator[Said]:
+    """What to show for a turn, step by step; each ends in the disclaimer, so that any can be the last."""
+    if turn.fixed:
+        yield turn.fixed
         return
-    prompt = for_model(messages, serving.contract())
-    for text, whole in written(prompt, chosen):
-        yield shown(text, whole, reminder)
+    for text, state in answered(turn.prompt, chosen):
+        yield shown(text, state, turn.reminder)
 
 
-def written(prompt: "list[Message]", chosen: Settings) -> Iterator[tuple[str, bool]]:
-    """The answer so far and whether it is whole; to the last question alone where the whole chat leads to nothing.
+def answered(prompt: "list[Message]", chosen: Settings) -> Iterator[tuple[str, str]]:
+    """The answer so far and its state; to the last question alone if the whole chat leads to nothing.
 
     The model was trained on single questions, and a small one may have nothing to say to a longer chat.
     """
-    for (text,), whole in serving.answers(("tuned",), prompt, chosen.length, chosen.heat):
-        if whole and text == NOTHING_LEFT and len(prompt) > 1:
-            yield from written(prompt[-1:], chosen)
+    for (text,), state in serving.answers(("tuned",), prompt, chosen.length, chosen.temperature):
+        if state == serving.WHOLE and text == NOTHING_LEFT and len(prompt) > 1:
+            yield from answered(prompt[-1:], chosen)
             return
-        yield text, whole
+        yield text, state
 
 
-def compared(question: str, chosen: Settings) -> Iterator[tuple[Said, Said]]:
+def compared(turn: Turn, chosen: Settings) -> Iterator[tuple[Said, Said]]:
     """What base and tuned model say to one question, step by step; each gets half of the length, for one GPU's time."""
-    messages = [{"role": "user", "content": question}]
-    found, _ = screened(messages)
-    if found:
-        yield fixed(found), fixed(found)
+    if turn.fixed:
+        yield turn.fixed, turn.fixed
         return
-    prompt = for_model(messages, serving.contract())
     length = max(chosen.length // 2, SHORTEST)
-    for (base, tuned), whole in serving.answers(("base", "tuned"), prompt, length, chosen.heat):
-        yield shown(base, whole), shown(tuned, whole)
+    for (base, tuned), state in serving.answers(("base", "tuned"), turn.prompt, length, chosen.temperature):
+        yield shown(base, state), shown(tuned, state)
 
 
-def shown(text: str, whole: bool, reminder: bool = False) -> Said:
-    parts = [REMINDER if reminder else "", text, "" if whole else WRITING if text else COMING]
-    body = "\n\n".join(part for part in parts if part)
-    return Said(with_disclaimer(body, serving.contract()), "answer" if whole else "writing")
+def shown(text: str, state: str, reminder: bool = False) -> Said:
+    kind = GENERAL if reminder else ANSWER
+    mark = "" if state != serving.WRITING else WRITING if text else COMING
+    body = "\n\n".join(part for part in (REMINDER if reminder else "", text, mark) if part)
+    kinds = {serving.WRITING: f"unfinished {kind}", serving.WHOLE: kind, FAILED: FAILED}
+    return Said(with_disclaimer(body, serving.contract()), kinds[state])

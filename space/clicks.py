@@ -1,10 +1,11 @@
-"""What happens on each click. What is said is decided in chat.py.
+"""What happens on each click. chat.py decides what is said.
 
-A click first shows the question, with a notice if there is one, outside the queue; only where the model is needed it
-names a new turn, and the turn's change waits in the queue for the model. So a notice never waits.
+A click screens the question and shows it outside the queue, with a notice if there is one. If the model is needed, the
+click names a new turn, and the change of that name waits in the queue for the model. So notices never wait.
 """
 
 import secrets
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -12,31 +13,50 @@ from typing import Any
 import gradio as gr
 import serving
 from about import about, footer, status
-from chat import QUESTIONABLE, Said, compared, fixed, reply, screened, settings, shown
+from chat import QUESTIONABLE, Said, Turn, compared, reply, settings, shown, start
 from gradio.context import LocalContext
-from history import COMING, REMINDER, STOPPED, WRITING, as_typed, from_page, text_of, with_links
+from history import (
+    ANSWER,
+    COMING,
+    FAILED,
+    GENERAL,
+    LOST,
+    REMINDER,
+    STOPPED,
+    UNFINISHED,
+    WRITING,
+    as_typed,
+    from_page,
+    kind,
+    text_of,
+    with_links,
+)
+from prompt import with_disclaimer
 from trouble import BUSY
 
-GENERAL = "general"
 IN_CHAT = "If this is not happening now, ask in Chat: a button there leads on to general information."
-MODEL = "model"  # gradio's name for the queue of all who wait for the model
-# Session and tab -> the turn that is being written. Stop, Clear and a new question change it, and the writer looks at
-# it before each step. TRAP: gradio's `cancels` is sent after the click's own function, and ends the answer that this
-# one has just begun.
-WANTED: dict[str, str] = {}
+# Session and tab -> name of the turn that is being written, and the turn. Stop, Clear and a new question change it, and
+# the writer checks it before each step. The browser sends only the name: what the model is asked stays here.
+# TRAP: gradio sends `cancels` after the click's own function, and would end the answer that this one has just begun.
+TURNS: OrderedDict[str, tuple[str, Turn]] = OrderedDict()
+MOST_TURNS = 500
 Chat = list[dict[str, Any]]
 
 
-def begin(key: str, kind: str = "") -> str:
-    """A new turn, which ends the one before."""
-    WANTED[key] = f"{kind} {secrets.token_hex(4)}"
-    return WANTED[key]
+def begin(key: str, turn: Turn) -> str:
+    """The name of a new turn, which ends the one before."""
+    name = secrets.token_hex(8)
+    TURNS.pop(key, None)
+    TURNS[key] = name, turn
+    if len(TURNS) > MOST_TURNS:
+        TURNS.popitem(last=False)
+    return name
 
 
 def forget(request: gr.Request) -> None:
     """A person has left."""
     for key in (of_chat(request), of_both(request)):
-        WANTED.pop(key, None)
+        TURNS.pop(key, None)
 
 
 def of_chat(request: gr.Request) -> str:
@@ -48,61 +68,71 @@ def of_both(request: gr.Request) -> str:
 
 
 def on_page(said: Said) -> str:
-    """What was said, with the telephone numbers of what is fixed in it as links; a model's numbers are none to call."""
-    fixed_part = REMINDER if said.kind in ("answer", "writing") else said.text
+    """What was said, with the telephone numbers in fixed texts as links; a model's numbers are none to call."""
+    by_model = said.kind in (ANSWER, GENERAL, FAILED, *UNFINISHED)
+    fixed_part = REMINDER if by_model else said.text
     return said.text.replace(fixed_part, with_links(fixed_part))
 
 
+def message(said: Said) -> dict[str, Any]:
+    return {"role": "assistant", "content": on_page(said), "metadata": {"id": said.kind}}
+
+
 # ---------------------------------------------------------------- Chat; outputs: question, chat, general, turn
-def ask(question: str, chat: Chat, turn: str, request: gr.Request) -> tuple | dict:
+def ask(question: str, chat: Chat, name: str, request: gr.Request) -> tuple | dict:
     """Show a question; with a notice or another fixed text, or with a sign that the answer is on its way."""
     if chat and not as_typed(question):  # a second Enter
         return gr.skip()
-    WANTED.pop(of_chat(request), None)
-    chat = [*ended(chat), {"role": "user", "content": as_typed(question) or "…"}]
-    found, _ = screened([*from_page(chat[:-1]), {"role": "user", "content": question}])
-    said = fixed(found) if found else shown("", whole=False)
-    chat.append({"role": "assistant", "content": on_page(said)})
-    return "", chat, gr.Button(visible=said.kind in QUESTIONABLE), turn if found else begin(of_chat(request))
+    TURNS.pop(of_chat(request), None)
+    chat = ended(chat)
+    turn = start([*from_page(chat), {"role": "user", "content": question}])
+    chat.append({"role": "user", "content": as_typed(question) or "…"})
+    return shown_turn(chat, turn, name, request)
 
 
-def ask_again(chat: Chat, turn: str, request: gr.Request) -> tuple | dict:
+def shown_turn(chat: Chat, turn: Turn, name: str, request: gr.Request) -> tuple:
+    """The chat with a turn's fixed text, or with the sign of its answer and a new name, on which the queue waits."""
+    said = turn.fixed or shown("", serving.WRITING, turn.reminder)
+    general = gr.Button(visible=said.kind in QUESTIONABLE)
+    return "", [*chat, message(said)], general, name if turn.fixed else begin(of_chat(request), turn)
+
+
+def ask_again(chat: Chat, name: str, request: gr.Request) -> tuple | dict:
     """The last question once more."""
     users = [i for i, message in enumerate(chat) if message["role"] == "user"]
     if not users:
-        return "", chat, gr.Button(visible=False), turn
-    return ask(from_page([chat[users[-1]]])[0]["content"], chat[: users[-1]], turn, request)
+        return "", chat, gr.Button(visible=False), name
+    return ask(from_page([chat[users[-1]]])[0]["content"], chat[: users[-1]], name, request)
 
 
-def ask_generally(chat: Chat, turn: str, request: gr.Request) -> tuple:
+def ask_generally(chat: Chat, name: str, request: gr.Request) -> tuple:
     """Answer the question that a notice was shown for; the notice stays above it."""
-    found, reminder = screened(until_question(from_page(chat)), general=True)
-    said = fixed(found) if found else shown("", whole=False, reminder=reminder)
-    chat = [*chat, {"role": "assistant", "content": on_page(said)}]
-    return "", chat, gr.Button(visible=False), turn if found else begin(of_chat(request), GENERAL)
+    turn = start(until_question(from_page(chat)), general=True)
+    question, chat, _, name = shown_turn(chat, turn, name, request)
+    return question, chat, gr.Button(visible=False), name
 
 
-def answer(chat: Chat, turn: str, length: float, heat: float, request: gr.Request) -> Iterator[Chat]:
+def answer(chat: Chat, name: str, length: float, temperature: float, request: gr.Request) -> Iterator[Chat]:
     """Write the answer that the last message announces."""
-    messages = until_question(from_page(chat))
-    if messages:
-        for said in wanted(of_chat(request), turn, reply(messages, settings(length, heat), turn.startswith(GENERAL))):
-            yield [*chat[:-1], {"role": "assistant", "content": on_page(said)}] if said else gr.skip()
+    for said in wanted(of_chat(request), name, reply, settings(length, temperature)):
+        yield [*chat[:-1], message(said)] if said else gr.skip()
 
 
-def wanted(key: str, turn: str, steps: Iterator) -> Iterator:
-    """The steps as long as the turn is the one that is wanted, then None.
+def wanted(key: str, name: str, write: Any, chosen: Any) -> Iterator:
+    """The steps of a turn as long as it is the one that is wanted, then None.
 
     TRAP: gradio sends the last value again when a generator ends; by then the page shows something else.
     """
-    for step in steps:
-        if WANTED.get(key) != turn:
-            steps.close()
-            yield None
-            return
+    found, turn = TURNS.get(key, ("", None))
+    for step in write(turn, chosen) if found == name else ():
+        if TURNS.get(key, ("",))[0] != name:
+            break
         yield step
-    if WANTED.get(key) == turn:
-        del WANTED[key]
+    else:
+        if found == name:
+            del TURNS[key]
+            return
+    yield None
 
 
 def until_question(messages: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -111,67 +141,74 @@ def until_question(messages: list[dict[str, str]]) -> list[dict[str, str]]:
     return messages[: last + 1]
 
 
-def ended(chat: Chat) -> Chat:
+def ended(chat: Chat, mark: str = STOPPED) -> Chat:
     """The chat with a half-written answer marked as stopped."""
-    if not chat or chat[-1]["role"] != "assistant":
-        return chat
-    return [*chat[:-1], {"role": "assistant", "content": stopped(text_of(chat[-1]["content"]))}]
+    if not chat or kind(chat[-1]) not in UNFINISHED:
+        return list(chat)
+    said = {"content": marked(text_of(chat[-1]["content"]), mark), "metadata": {"id": UNFINISHED[kind(chat[-1])]}}
+    return [*chat[:-1], {"role": "assistant"} | said]
 
 
-def stopped(text: str) -> str:
-    return text.replace(COMING, STOPPED).replace(WRITING, STOPPED)
+def marked(text: str, mark: str = STOPPED) -> str:
+    return text.replace(COMING, mark).replace(WRITING, mark)
 
 
 def stop(chat: Chat, request: gr.Request) -> Chat:
-    WANTED.pop(of_chat(request), None)
+    TURNS.pop(of_chat(request), None)
     return ended(chat)
 
 
 def clear(request: gr.Request) -> tuple:
-    WANTED.pop(of_chat(request), None)
+    TURNS.pop(of_chat(request), None)
     return "", [], gr.Button(visible=False)
 
 
+def restore(chat: Chat, question: str) -> tuple | dict:
+    """What the browser kept of this tab; an answer that was being written ends where the connection was lost."""
+    if not chat and not question:  # somebody may be typing already
+        return gr.skip()
+    chat = ended(chat, LOST)
+    return chat, question, gr.Button(visible=bool(chat) and kind(chat[-1]) in QUESTIONABLE)
+
+
 def too_busy(chat: Chat) -> Chat:
-    return [*chat[:-1], {"role": "assistant", "content": shown(BUSY, whole=True).text}]
+    return [*chat[:-1], message(shown(BUSY, FAILED))]
 
 
 # ---------------------------------------------------------------- Compare; outputs: notice, base, tuned, turn
-def ask_both(question: str, turn: str, request: gr.Request) -> tuple:
-    WANTED.pop(of_both(request), None)
-    found, _ = screened([{"role": "user", "content": question}])
-    if found:
-        more = f"\n\n{IN_CHAT}" if found.kind in QUESTIONABLE else ""
-        return gr.Markdown(on_page(fixed(replace(found, text=found.text + more))), visible=True), "", "", turn
-    wait = shown("", whole=False).text
-    return gr.Markdown("", visible=False), wait, wait, begin(of_both(request))
+def ask_both(question: str, name: str, request: gr.Request) -> tuple:
+    TURNS.pop(of_both(request), None)
+    turn = start([{"role": "user", "content": question}])
+    if said := turn.fixed:
+        if said.kind in QUESTIONABLE:
+            said = replace(said, text=with_disclaimer(f"{said.text}\n\n{IN_CHAT}", serving.contract()))
+        return gr.Markdown(on_page(said), visible=True), "", "", name
+    wait = shown("", serving.WRITING).text
+    return gr.Markdown("", visible=False), wait, wait, begin(of_both(request), turn)
 
 
-def answer_both(question: str, turn: str, length: float, heat: float, request: gr.Request) -> Iterator[tuple[str, str]]:
-    pairs: Iterator[tuple[Said, Said]] = compared(question, settings(length, heat))
-    for pair in wanted(of_both(request), turn, pairs):
+def answer_both(name: str, length: float, temperature: float, request: gr.Request) -> Iterator[tuple[str, str]]:
+    for pair in wanted(of_both(request), name, compared, settings(length, temperature)):
         yield (pair[0].text, pair[1].text) if pair else (gr.skip(), gr.skip())
 
 
 def stop_both(base: str, tuned: str, request: gr.Request) -> tuple[str, str]:
-    WANTED.pop(of_both(request), None)
-    return stopped(base), stopped(tuned)
+    TURNS.pop(of_both(request), None)
+    return marked(base), marked(tuned)
 
 
 def too_busy_both() -> tuple[str, str]:
-    text = shown(BUSY, whole=True).text
+    text = shown(BUSY, FAILED).text
     return text, text
 
 
 # ---------------------------------------------------------------- the queue's and the model's state
 def place(request: gr.Request) -> tuple:
-    """A person's place among those who wait, from gradio's own queue; the clock that asks stops once there is none."""
-    queue = LocalContext.blocks.get()._queue.event_queue_per_concurrency_id[MODEL].queue
-    waiting = [event.session_hash for event in queue]
-    if request.session_hash not in waiting:
+    """A person's place among those who wait; the clock that asks stops once there is none."""
+    found = LocalContext.blocks.get()._queue.place(request.session_hash)
+    if not found:
         return gr.Markdown("", visible=False), gr.Timer(active=False)
-    number = waiting.index(request.session_hash) + 1
-    return gr.Markdown(f"You are number {number} of {len(waiting)} in the queue.", visible=True), gr.Timer(active=True)
+    return gr.Markdown("You are number {} of {} in the queue.".format(*found), visible=True), gr.Timer(active=True)
 
 
 def refresh() -> tuple:

@@ -1,6 +1,9 @@
-"""What the page and the API send, as messages; what a person typed, as it may be shown; what the model gets to see.
+"""Chats as the page and the API send them, as messages; how typed text is displayed; what the model gets to see.
 
-Everything a client sends is untrusted: roles, assistant turns and lengths too. Standard library only.
+Everything a client sends is untrusted: roles, kinds, assistant turns and lengths too. Standard library only.
+
+A message is {"role", "content", "kind"}. The kind of an assistant's message is that of the fixed text that was shown,
+or one of those below; the page keeps it as the `id` in the metadata of the chatbot's message.
 """
 
 import html
@@ -15,46 +18,81 @@ from safety import clean, rulebook
 if TYPE_CHECKING:
     from contract import Contract, Message
 
-COMING = "*Waiting for the model…*"  # it is being loaded, answers others, or reads the question
+ANSWER, GENERAL = "answer", "general answer"  # written by the model; GENERAL: after a notice, under the reminder
+UNFINISHED = {"unfinished answer": ANSWER, "unfinished general answer": GENERAL}
+FAILED = "failed"  # the model, the GPU or the queue: the text says why there is no answer, or none any further
+TOLD = "told"  # a fixed text in a program's history, which names no kinds
+
+COMING = "*Waiting for the model…*"  # it is loading, answering others, or reading the question
 WRITING = "*Writing…*"
-TROUBLE = "**No answer just now.**"  # what follows says why, and what to do
+TROUBLE = "**No answer just now.**"  # followed by why, and what to do
 STOPPED = "*(You stopped the answer here.)*"
+LOST = "*(The connection was lost here. Press Retry to ask again.)*"
+MARKS = (COMING, WRITING, STOPPED, LOST, CUT)
 # On top of what is shown after a person said that an emergency is not happening now.
 REMINDER = "**If this is happening now: 911 (US, Canada) · 999 (UK) · 112 (EU and most mobile phones).**"
-# Characters that Markdown and HTML read; as entities they are shown as typed and turn back without loss.
+# Characters that Markdown and HTML interpret; as entities they are displayed as typed and convert back without loss.
 MARKUP = re.compile(r"(?im)[&<>\[\]*_`~|\\$#@]|:(?=//)|(?<=www)\.|^[ \t]*[-+=]|^[ \t]*\d+(?=[.)])")
-
-NUMBER = re.compile(r"(?<![\w-])(?:1-\d{3}-\d{3}-\d{4}|\d{3} \d{3}|\d{2,4})(?![\w-])")  # of fixed texts
-LINKED = re.compile(r'\[([\d -]+)\]\(tel:\d+ "Call [\d -]+"\)')
+NUMBER = re.compile(r"(?<![\w-])(?:1-\d{3}-\d{3}-\d{4}|\d{3} \d{3}|\d{2,4})(?![\w-])")  # in fixed texts
+MOST_CHARS = 100_000  # of one message that are read; of a longer one, both ends
+MOST_MESSAGES = 100
 
 
 def as_typed(text: str) -> str:
-    """A person's text for the page: cleaned, and shown letter by letter instead of as Markdown or HTML."""
+    """A person's text for the page: cleaned, and displayed letter by letter instead of as Markdown or HTML."""
     return MARKUP.sub(lambda m: "".join(c if c.isspace() else f"&#{ord(c)};" for c in m[0]), clean(text))
 
 
 def with_links(text: str) -> str:
-    """A fixed text with its telephone numbers to tap; a screen reader adds "Call 911" to the number."""
+    """A fixed text with its telephone numbers to tap; screen readers announce "Call 911"."""
     return NUMBER.sub(lambda m: f'[{m[0]}](tel:{re.sub("[ -]", "", m[0])} "Call {m[0]}")', text)
 
 
 def from_page(chat: Iterable[Any]) -> "list[Message]":
-    """The messages of a chatbot's value, which stores what people typed and fixed texts as they are shown."""
-    return [
-        m | {"content": html.unescape(m["content"]) if m["role"] == "user" else LINKED.sub(r"\1", m["content"])}
-        for m in from_api(chat)
-    ]
+    """The messages of a chatbot's value."""
+    messages = []
+    for role, text, sent in texts(chat):
+        if role == "user":
+            messages.append({"role": role, "content": html.unescape(text)})
+        else:
+            messages.append({"role": role, "content": text, "kind": kind(sent)})
+    return messages
 
 
 def from_api(history: Iterable[Any] | None) -> "list[Message]":
-    """The text messages of people and assistant; a system turn, a file or anything else is left out."""
+    """The messages of a program, which names no kinds: fixed texts are known by how they begin."""
+    fixed = fixed_openings()
     messages = []
-    for message in history if isinstance(history, list | tuple) else ():
-        role = message.get("role") if isinstance(message, dict) else None
-        text = text_of(message.get("content")) if role in ("user", "assistant") else ""
-        if text:
-            messages.append({"role": role, "content": text})
+    for role, text, _ in texts(history):
+        message = {"role": role, "content": text}
+        if role == "assistant":
+            message["kind"] = TOLD if text.startswith(fixed) or TROUBLE in text else ANSWER
+        messages.append(message)
     return messages
+
+
+def kind(message: dict[str, Any]) -> str:
+    """The kind that the page keeps with a chatbot's message."""
+    metadata = message.get("metadata")
+    found = metadata.get("id") if isinstance(metadata, dict) else None
+    return found if isinstance(found, str) else ""
+
+
+def texts(messages: Iterable[Any] | None) -> list[tuple[str, str, dict[str, Any]]]:
+    """Role, text and source of the messages of people and assistant; system turns, files and all else are dropped."""
+    found = []
+    for message in messages[-MOST_MESSAGES:] if isinstance(messages, list | tuple) else ():
+        role = message.get("role") if isinstance(message, dict) else None
+        text = shortened(text_of(message.get("content"))) if role in ("user", "assistant") else ""
+        if text:
+            found.append((role, text, message))
+    return found
+
+
+def shortened(text: str) -> str:
+    """A text without its middle if it is longer than anybody types."""
+    half = MOST_CHARS // 2
+    return text if len(text) <= MOST_CHARS else f"{text[:half]} … {text[-half:]}"
 
 
 def text_of(content: Any) -> str:
@@ -72,21 +110,20 @@ def user_turns(messages: "list[Message]") -> list[str]:
 
 def put_aside(messages: "list[Message]") -> int:
     """How many of the user's turns stand before the last answer that a person asked for in spite of a notice."""
-    ends = [i for i, m in enumerate(messages) if m["role"] == "assistant" and m["content"].startswith(REMINDER)]
+    ends = [i for i, m in enumerate(messages) if UNFINISHED.get(m.get("kind", ""), m.get("kind")) == GENERAL]
     return len(user_turns(messages[: ends[-1]])) if ends else 0
 
 
 def for_model(messages: "list[Message]", contract: "Contract") -> "list[Message]":
     """The last turns, as the model was trained to see them: question, answer with disclaimer, …, question.
 
-    Turns that a fixed text answered are left out: notices would be copied, and what was refused stays unseen.
+    Turns that a fixed text answered are left out: the model would copy notices, and never sees what was refused.
     """
-    fixed = fixed_openings()
     most = contract.limits.max_question_chars
     pairs = []
     for question, answer in answered(messages):
-        text = without_marks(without_disclaimer(answer, contract))
-        if text and not text.startswith(fixed):
+        text = written(without_disclaimer(answer, contract))
+        if text:
             pairs.append((clean(question)[:most], with_disclaimer(clean(text)[:most], contract)))
     seen = [
         {"role": role, "content": text}
@@ -97,27 +134,27 @@ def for_model(messages: "list[Message]", contract: "Contract") -> "list[Message]
 
 
 def answered(messages: "list[Message]") -> list[tuple[str, str]]:
-    """Each question but the last with what was said to it last: general information comes after its notice."""
+    """Each question but the last with the model's last answer to it: general information comes after its notice."""
     pairs: list[tuple[str, str]] = []
     for message in messages[:-1]:
         if message["role"] == "user":
             pairs.append((message["content"], ""))
         elif pairs:
-            pairs[-1] = (pairs[-1][0], message["content"])
+            pairs[-1] = (pairs[-1][0], message["content"] if message.get("kind") in (ANSWER, GENERAL) else "")
     return pairs
 
 
-def without_marks(text: str) -> str:
-    """An answer without what the app put around it."""
-    text = text.split(TROUBLE)[0]
-    for mark in (REMINDER, COMING, WRITING, STOPPED, CUT):
-        text = text.replace(mark, "")
-    return re.sub(r"\n{3,}", "\n\n", text).strip()
+def written(text: str) -> str:
+    """What the model wrote, without what the app put before and after it."""
+    text = text.removeprefix(with_links(REMINDER)).removeprefix(REMINDER).strip()
+    for mark in MARKS:
+        text = text.removesuffix(mark).strip()
+    return "" if text == NOTHING_LEFT else text
 
 
 def fixed_openings() -> tuple[str, ...]:
     """How the texts begin that are shown instead of an answer."""
     data = rulebook().data
-    texts = [*data["notices"].values(), *data["replies"].values(), NOTHING_LEFT]
-    texts += [entry["text"] for entry in data["languages"].values()]
-    return tuple(text.strip()[:40] for text in texts)
+    shown = [*data["notices"].values(), *data["replies"].values(), NOTHING_LEFT]
+    shown += [entry["text"] for entry in data["languages"].values()]
+    return tuple(text.strip()[:40] for text in shown)

@@ -8,11 +8,16 @@ import clicks
 import gradio as gr
 import serving
 from about import HEADER, TITLE, about, footer, status
-from chat import HEAT, SHORTEST
+from chat import SHORTEST, TEMPERATURES
+from fair_queue import MODEL, FairQueue, Readers
+from gradio.state_holder import SessionState
+from limits import Limits
+from starlette.middleware import Middleware
 
+# Gradio would hold what was typed last in each session, for links to a chat, which this page doesn't have.
+SessionState._update_value_in_config = lambda *_: None
 AT_ONCE = 2  # answers written at the same time
-WAITING = 64  # answers that may wait their turn
-IN_TURN = {"concurrency_id": clicks.MODEL, "concurrency_limit": AT_ONCE}
+IN_TURN = {"concurrency_id": MODEL, "concurrency_limit": AT_ONCE}
 HIDDEN = {"api_visibility": "private"}
 NOW = HIDDEN | {"queue": False, "show_progress": "hidden"}
 EXAMPLES = (
@@ -28,7 +33,7 @@ THEME = gr.themes.Base(
     secondary_hue=SLATE,
     neutral_hue=SLATE,
     radius_size=gr.themes.sizes.radius_md,
-    # no fonts from elsewhere: the page asks nobody but its own server
+    # no web fonts: the page makes requests to its own server only
     font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
     font_mono=["ui-monospace", "Consolas", "monospace"],
 ).set(
@@ -46,8 +51,8 @@ THEME = gr.themes.Base(
     border_color_primary=SLATE.c300,
     border_color_primary_dark=SLATE.c600,
 )
-# The last of something at the top of the window: a notice is read from its first line, its numbers. The focus goes
-# there too where it is lost with a button that is hidden now.
+# Scroll the last match to the top of the window, so that a notice is read from its first line, the numbers. Focus moves
+# there too if it was on a button that is hidden now.
 SHOW = """() => setTimeout(() => {
     const last = [...document.querySelectorAll("WHAT")].at(-1);
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -57,8 +62,8 @@ SHOW = """() => setTimeout(() => {
         last.focus({ preventScroll: true });
     }
 }, 50)"""
-# Gradio labels a message with its raw Markdown, which a screen reader may read instead of the message. One that is too
-# long for its box is scrolled by keyboard too.
+# Gradio labels a message with its raw Markdown, which a screen reader may read instead of the message. A message that
+# is too long for its box must be scrollable by keyboard.
 LABEL = """() => new MutationObserver(() => {
     for (const said of document.querySelectorAll("#chat [data-testid=user], #chat [data-testid=bot]")) {
         const label = said.dataset.testid === "user" ? "Your message" : "Answer";
@@ -69,13 +74,26 @@ LABEL = """() => new MutationObserver(() => {
         if (said.scrollHeight > said.clientHeight) said.tabIndex = 0;
     }
 }).observe(document.body, { childList: true, subtree: true, attributeFilter: ["aria-label"] })"""
+# The tab's own storage keeps chat and draft, so that they outlive a lost connection, after which gradio reloads the
+# page. They are read before the page has anything to store, and handed to `clicks.restore`.
+KEPT = "<script>window.kept = { ...sessionStorage }</script>"
+RESTORE = """() => [JSON.parse(window.kept.chat ?? "[]"), window.kept.draft ?? ""]"""
+KEEP_CHAT = """(chat) => {
+    if (!chat?.length) return sessionStorage.removeItem("chat");
+    try { sessionStorage.setItem("chat", JSON.stringify(chat)) } catch { /* longer than the browser allows */ }
+}"""
+KEEP_DRAFT = """(draft) => { sessionStorage.setItem("draft", (draft ?? "").slice(0, 1e6)) }"""
+KEEP_TYPED = """() => document.addEventListener("input", (event) => {
+    if (event.target.closest("#question")) sessionStorage.setItem("draft", event.target.value.slice(0, 1e6));
+})"""
 LAUNCH = {
     "theme": THEME,
     "css_paths": Path(__file__).with_name("page.css"),
-    "js": LABEL,
-    # a picture that slips through what takes them out of answers is not fetched
-    "head": """<meta http-equiv="Content-Security-Policy" content="img-src 'self' data:; media-src 'self'">""",
-    # gradio keeps 0.1 MiB and the last texts of each visitor and of each call of a program: of 10,000 by default
+    "js": f"() => {{ ({LABEL})(); ({KEEP_TYPED})(); }}",
+    # an image that slips past the output checks is not fetched
+    "head": """<meta http-equiv="Content-Security-Policy" content="img-src 'self' data:; media-src 'self'">""" + KEPT,
+    "app_kwargs": {"middleware": [Middleware(Limits), Middleware(Readers)]},
+    # gradio keeps 0.1 MiB for each visitor and each call of a program: for 10,000 by default
     "state_session_capacity": 200,
     "quiet": True,  # it advises options that app.py doesn't have
     "run_history": False,
@@ -98,15 +116,15 @@ def build() -> gr.Blocks:
                 SHORTEST, own.max_new_tokens, own.max_new_tokens, step=16, label="Longest answer, in tokens",
                 info="A token is about three quarters of a word.", elem_id="length", buttons=[],
             )  # fmt: skip
-            heat = gr.Slider(
-                *HEAT, own.temperature, step=0.05, label="Temperature", info="Higher is freer, and wrong more often.",
-                elem_id="heat", buttons=[],
+            temperature = gr.Slider(
+                *TEMPERATURES, own.temperature, step=0.05, label="Temperature", elem_id="temperature", buttons=[],
+                info="Higher is freer, and wrong more often.",
             )  # fmt: skip
         with gr.Tabs():
             with gr.Tab("Chat"):
-                chat_tab(length, heat)
+                chat, question, general = chat_tab(length, temperature)
             with gr.Tab("Compare"):
-                compare_tab(length, heat)
+                compare_tab(length, temperature)
             with gr.Tab("About", elem_id="about-tab"):
                 description = gr.Markdown(about(None, {}), elem_id="about")
         folded.render()
@@ -116,13 +134,19 @@ def build() -> gr.Blocks:
         for moment in (demo.load, clock.tick):
             moment(clicks.refresh, None, shows, **NOW)
         reload.click(serving.start_loading, None, None, **NOW).then(clicks.refresh, None, shows, **NOW)
+        demo.load(clicks.restore, [chat, question], [chat, question, general], js=RESTORE, **NOW)
         demo.unload(clicks.forget)
         gr.api(api.chat, api_name="chat", **IN_TURN)
         gr.api(api.compare, api_name="compare", **IN_TURN)
-    return demo.queue(max_size=WAITING, default_concurrency_limit=AT_ONCE)
+    demo._queue = FairQueue(
+        api.SCREENED, blocks=demo, live_updates=True, update_intervals=1, concurrency_count=demo.max_threads,
+        default_concurrency_limit=AT_ONCE,
+    )  # fmt: skip
+    return demo
 
 
-def chat_tab(length: gr.Slider, heat: gr.Slider) -> None:
+def chat_tab(length: gr.Slider, temperature: gr.Slider) -> tuple[gr.Chatbot, gr.Textbox, gr.Button]:
+    """The tab, and what of it outlives a lost connection."""
     chat = gr.Chatbot(
         label="Conversation", show_label=False, height=None, autoscroll=False, buttons=["copy"],
         allow_tags=False, latex_delimiters=[], feedback_options=None, group_consecutive_messages=False,
@@ -154,11 +178,16 @@ def chat_tab(length: gr.Slider, heat: gr.Slider) -> None:
     stop.click(clicks.stop, chat, chat, **NOW)
     clear.click(clicks.clear, None, [question, chat, general], **NOW)
     place_in_queue(turn, place)
-    writing = turn.change(clicks.answer, [chat, turn, length, heat], chat, show_progress="hidden", **HIDDEN, **IN_TURN)
+    writing = turn.change(
+        clicks.answer, [chat, turn, length, temperature], chat, show_progress="hidden", **HIDDEN, **IN_TURN
+    )
     writing.failure(clicks.too_busy, chat, chat, **NOW)
+    chat.change(None, chat, js=KEEP_CHAT, api_visibility="private")
+    question.change(None, question, js=KEEP_DRAFT, api_visibility="private")
+    return chat, question, general
 
 
-def compare_tab(length: gr.Slider, heat: gr.Slider) -> None:
+def compare_tab(length: gr.Slider, temperature: gr.Slider) -> None:
     gr.Markdown(
         "One question to the model before and after its training, under the same rules. Each answer gets half of the "
         "longest length that is set in Settings."
@@ -186,16 +215,16 @@ def compare_tab(length: gr.Slider, heat: gr.Slider) -> None:
     stop.click(clicks.stop_both, [base, tuned], [base, tuned], **NOW)
     place_in_queue(turn, place)
     writing = turn.change(
-        clicks.answer_both, [question, turn, length, heat], [base, tuned], show_progress="hidden", **HIDDEN, **IN_TURN
+        clicks.answer_both, [turn, length, temperature], [base, tuned], show_progress="hidden", **HIDDEN, **IN_TURN
     )
     writing.failure(clicks.too_busy_both, None, [base, tuned], **NOW)
 
 
 def place_in_queue(turn: gr.Textbox, place: gr.Markdown) -> None:
-    """A line that says how many are ahead, asked for each second while a turn waits.
+    """A line that says how many are ahead, asked for every two seconds while a turn waits.
 
     TRAP: listeners of one event run one after the other, so this one must stand before the one that writes.
     """
-    clock = gr.Timer(1, active=False)
+    clock = gr.Timer(2, active=False)
     turn.change(lambda: gr.Timer(active=True), None, clock, **NOW)
     clock.tick(clicks.place, None, [place, clock], **NOW)

@@ -1,7 +1,7 @@
 """The model that is served: loading it, and the one function that uses a GPU.
 
-Nothing here waits for the model to be there: the page is up at once and says what is missing. On ZeroGPU loading must
-have ended before the page is launched, because what is on the GPU is packed then.
+Nothing waits for the model: the page is up at once and says what is missing. On ZeroGPU, loading must end before the
+launch, which packs the weights that are on the GPU.
 """
 
 import os
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import spaces  # first: it must see torch before CUDA does
 from contract import Contract, Decoding, Limits
+from history import FAILED
 from output_checks import checked, so_far
 from release import Release, fetch_adapter, fetch_base, find_release, read_scores
 from trouble import LOADING, UNLOADED, explained, without_folders
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
 
 ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")  # as `spaces` reads it
 PATIENCE = 240  # seconds that a question waits for the model to be loaded
-SIGN = 0.2  # seconds after which a running answer gives a sign, so that Stop can end it
+SIGN = 0.2  # seconds between two yields of a running answer, because Stop takes effect at a yield
 SECONDS = (15, 30)  # asked of ZeroGPU for the shortest and the longest answer
 LONGEST = 512  # tokens; about 13 s of a large GPU, the rest is for moving the weights there
+WRITING, WHOLE = "writing", "whole"  # states of an answer, beside FAILED
 # What holds until a release's own contract is loaded, and where it can't be.
 FALLBACK = Contract(
     system_prompt="",
@@ -82,7 +84,7 @@ def load() -> None:
         # only now: the page names no release that it doesn't serve
         SERVED.release, SERVED.scores, SERVED.assistant = release, read_scores(folder), assistant
         print(f"loaded {release.adapter} in {time.monotonic() - started:.0f} s", flush=True)
-    except Exception as error:  # whatever is wrong with a release, the page must come up and notices must work
+    except Exception as error:  # the page must come up and notices must work, whatever is wrong with a release
         known = isinstance(error, OSError | ValueError)
         line = " ".join(str(error).split())[:400]
         said = line if known else f"Loading failed ({type(error).__name__}: {line}): look at the log"
@@ -95,15 +97,15 @@ def load() -> None:
 
 def loaded(folder: Path, base: Path) -> "Assistant":
     """The assistant, where it belongs: on a GPU if there is one."""
-    from assistant import load as load_assistant  # takes torch along, seconds that the page needn't wait for
+    from assistant import load as load_assistant  # imports torch: seconds that the page needn't wait for
     from torch import cuda
 
-    # ZeroGPU takes up models only from the main thread, before the launch; a worker moves what Reload brings
+    # ZeroGPU registers models only in the main thread, before the launch; after a Reload, a worker moves them
     reloaded = ZERO_GPU and threading.current_thread() is not threading.main_thread()
     return load_assistant(folder, base, "cuda" if cuda.is_available() and not reloaded else "cpu")
 
 
-def seconds(names: tuple[str, ...], messages: "list[Message]", length: int, heat: float) -> int:
+def seconds(names: tuple[str, ...], messages: "list[Message]", length: int, temperature: float) -> int:
     """GPU time to ask ZeroGPU for: 60 s by default, of which every visitor has two minutes a day."""
     least, most = SECONDS
     return min(most, round(least + (most - least) * length * len(names) / LONGEST))
@@ -111,7 +113,7 @@ def seconds(names: tuple[str, ...], messages: "list[Message]", length: int, heat
 
 @spaces.GPU(duration=seconds)
 def drafts(
-    names: tuple[str, ...], messages: "list[Message]", length: int, heat: float
+    names: tuple[str, ...], messages: "list[Message]", length: int, temperature: float
 ) -> "Iterator[tuple[Draft, ...]]":
     """The answers of several models to one conversation, token by token, side by side.
 
@@ -121,10 +123,10 @@ def drafts(
 
     now: tuple[Draft, ...] = ()
     try:
-        for step in zip_longest(*(write(SERVED.assistant, name, messages, length, heat) for name in names)):
+        for step in zip_longest(*(write(SERVED.assistant, name, messages, length, temperature) for name in names)):
             now = tuple(new or old for new, old in zip_longest(step, now))
             yield now
-    except Exception as error:  # whatever torch raises, with whatever it quotes
+    except Exception as error:  # whatever torch raises may quote what was typed
         last = traceback.extract_tb(error.__traceback__)[-1]
         raise RuntimeError(f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}") from None
 
@@ -135,29 +137,29 @@ def named(error: Exception) -> str:
 
 
 def answers(
-    names: tuple[str, ...], messages: "list[Message]", length: int, heat: float
-) -> Iterator[tuple[list[str], bool]]:
-    """Checked answers so far without disclaimer, and whether they are whole. Never raises: trouble is explained.
+    names: tuple[str, ...], messages: "list[Message]", length: int, temperature: float
+) -> Iterator[tuple[list[str], str]]:
+    """Checked answers so far without disclaimer, and their state: WRITING, WHOLE or FAILED. Never raises.
 
-    Yields several times a second also where nothing new can be shown, because only then it can be closed.
+    Yields several times a second even if there is nothing new to show, because it can be closed only then.
     """
     texts, said = [""] * len(names), 0.0
-    yield texts, False
+    yield texts, WRITING
     try:
         for _ in range(int(PATIENCE / SIGN)):
             if SERVED.loaded.wait(SIGN):
                 break
-            yield texts, False
+            yield texts, WRITING
         if not SERVED.assistant:
-            yield [UNLOADED if SERVED.loaded.is_set() else LOADING] * len(names), True
+            yield [UNLOADED if SERVED.loaded.is_set() else LOADING] * len(names), FAILED
             return
         disclaimer = contract().disclaimer
-        for now in drafts(names, messages, length, heat):
+        for now in drafts(names, messages, length, temperature):
             if time.monotonic() - said > SIGN:
                 texts = [so_far(draft.text, disclaimer) for draft in now]
-                yield texts, False
+                yield texts, WRITING
                 said = time.monotonic()
-        yield [checked(draft.text, disclaimer, cut=draft.state == "cut") for draft in now], True
-    except Exception as error:  # a GPU, a quota or a worker fails in many ways: whoever asked gets words, not a blank
+        yield [checked(draft.text, disclaimer, cut=draft.state == "cut") for draft in now], WHOLE
+    except Exception as error:  # GPUs, quotas and workers fail in many ways: explain, don't end in a blank
         print(f"error: no answer: {named(error)}", file=sys.stderr, flush=True)
-        yield [f"{text}\n\n{explained(error)}".strip() for text in texts], True
+        yield [f"{text}\n\n{explained(error)}".strip() for text in texts], FAILED

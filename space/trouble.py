@@ -6,11 +6,12 @@ from history import TROUBLE
 
 WAIT = re.compile(r"Try again in ((?:\d+ days?, )?\d+:\d{2}:\d{2})")
 LEFT = re.compile(r"\((\d+)s requested vs\. (-?\d+)s left\)")
-# Folders before a file's name, quoted or not; those of an address stay.
+# Directories before a file name, quoted or not; URLs keep theirs.
 FOLDERS = re.compile(r"(?<=['\"])/(?:[^/'\"]+/)+|(?<![\w:/.~'\"])/(?:[^\s/'\"]+/)+")
-# A full queue, most likely, but gradio doesn't say.
+# A full queue or a used-up share, most likely, but gradio doesn't tell the page.
 BUSY = (
-    f"{TROUBLE} Too many people are asking at the moment, or something failed. Please wait a minute, then press Retry."
+    f"{TROUBLE} Too many people are asking at the moment, here or from your network, or something failed. "
+    "Please wait a minute, then press Retry."
 )
 LOADING = f"{TROUBLE} The model is still being loaded. Please wait a minute, then press Retry."
 UNLOADED = (
@@ -36,12 +37,12 @@ def explained(error: Exception) -> str:
 
 
 def without_folders(text: str) -> str:
-    """The text with only the names of files that it names by their whole path: folders here are nobody's business."""
+    """The text with absolute paths cut to the file name: visitors needn't know this machine's directories."""
     return FOLDERS.sub("", text)
 
 
 def quota(message: str) -> str:
-    """What a visitor has left of the day's free minutes and when there are more, as far as the message says."""
+    """How much of the daily free quota is left and when it resets, as far as the message says."""
     whose = "that this page has" if message.startswith("Space app") else "that you have for today"
     said = f"{TROUBLE} The free time on the graphics processor {whose} is used up"
     if left := LEFT.search(message):

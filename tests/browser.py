@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
 
 
 @contextmanager
-def chromium_page(width: int = 1280, height: int = 900, **context: Any) -> Iterator[Page]:
-    """An empty page of a fresh headless browser; skips the test where there is no Chromium.
+def chromium() -> Iterator[Browser]:
+    """A headless browser; skips the test where there is no Chromium.
 
-    context: more of what `Browser.new_context` takes, such as color_scheme="dark" or device_scale_factor=2.
+    TRAP: while it is open, `asyncio.run` doesn't work in this thread, so close it with the module that uses it.
     """
     if not CHROMIUM.exists():
         pytest.skip(f"{CHROMIUM} is missing: install Debian's package `chromium` to run the tests of pages")
@@ -23,9 +23,29 @@ def chromium_page(width: int = 1280, height: int = 900, **context: Any) -> Itera
         # --no-sandbox: containers run as root, where Chromium refuses to start with its sandbox
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], headless=True)
         try:
-            yield browser.new_context(viewport={"width": width, "height": height}, **context).new_page()
+            yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def new_page(browser: Browser, width: int = 1280, height: int = 900, **context: Any) -> Iterator[Page]:
+    """An empty page with a storage of its own.
+
+    context: more of what `Browser.new_context` takes, such as color_scheme="dark" or device_scale_factor=2.
+    """
+    own = browser.new_context(viewport={"width": width, "height": height}, **context)
+    try:
+        yield own.new_page()
+    finally:
+        own.close()
+
+
+@contextmanager
+def chromium_page(width: int = 1280, height: int = 900, **context: Any) -> Iterator[Page]:
+    """An empty page of a fresh browser; context as above."""
+    with chromium() as browser, new_page(browser, width, height, **context) as page:
+        yield page
 
 
 def troubles(page: Page, allowed: str) -> list[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from small_models import make_model
+from space_app import echo  # noqa: F401  one app for all tests of the Space
 
 from space.contract import Contract, load_contract
 from training.__main__ import main

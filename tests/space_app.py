@@ -5,33 +5,45 @@ pace (ECHO_DELAY seconds a token) with the question it was asked, so that a cros
 it is a real model instead, of random weights.
 """
 
+import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
+import httpx
+import pytest
+from gradio_client import Client
 from hub.spaces import answers, end, free_port
 
 ROOT = Path(__file__).parents[1]
 SPACE = ROOT / "space"
 sys.path.insert(0, str(SPACE))  # the folder's modules import each other by their plain names
 
+QUESTION = "What are the symptoms of asthma?"
+ECHO = Path(__file__)
 SENTENCES = [f"This is sentence number {word}." for word in ("one", "two", "three", "four", "five", "six", "seven")]
 BREAK = "break the model"  # in a question: the model fails with an error that quotes it
-SLOWLY = "say it slowly"  # in a question: after its beginning the answer takes 30 times as long
+SLOWLY = "say it slowly"  # in a question: after its first words the answer goes on for minutes without any more
+PAUSE = 0.1  # seconds between its empty tokens
 MUTE = "mute in a chat"  # in a question: the model answers it alone, and says nothing where a history stands before it
 HEADER, HEADER_END, TURN_END = "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"
 
 
 @contextmanager
-def running_app(folder: Path, *words: object, file: Path = SPACE / "app.py", **environment: str) -> Iterator[str]:
+def running_app(
+    folder: Path, *words: object, file: Path = SPACE / "app.py", port: int = 0, **environment: str
+) -> Iterator[str]:
     """The address of an app that was started in an empty folder; its output goes to app.log there."""
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = port or free_port()
     own = {
         "HF_HUB_OFFLINE": "1",
         "HF_HOME": str(folder / "hub"),
@@ -57,6 +69,115 @@ def running_app(folder: Path, *words: object, file: Path = SPACE / "app.py", **e
         end(app)
         with suppress(ProcessLookupError):  # workers that ZeroGPU forked outlive an app that is terminated
             os.killpg(app.pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Address and folder of an app whose model repeats the question: about 100 tokens of 10 ms."""
+    folder = tmp_path_factory.mktemp("echo") / "app"
+    with running_app(folder, file=ECHO, ECHO_DELAY="0.01") as address:
+        yield address, folder
+
+
+NUMBERS = count(1)
+
+
+def new_visitor() -> dict[str, str]:
+    """Headers of somebody who has not asked yet: the app takes the address from the proxy on its own machine."""
+    n = next(NUMBERS)
+    return {"x-forwarded-for": f"198.18.{n // 250}.{n % 250 + 1}"}
+
+
+def connect(address: str, visitor: dict[str, str] | None = None) -> Client:
+    return Client(address, verbose=False, analytics_enabled=False, headers=visitor or new_visitor())
+
+
+class Job:
+    """A question to `/chat` as a program sends it; its answer is read only if `read` is called."""
+
+    def __init__(self, address: str, text: str, visitor: dict[str, str] | None = None, length: int = 512):
+        self.host, self.visitor = address.removeprefix("http://"), visitor or new_visitor()
+        self.sent = httpx.post(
+            f"{address}/gradio_api/call/chat",
+            json={"data": [text, None, length, None]},
+            headers=self.visitor,
+            timeout=60,
+        )
+        self.id = self.sent.json().get("event_id", "")
+
+    def read(self) -> "Job":
+        """Begin to read; what comes waits in the socket."""
+        self.connection = http.client.HTTPConnection(self.host, timeout=120)
+        self.connection.request("GET", f"/gradio_api/call/chat/{self.id}", headers=self.visitor)
+        return self
+
+    def until(self, words: str) -> str:
+        """Wait until the stream has held the words; returns what it said so far."""
+        self.response = getattr(self, "response", None) or self.connection.getresponse()
+        self.seen = getattr(self, "seen", "")
+        while words not in self.seen:
+            line = self.response.readline().decode()
+            assert line, f"the stream ended without {words!r}: {self.seen}"
+            self.seen += line
+        return self.seen
+
+    def close(self) -> None:
+        """Go away."""
+        if response := getattr(self, "response", None):
+            response.close()
+        self.connection.close()
+
+
+@contextmanager
+def busy(address: str, jobs: int = 2, visitors: int = 1) -> Iterator[list[Job]]:
+    """While so many jobs that take minutes run or wait, each of them read; of so many visitors in turn."""
+    people = [new_visitor() for _ in range(visitors)]
+    asked = []
+    try:
+        for n in range(jobs):
+            asked.append(Job(address, f"What is gout? {SLOWLY}", people[n % visitors]).read())
+            if n < 2:
+                asked[-1].until("You asked me this")
+        yield asked
+    finally:
+        for job in asked:
+            job.close()
+
+
+class Line:
+    """A line to the app that can be cut: a port that hands bytes on in both directions."""
+
+    def __init__(self, address: str):
+        host, port = address.removeprefix("http://").split(":")
+        self.server, self.port, self.open = (host, int(port)), free_port(), []
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.mend()
+
+    def mend(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self.accept, args=(self.listener,), daemon=True).start()
+
+    def cut(self) -> None:
+        """Break every connection, and refuse new ones until the line is mended."""
+        for each in (self.listener, *self.open):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        self.open = []
+
+    def accept(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                near, far = listener.accept()[0], socket.create_connection(self.server)
+                self.open += [near, far]
+                for source, target in ((near, far), (far, near)):
+                    threading.Thread(target=self.carry, args=(source, target), daemon=True).start()
+
+    def carry(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
 
 
 def wait_for(ready, seconds: float, what: str) -> float:
@@ -122,15 +243,17 @@ def echo_assistant(delay: float):
             cache = past_key_values
             cache.read = [*getattr(cache, "read", []), *piece[0].tolist()]
             if hasattr(cache, "script"):
-                time.sleep(30 * delay if cache.slowly and cache.said > 40 else delay)
+                time.sleep(delay)
                 cache.said += 1
             elif tokenizer.decode(cache.read[-40:]).endswith(f"assistant{HEADER_END}\n\n"):  # the prompt is whole
                 question, turns = last_question(cache.read)
                 cache.script, cache.said = self.script(question, turns), 0
-                cache.slowly = SLOWLY in question
             script, said = getattr(cache, "script", [0]), getattr(cache, "said", 0)
+            token = script[min(said, len(script) - 1)]
+            if token == tokenizer.pad_token_id:
+                time.sleep(PAUSE)
             logits = torch.full((1, 1, len(tokenizer)), -1e4)
-            logits[0, 0, script[min(said, len(script) - 1)]] = 1e4
+            logits[0, 0, token] = 1e4
             return type("Output", (), {"logits": logits})
 
         def script(self, question: str, turns: int) -> list[int]:
@@ -140,6 +263,8 @@ def echo_assistant(delay: float):
                 return [ids(TURN_END)]
             text = " ".join([f"{self.opening} {question}", f"That was turn {turns}.", *SENTENCES])
             plain = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+            if SLOWLY in question:
+                return [*plain[:50], tokenizer.pad_token_id]
             return [*plain, ids(TURN_END)]
 
     models = {"tuned": Echo("You asked me this:"), "base": Echo("The base was asked this:")}

@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,25 +13,29 @@ import httpx
 import pytest
 from hub import Fault, LocalHub
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants
-from space_app import BREAK, MUTE, ROOT, SENTENCES, SLOWLY, SPACE, running_app, wait_for
+from space_app import (
+    BREAK,
+    ECHO,
+    MUTE,
+    QUESTION,
+    ROOT,
+    SENTENCES,
+    SLOWLY,
+    SPACE,
+    Job,
+    busy,
+    connect,
+    new_visitor,
+    running_app,
+    wait_for,
+)
 
 # isort: split
-from gradio_client import Client
 from history import COMING, REMINDER, TROUBLE, WRITING
 
 EMERGENCY = "my dad has crushing chest pain and is sweating"
 CRISIS = "i want to kill myself tonight"
-QUESTION = "What are the symptoms of asthma?"
-ECHO = Path(__file__).with_name("space_app.py")
 SENTINEL = "zzqxwombat"
-
-
-@pytest.fixture(scope="module")
-def echo(tmp_path_factory):
-    """Address and folder of an app whose model repeats the question: 100 tokens of 10 ms."""
-    folder = tmp_path_factory.mktemp("echo") / "app"
-    with running_app(folder, file=ECHO, ECHO_DELAY="0.01") as address:
-        yield address, folder
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +49,6 @@ def llama(tmp_path_factory):
 @pytest.fixture
 def client(echo):
     return connect(echo[0])
-
-
-def connect(address: str) -> Client:
-    return Client(address, verbose=False, analytics_enabled=False)
 
 
 def text_of(folder: Path) -> str:
@@ -69,12 +68,9 @@ def test_an_answer_streams_in_whole_sentences_and_ends_in_one_disclaimer(client,
         assert body == "" or body.endswith((".", "?"))
 
 
-def test_the_first_words_of_an_answer_come_before_its_last(client):
-    started = time.monotonic()
-    job = client.submit(QUESTION, api_name="/chat")
-    first = wait_for(lambda: job.outputs() and SENTENCES[0] in str(job.outputs()[-1]), 60, "a first sentence")
-    job.result(timeout=120)
-    assert first < time.monotonic() - started
+def test_the_first_words_of_an_answer_come_before_its_last(echo):
+    with busy(echo[0], 1) as (job,):
+        assert "You asked me this" in job.seen and "event: complete" not in job.seen
 
 
 def test_programs_meet_the_same_rules_as_the_page(client, contract):
@@ -296,25 +292,14 @@ def test_nothing_typed_into_the_running_app_was_logged_or_written(echo, client):
 
 # ---------------------------------------------------------------- many at once
 def test_fifty_people_at_once_get_their_own_answers(echo):
-    address, _ = echo
-    waited = []
-
-    def visit(n: int) -> tuple[int, str]:
-        client = connect(address)
-        if n % 10 == 9:
-            return n, client.submit(f"{CRISIS}, number {n}", api_name="/chat").result(timeout=300)
-        job = client.submit(f"What is disease number {n}?", None, 48, api_name="/chat")
-        wait_for(lambda: job.done() or waited.append(job.status().rank) or False, 300, "an answer")
-        return n, job.result(timeout=10)
-
-    with ThreadPoolExecutor(50) as pool:
-        told = dict(pool.map(visit, range(50)))
-    for n, said in told.items():
-        assert (f"disease number {n}?" in said) if n % 10 != 9 else ("988" in said), (n, said)
-    assert len(told) == 50
-    assert max(rank or 0 for rank in waited) > 5, "people in the queue are told their place"
+    questions = [f"{CRISIS}, number {n}" if n % 10 == 9 else f"What is disease {n}?" for n in range(50)]
+    asked = [Job(echo[0], question, length=32).read() for question in questions]
+    for n, job in enumerate(asked):
+        said = job.until("event: complete")
+        assert ("988" in said) if n % 10 == 9 else (f"asked me this: {questions[n]}" in said), (n, said)
 
 
+@pytest.mark.slow
 def test_fifty_people_at_once_get_what_each_gets_alone(llama):
     with (ROOT / "training" / "data" / "sample.csv").open(encoding="utf-8", newline="") as lines:
         questions = [row["Question"] for row in csv.DictReader(lines)][::15][:50]
@@ -347,8 +332,9 @@ def test_memory_stays_bounded_over_a_thousand_chats(llama):
 
         def chat(n: int) -> bool:
             text = f"{EMERGENCY}, number {n}" if n % 5 else f"What is asthma of type {n}?"
-            event = web.post(f"{address}/gradio_api/call/chat", json={"data": [text, [], 32, 0.1]}).json()["event_id"]
-            return "event: complete" in web.get(f"{address}/gradio_api/call/chat/{event}").text
+            call, visitor = f"{address}/gradio_api/call/chat", new_visitor()
+            event = web.post(call, json={"data": [text, [], 32, 0.1]}, headers=visitor).json()["event_id"]
+            return "event: complete" in web.get(f"{call}/{event}", headers=visitor).text
 
         assert all(pool.map(chat, range(250)))
         before = resident_mib()
@@ -357,17 +343,15 @@ def test_memory_stays_bounded_over_a_thousand_chats(llama):
 
 
 def test_stop_frees_the_worker_long_before_the_answer_would_have_ended(echo):
-    """Two long answers fill both workers; a third person's answer begins once one is stopped."""
-    jobs = [connect(echo[0]).submit(f"What is gout? {SLOWLY}", api_name="/chat") for _ in range(2)]
-    for job in jobs:
-        wait_for(lambda job=job: job.outputs(), 60, "an answer begins")
-    third = connect(echo[0]).submit("What is asthma?", api_name="/chat")
-    wait_for(lambda: third.status().rank is not None, 60, "the third waits in the queue")
-    assert not third.outputs(), "both workers are busy"
-    jobs[0].cancel()
-    assert "You asked me this: What is asthma?" in third.result(timeout=120)
-    assert not jobs[1].done(), "an answer as long as the stopped one is still being written"
-    jobs[1].cancel()
+    """Two answers that take minutes fill both workers; a third person's begins once one is stopped."""
+    with busy(echo[0], 1):
+        stopped = connect(echo[0]).submit(f"What is gout? {SLOWLY}", api_name="/chat")
+        wait_for(lambda: "You asked me this" in str(stopped.outputs()[-1:]), 60, "an answer begins")
+        third = connect(echo[0]).submit("What is asthma?", api_name="/chat")
+        wait_for(lambda: third.status().rank is not None, 60, "the third waits in the queue")
+        assert not third.outputs(), "both workers are busy"
+        stopped.cancel()
+        assert "You asked me this: What is asthma?" in third.result(timeout=120)
 
 
 def test_a_wrong_option_is_one_line():

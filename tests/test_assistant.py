@@ -57,9 +57,10 @@ def test_the_tuned_model_is_the_adapter_and_the_base_is_left_alone(assistant, bu
         expected = {"base": base(ids).logits}
         expected["tuned"] = PeftModel.from_pretrained(base, bundle).eval()(ids).logits
         found = {name: model(ids).logits for name, model in assistant.models.items()}
+    learned = (expected["tuned"] - expected["base"]).float().abs().mean()
     for name in found:
-        assert torch.allclose(found[name].float(), expected[name].float(), atol=0.05), name
-    assert not torch.equal(found["base"], found["tuned"])
+        apart = (found[name] - expected[name]).float().abs().mean()
+        assert apart < learned / 4, f"{name}: merging rounds once more than the adapter beside its base does"
 
 
 def test_an_adapter_without_its_contract_is_refused(module, bundle, small_out, tmp_path):

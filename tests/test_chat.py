@@ -9,9 +9,11 @@ import subprocess
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import gradio as gr
 import pytest
-from space_app import SPACE
+from space_app import SPACE, echo_assistant
 
 # isort: split
 import about
@@ -35,18 +37,35 @@ def user(text: str) -> dict:
     return {"role": "user", "content": text}
 
 
-def assistant(text: str) -> dict:
+def assistant(text: str, kind: str = history.ANSWER) -> dict:
+    return {"role": "assistant", "content": text, "kind": kind}
+
+
+def prompted(text: str) -> dict:
+    """An assistant's message as the model sees it."""
     return {"role": "assistant", "content": text}
 
 
+def told(said: chat.Said) -> dict:
+    return assistant(said.text, said.kind)
+
+
 def first(*messages: dict, general: bool = False) -> chat.Said:
-    return next(chat.reply(list(messages), chat.settings(), general))
+    return next(chat.reply(chat.start(list(messages), general), chat.settings()))
+
+
+def on_page(message: dict) -> dict:
+    """A message as the chatbot holds it."""
+    blocks = [{"type": "text", "text": message["content"]}]
+    return {"role": message["role"], "content": blocks, "metadata": {"id": message.get("kind")}}
 
 
 # ---------------------------------------------------------------- history
 def test_pages_and_programs_send_the_same_messages():
     page = [{"role": "user", "content": [{"type": "text", "text": "What is asthma?"}], "metadata": None}]
-    assert history.from_page(page) == history.from_api([user("What is asthma?")]) == [user("What is asthma?")]
+    page.append(on_page(assistant("A disease.")))
+    sent = [user("What is asthma?"), {"role": "assistant", "content": "A disease."}]
+    assert history.from_page(page) == history.from_api(sent) == [user("What is asthma?"), assistant("A disease.")]
 
 
 def test_system_turns_files_and_nonsense_in_a_history_are_left_out():
@@ -69,7 +88,7 @@ def test_what_was_typed_is_shown_letter_by_letter_and_comes_back_whole(text):
     shown = history.as_typed(text)
     assert html.unescape(shown) == text
     assert not set("<>[]*_`|#$~") & set(shown.replace("&#", ""))
-    assert history.from_page([user(shown)]) == [user(text)]
+    assert history.from_page([on_page(user(shown))]) == [user(text)]
 
 
 def test_an_ordinary_question_is_shown_as_it_is():
@@ -84,34 +103,74 @@ def test_invisible_characters_are_neither_shown_nor_asked():
 
 
 def test_the_model_sees_the_last_turns_and_no_fixed_text():
-    notice = first(user(EMERGENCY)).text
+    notice = told(first(user(EMERGENCY)))
     turns = []
     for n in range(12):
-        turns += [user(f"Question {n}?"), assistant(f"Answer {n}.\n\n{history.WRITING}\n\n{DISCLAIMER}")]
-    seen = history.for_model([*turns, user(EMERGENCY), assistant(notice), user("And now?")], serving.FALLBACK)
+        turns += [user(f"Question {n}?"), assistant(f"Answer {n}.\n\n{history.STOPPED}\n\n{DISCLAIMER}")]
+    seen = history.for_model([*turns, user(EMERGENCY), notice, user("And now?")], serving.FALLBACK)
     assert len(seen) == 2 * serving.FALLBACK.limits.max_turns - 1
     assert seen[-1] == user("And now?")
-    assert seen[-2] == assistant(f"Answer 11.\n\n{DISCLAIMER}")
+    assert seen[-2] == prompted(f"Answer 11.\n\n{DISCLAIMER}")
     assert [message["role"] for message in seen[:2]] == ["user", "assistant"]
 
 
 def test_the_model_sees_what_was_said_to_a_question_after_its_notice():
-    notice, general = assistant(first(user(EMERGENCY)).text), assistant(f"{history.REMINDER}\n\nThe heart.")
+    reminder = history.with_links(history.REMINDER)
+    notice, general = told(first(user(EMERGENCY))), assistant(f"{reminder}\n\nThe heart.", history.GENERAL)
     asthma = [user("What is asthma?"), assistant(f"A disease.\n\n{DISCLAIMER}")]
     seen = history.for_model([*asthma, user(EMERGENCY), notice, general, user("How is it treated?")], serving.FALLBACK)
-    assert seen == [*asthma, user(EMERGENCY), assistant(f"The heart.\n\n{DISCLAIMER}"), user("How is it treated?")]
+    assert [message["content"] for message in seen] == [
+        "What is asthma?",
+        f"A disease.\n\n{DISCLAIMER}",
+        EMERGENCY,
+        f"The heart.\n\n{DISCLAIMER}",
+        "How is it treated?",
+    ]
 
 
 def test_questions_without_an_answer_and_answers_without_a_question_are_left_out():
     said = [assistant("Hello."), user("What is gout?"), user("What is asthma?"), assistant("A disease."), user("Why?")]
     seen = history.for_model(said, serving.FALLBACK)
-    assert seen == [user("What is asthma?"), assistant(f"A disease.\n\n{DISCLAIMER}"), user("Why?")]
+    assert seen == [user("What is asthma?"), prompted(f"A disease.\n\n{DISCLAIMER}"), user("Why?")]
 
 
 def test_a_sign_that_something_is_coming_is_no_answer():
-    for sign in (history.COMING, history.WRITING, history.STOPPED):
+    for sign in (history.COMING, history.WRITING, history.STOPPED, history.LOST):
         said = [user("What is gout?"), assistant(f"{sign}\n\n{DISCLAIMER}"), user("Why?")]
         assert history.for_model(said, serving.FALLBACK) == [user("Why?")]
+
+
+def test_an_explanation_why_there_is_no_answer_is_not_shown_to_the_model():
+    failed = chat.shown(f"It begins.\n\n{trouble.BROKEN}", history.FAILED)
+    for said in ([user("What is gout?"), told(failed)], history.from_api([user("What is gout?"), told(failed)])):
+        assert history.for_model([*said, user("Why?")], serving.FALLBACK) == [user("Why?")]
+
+
+def test_an_answer_that_was_being_written_when_the_connection_was_lost_says_so_and_can_be_asked_again():
+    half = chat.shown("Gout is painful.", serving.WRITING, reminder=True)
+    kept = [on_page(user("What is gout?")), on_page(told(half))]
+    restored, draft, general = clicks.restore(kept, "my draft")
+    assert history.text_of(restored[-1]["content"]) == half.text.replace(history.WRITING, history.LOST)
+    assert "Press Retry" in history.LOST and history.kind(restored[-1]) == history.GENERAL
+    assert draft == "my draft" and not general.visible
+    whole = [kept[0], on_page(told(chat.shown("Gout is painful.", serving.WHOLE)))]
+    assert clicks.restore(whole, "")[0] == whole
+    notice = [on_page(user(EMERGENCY)), on_page(told(first(user(EMERGENCY))))]
+    assert clicks.restore(notice, "")[2].visible, "the button that leads on"
+
+
+@pytest.mark.parametrize("metadata", [None, 7, "answer", {}, {"id": ["answer"]}, {"id": None}, {"id": "made up"}])
+def test_a_message_of_no_known_kind_is_not_shown_to_the_model(metadata):
+    chats = [on_page(user("What is gout?")), on_page(assistant("Poison.")) | {"metadata": metadata}]
+    assert history.for_model([*history.from_page(chats), user("Why?")], serving.FALLBACK) == [user("Why?")]
+
+
+def test_of_a_text_that_nobody_types_both_ends_are_read():
+    text = f"{CRISIS} {'x ' * 300_000} {EMERGENCY}"
+    (message,) = history.from_api([user(text)])
+    assert len(message["content"]) < 100_010
+    assert message["content"].startswith(CRISIS) and message["content"].endswith(EMERGENCY)
+    assert len(history.from_api([user("What is gout?")] * 1000)) == history.MOST_MESSAGES
 
 
 def test_what_a_client_claims_that_was_said_is_cut_to_the_limit():
@@ -127,11 +186,12 @@ def test_what_a_client_claims_that_was_said_is_cut_to_the_limit():
      (POISON, "poison"), ("x " * 50_000 + EMERGENCY, "emergency"), (GERMAN, "language")],
 )  # fmt: skip
 def test_what_needs_no_model_is_answered_without_one_and_ends_in_one_disclaimer(text, kind):
-    steps = list(chat.reply([user(text)], chat.settings()))
-    assert [step.kind for step in steps] == [kind]
+    turn = chat.start([user(text)])
+    steps = list(chat.reply(turn, chat.settings()))
+    assert [step.kind for step in steps] == [kind] and turn.prompt == []
     assert steps[0].text.endswith(f"\n\n{DISCLAIMER}")
     assert steps[0].text.count(DISCLAIMER) == 1
-    assert list(chat.compared(text, chat.settings())) == [(steps[0], steps[0])]
+    assert list(chat.compared(turn, chat.settings())) == [(steps[0], steps[0])]
 
 
 def fixed_texts() -> list[str]:
@@ -147,20 +207,24 @@ def test_every_telephone_number_of_a_fixed_text_can_be_tapped_and_nothing_else()
         numbers |= set(re.findall(r"\(tel:(\d+) ", shown))
         rest = re.sub(r"\[[\d -]+\]\(tel:\d+ \"Call [\d -]+\"\)", "", shown)
         assert not re.search(r"\d", rest), rest
-        assert history.from_page([assistant(shown)]) == history.from_api([assistant(text)]), "it comes back as it was"
     assert numbers >= {"911", "999", "112", "988", "116123", "18002221222"}
 
 
-def test_a_notice_that_the_page_sends_back_is_still_known_as_one():
+def test_a_notice_that_page_or_program_send_back_is_still_known_as_one():
     for text in fixed_texts():
-        said = history.from_page([user("What is gout?"), assistant(history.with_links(text)), user("Why?")])
-        assert history.for_model(said, serving.FALLBACK) == [user("Why?")], text
-    shown = history.with_links(history.REMINDER)
-    assert history.put_aside(history.from_page([user(EMERGENCY), assistant(f"{shown}\n\nThe heart.")])) == 1
+        if text != history.REMINDER:
+            said = history.from_api([user("What is gout?"), user("Why?")])
+            said.insert(1, history.from_api([user("?"), {"role": "assistant", "content": text}])[1])
+            assert history.for_model(said, serving.FALLBACK) == [user("Why?")], text
+    notice = clicks.message(first(user(EMERGENCY)))
+    said = history.from_page([on_page(user(EMERGENCY)), notice, on_page(user("Why?"))])
+    assert history.for_model(said, serving.FALLBACK) == [user("Why?")]
+    general = clicks.message(chat.shown("The heart.", serving.WHOLE, reminder=True))
+    assert history.put_aside(history.from_page([on_page(user(EMERGENCY)), general])) == 1
 
 
 def test_numbers_that_a_model_wrote_are_no_links():
-    said = chat.shown("About 100 of 999 people.", whole=True, reminder=True)
+    said = chat.shown("About 100 of 999 people.", serving.WHOLE, reminder=True)
     shown = clicks.on_page(said)
     assert "[911](tel:911" in shown and "About 100 of 999 people." in shown
 
@@ -175,17 +239,20 @@ def test_the_last_three_turns_count_together_for_programs_too():
 
 
 # ---------------------------------------------------------------- "This is not happening now"
+GENERAL = assistant(f"{history.REMINDER}\n\nThe heart.", history.GENERAL)
+
+
 def test_general_information_is_answered_under_the_numbers():
-    found, reminder = chat.screened([user(EMERGENCY)], general=True)
-    assert found is None and reminder
-    said = chat.shown("About the heart.", whole=True, reminder=True)
+    turn = chat.start([user(EMERGENCY)], general=True)
+    assert turn.fixed is None and turn.reminder
+    said = chat.shown("About the heart.", serving.WHOLE, turn.reminder)
     assert said.text.startswith(history.REMINDER) and said.text.endswith(DISCLAIMER)
 
 
 def test_a_crisis_has_no_general_information():
     assert "crisis" not in chat.QUESTIONABLE
     assert first(user(CRISIS), general=True).kind == "crisis"
-    assert first(user(CRISIS), assistant(first(user(CRISIS)).text), user(EMERGENCY), general=True).kind == "crisis"
+    assert first(user(CRISIS), told(first(user(CRISIS))), user(EMERGENCY), general=True).kind == "crisis"
 
 
 def test_a_crisis_that_stands_behind_an_emergency_is_not_put_aside():
@@ -193,7 +260,7 @@ def test_a_crisis_that_stands_behind_an_emergency_is_not_put_aside():
     text = f"{EMERGENCY}. {quiet}"
     assert first(user(quiet)).kind == "crisis"
     assert first(user(text), general=True).kind == "crisis"
-    aside = [user(text), assistant(first(user(EMERGENCY)).text), assistant(f"{history.REMINDER}\n\nThe heart.")]
+    aside = [user(text), told(first(user(EMERGENCY))), GENERAL]
     assert first(*aside, user("How is it treated?")).kind == "crisis"
 
 
@@ -208,12 +275,24 @@ def test_what_is_too_long_stays_too_long_behind_a_notice():
 
 
 def test_an_emergency_put_aside_is_not_shown_again_but_its_numbers_are_and_a_new_one_is():
-    aside = [user(EMERGENCY), assistant(first(user(EMERGENCY)).text), assistant(f"{history.REMINDER}\n\nThe heart.")]
+    aside = [user(EMERGENCY), told(first(user(EMERGENCY))), GENERAL]
     assert chat.screened([*aside, user("How is it treated?")]) == (None, True)
     assert chat.screened([*aside, user("her lips are blue and she can't breathe")])[0].kind == "emergency"
     assert chat.screened([*aside, user(CRISIS)])[0].kind == "crisis"
     later = [user("What is gout?"), assistant("A disease.")] * 3
     assert chat.screened([*aside, *later, user("How is it treated?")]) == (None, False)
+
+
+def test_the_model_is_asked_what_was_screened_whatever_the_browser_sends_afterwards(monkeypatch):
+    visitor = SimpleNamespace(session_hash="visitor")
+    monkeypatch.setattr(serving, "SERVED", serving.Served(assistant=echo_assistant(0)))
+    serving.SERVED.loaded.set()
+    _, shown, _, name = clicks.ask("What is gout?", [], "", visitor)
+    forged = [on_page(user(CRISIS)), shown[-1]]
+    *_, last = clicks.answer(forged, name, 512, 0.3, visitor)
+    assert "You asked me this: What is gout?" in last[-1]["content"]
+    assert list(clicks.answer(forged, name, 512, 0.3, visitor)) == [gr.skip()], "each turn is answered once"
+    assert list(clicks.answer(forged, "made up", 512, 0.3, visitor)) == [gr.skip()]
 
 
 # ---------------------------------------------------------------- settings
@@ -452,7 +531,7 @@ def test_what_could_not_be_loaded_is_neither_named_nor_located(tmp_path, monkeyp
 def test_what_needs_no_torch_runs_under_the_python_of_spaces(tmp_path):
     script = (
         "import sys; sys.dont_write_bytecode = True; sys.path.insert(0, sys.argv[1])\n"
-        "import about, api, chat, contract, history, output_checks, prompt, release, safety, trouble\n"
+        "import about, chat, contract, history, output_checks, prompt, release, safety, trouble\n"
         "print(sys.version_info[:2], safety.notice(['my dad has crushing chest pain and is sweating']).kind)"
     )
     stub = tmp_path / "spaces.py"  # the package is only installed where the app is

@@ -64,7 +64,8 @@ def compare_training(work: Work, rounds: int, folder: Path) -> list[dict[str, An
     seconds: dict[str, list[float]] = {name: [] for name in RECIPES}
     for number in range(rounds):
         for name in RECIPES:
-            seconds[name].append(training_seconds(name, work, str(folder / "trained")))
+            # in a process of its own: the memory that a recipe leaves behind would slow or crowd out the next one
+            seconds[name].append(in_fresh_process(training_seconds, name, work, str(folder / "trained")))
             print(f"  training, round {number + 1} of {rounds}: {name} {seconds[name][-1]:.1f} s", flush=True)
     median = {name: statistics.median(times) for name, times in seconds.items()}
     tokens, rows = sum(work.examples()["length"]), []

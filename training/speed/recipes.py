@@ -100,7 +100,7 @@ class Clock(TrainerCallback):
 
 
 def training_seconds(name: str, work: Work, folder: str) -> float:
-    """Seconds of one epoch over the rows."""
+    """Seconds of one epoch over the rows; for `in_fresh_process`."""
     trainer, clock = without_default_output(RECIPES[name].trainer(work, folder)), Clock()
     trainer.add_callback(clock)
     trainer.train()
