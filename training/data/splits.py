@@ -89,9 +89,8 @@ def find_subjects(records: list[Record], column: str = "") -> Subjects:
     free = {record.id: normal(record.question) for record in records if record.id not in known}
     certain = set(named.values())
     matches = (FREE.fullmatch(question) for question in free.values())
-    names = certain | {
-        match[match.lastindex or 0] for match in matches if match
-    }
+    # "what is botulism?" brings its own name
+    names = certain | {match[match.lastindex or 0] for match in matches if match}
     mentions = {key: longest_mentioned(question, names) for key, question in free.items()}
     named |= {key: mentions[key] or question for key, question in free.items()}
     known |= {key for key, name in mentions.items() if name in certain}
