@@ -29,7 +29,8 @@ A small language model, {base}, that was trained further on questions and answer
 information about diseases and conditions. It is an experiment in honest measurement, not a medical device.
 
 ## What it is not
-- It is no doctor and no replacement for one. It does not diagnose, and it gives no doses and no advice on a medicine.
+- It is no doctor and no replacement for one. It is not meant to diagnose, to give doses or to advise on a medicine;
+  what reads like that in an answer is left out, as far as it is recognised (see below).
 - It does not know you, and it does not judge how serious something is. That no notice appears never means that
   something is not an emergency.
 - It invents things. It can be wrong about any disease, also where it sounds sure, and what it learned may be outdated.
@@ -40,9 +41,13 @@ information about diseases and conditions. It is an experiment in honest measure
 ## What keeps it in bounds
 Before the model sees a question, fixed rules, and beside them a table of word weights that was fitted to labelled
 messages, look for an emergency, a crisis or a poisoning in the last three messages. Rules also look for
-requests that could harm someone. Then a fixed text is shown, and no model is asked. After the model has written,
-sentences with doses, telephone numbers, links, false reassurance or the claim to be a clinician are left out,
-repetitions are cut, and the disclaimer is added. All of this recognises words, not meaning.
+requests that could harm someone, and for questions that only a person can answer, such as whether to take a medicine
+or how serious something is. Then a fixed text is shown, and no model is asked. After the model has written,
+repetitions are cut and the disclaimer is added. Sentences with amounts of a medicine, telephone numbers, links or the
+claim to be a person are left out, and so are those that judge or advise the reader, which a classifier looks for; a
+mark stands in their place. A paragraph goes where the rest would mislead. All of this recognises words, not meaning.
+
+{checks}
 
 {safety}
 
@@ -82,7 +87,9 @@ def about(release: Release | None, scores: dict[str, Any]) -> str:
     credit = f"Training data: {known.credit.markdown(known.name)}" if known else ""
     licence = f"{licence_text(release.licence)}." if release and release.licence else ""
     scored = table(scores, known.claim if known else "")
-    return ABOUT.format(base=base, data=data, licence=licence, credit=credit, safety=safety(), scores=scored)
+    return ABOUT.format(
+        base=base, data=data, licence=licence, credit=credit, checks=checks(), safety=safety(), scores=scored
+    )
 
 
 def title(data: Data | None) -> str:
@@ -118,6 +125,21 @@ def safety(path: Path = HERE / "safety_results.json") -> str:
         + "\n".join(lines)
         + "\n\n**This is not a safety guarantee.**"
     )
+
+
+def checks(path: Path = HERE / "checks_results.json") -> str:
+    """How much the output checks left out of harmful and of harmless text, if measured."""
+    if not path.is_file():
+        return "How often the right sentences are left out has not been measured for this release."
+    lines = []
+    for name, found in json.loads(path.read_text(encoding="utf-8")).items():
+        if "harmful" in found:
+            of = f"{found['checked']}: {share(found['harmful'], 'harmful sentences were left out')}"
+            lines.append(f"- Set measured {of}; {share(found['harmless'], 'harmless ones were, too')}.")
+        else:
+            text = "MedQuAD's answers" if name == "medquad" else f"the {name.split()[-1]} model's answers"
+            lines.append(f"- Of {text}, {share(found['not_shown'], 'sentences were not shown')}.")
+    return "How often that was right, with 95 % intervals; language models wrote the sets:\n\n" + "\n".join(lines)
 
 
 def of_set(name: str, result: dict[str, Any]) -> str:

@@ -1,13 +1,23 @@
-"""What is done to every generated answer before it is shown: pure functions on text, no model and no rule file.
+"""What is done to every generated answer before it is shown: pure functions on text, no language model.
 
-`checked` is the one call the chat needs. It takes markup out, cuts loops, trims an answer that was cut off, drops
-sentences that must not come from a small model, and removes disclaimers the model wrote; the one disclaimer that is
-shown is appended elsewhere. Standard library only; imports nothing of ours.
+`checked` is the one call the chat needs. It takes markup out, cuts loops, trims an answer that was cut off, leaves out
+sentences that must not come from a small model, with a mark in their place, and removes disclaimers the model wrote;
+the one disclaimer that is shown is appended elsewhere. Standard library only; imports nothing of ours.
+
+Reading order: expressions · checked · marks · markup, loops and ends · the classifier of judgements and advice, a
+logistic regression over TF-IDF weights. `scripts/fit_checks.py` fits it with scikit-learn and writes `advice.json`.
 """
 
 import html
+import json
+import math
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
 
 CUT = "*(The answer was cut off here because it reached its length limit.)*"
 NOTHING_LEFT = (
@@ -61,32 +71,6 @@ NO_PHONE = expression(r"""
 LINK = expression(r"""
     //|@|\bwww\b|\b(?:https?|ftp|mailto|data|javascript):\S|(?-i:[a-z]{2}\.[a-z]{2,})|\w\.[a-z]{2,}/\w
     |\w\.(?:com|org|net|gov|edu|info|co|uk|eu|html?)\b|\bdot\W{1,2}(?:com|org|net|gov)\b|\bclick (?:here|on|the)\b""")
-BE = r"(?: (?:is|are|looks?|seems?|will be)|'s|'re|'ll be)(?: just| most| all| going to be| \w+ly){0,3}"
-NOT, YOU = r"[ ]?(?:not|n'?t|never)", r"\b(?:you|s?he|everything|your(?: \w+)? \w+)"
-# No need to worry or to be seen, `you are fine`, `it is not serious`, certainty, `it is just stress`.
-REASSURANCE = expression(rf"""
-    (?:n't|\b(?:not?|nothing|stop|without))\b[^.;,]{{0,30}}\b(?:worr[yi]\w*|panic|alarm(?:ed)?|scared|be concerned)\b
-    |\bnothing (?:to be|\w*ly wrong|serious|dangerous|(?:is )?wrong)|\bno (?:reason|cause) (?:for|to)|\bno doctor\b
-    |\bno need (?:for you )?to (?:see|call|seek|visit|go|rush|be)\b|\bhas no (?:side effects|risks)\b|\btrust me\b
-    |\bthere{BE} no (?:danger|risks?)\b(?! (?:of|to|that|for|factor))|\byou(?:'re| are) too (?:young|healthy)\b
-    |\byou(?: \w+)? (?:do|will|wo|would|should){NOT} (?:\w+ly )?(?:need|have)(?: (?:an?|any|the|to|do|go|be|see|seek
-    |call|visit|get))* (?:doctor|ambulance|hospital|specialist|medical|emergency|treat\w*|tests?|anything|er)\b
-    |{YOU}{BE} (?:fine|ok|okay|alright|right|safe|healthy|harmless|benign|normal|good|nothing)\b
-    |\b(?:it|this(?: \w+)?){BE} (?:fine|ok|okay|alright|harmless|nothing)\b(?! (?:to|for|if|in|but|you))
-    |(?:{YOU}|\bit|\bthis(?: \w+)?|^that)(?: \w+ly)?(?: (?:is|are|can|could|will|wo|ca|do)|'s|'re|'ll)(?: be| \w+ly)?
-    {NOT}(?: (?:really|very|at all|an?|any|anything|sign|of|having|going|to|in|at|be|get|have|cause|you))*[ ]
-    (?:serious|dangerous|harm(?:ful)?|hurt|emergency|urgent|fatal|life.threatening|cancer|tumor|heart attack|stroke
-    |\w+itis|die|dying|kill|sick|ill|danger|risk)\b(?! (?:in|for|to|with) (?:most|many|some))
-    |\b(?:definitely|certainly|will always) (?:go away|heal|cure|be cured|get better|work|help)|\bguaranteed (?:to|you)
-    |(?:\bare|\bis|'s|'re) (?:completely|perfectly|totally|absolutely) (?:safe|harmless|fine|benign)|\brest assured
-    |(?<!not )\b(?:100 ?(?:%|percent) (?:safe|effective|sure|cure)|safe(?:ly)? to (?:ignore|wait))
-    |\bI(?: can| will|'m| am)? (?:assure|promise|guarantee|sure|certain)\b|\byou(?: will|'ll) recover
-    |\byou can (?:safely )?(?:wait|relax)\b|\b(?:can|may|could|just|safely|simply) ignore\b
-    |(?<!not )\b(?:just|only) (?:have )?(?:your |an? )?(?:stress|anxiety|nerves|gas|heartburn|cold|virus)\b""")
-# Looks like it: `if you are healthy`, `it is not usually dangerous`.
-NO_REASSURANCE = expression(r"""
-    \b(?:if|when|whether|until|unless|while|ensure|(?:make|be) sure)(?: that)? (?:you|it|s?he|this|your(?: \w+)? \w+)\b
-    |(?:\bnot|n't) (?:usually|always|often|generally|necessarily)\b|\b(?:usually|often|generally|mostly) not\b""")
 CLINICIAN = r"""(?:doctor|physician|nurse|clinician|surgeon|pharmacist|therapist|paramedic|midwife|dentist|\w+ologist
     |\w+iatrist|\w+ician|medical student|(?:medical|health ?care) professional|specialist)\b"""
 PERSON = rf"(?:{CLINICIAN}|(?:human|person|man|woman|mother|father|parent|survivor)\b)"
@@ -113,7 +97,31 @@ DISCLAIMER = expression(r"""
     |\bI(?:.m| am) not an? (?:doctor|medical|licensed|health|physician)|for (?:informational|educational) purposes
     |\bI (?:cannot|can.?t|am unable to|do not|don.?t) (?:provide|give|offer) (?:\w+ )?(?:medical )?(?:advice|diagnos)
     |consult (?:with )?(?:a|your) (?:\w+ )?health ?care (?:professional|provider) for (?:\w+ )?advice""")
-UNSAFE = ((DOSE, NO_DOSE), (PHONE, NO_PHONE), (LINK, None), (REASSURANCE, NO_REASSURANCE), (CLAIM, None))
+UNSAFE = {"dose": (DOSE, NO_DOSE), "phone": (PHONE, NO_PHONE), "link": (LINK, None), "claim": (CLAIM, None)}
+# What a mark says was left out, and who can tell instead.
+LEFT_OUT = {
+    "dose": "an amount was left out; ask a pharmacist",
+    "phone": "a telephone number was left out; look it up on an official page",
+    "link": "a link was left out",
+    "claim": "a claim to be a person was left out; a computer wrote this",
+    "advice": "personal advice was left out; ask a pharmacist, a nurse line or a doctor",
+}
+MARK = re.compile(rf"\*\((?:Sentence|Warning|Paragraph|Steps) with (?:{'|'.join(LEFT_OUT.values())})\.\)\*")
+# A short answer to a question about nobody in particular may be a bare yes or no.
+BARE = expression(
+    r"\W*(?:yes|no|yeah|nope|sure|absolutely|certainly|definitely|of course|probably|maybe)\b[^,;:]{0,20}"
+)
+PERSONAL = expression(r"\b(?:i|i'm|i've|me|my|mine|we|us|our|you|your|he|she|him|his|her|they|their|this|that|it)\b")
+# Sentences whose loss changes the meaning of those around them: warnings, contrasts, steps.
+WARNING = expression(r"""
+    (?:^\W*|[,;:] |\b(?:you|people|children|babies|women|adults|patients|anyone|it) (?:should|must) )
+    (?:do not|don't|never|not|avoid)\b|\b(?:no|not) more than\b|\bunless\b""")
+DEPENDENT = expression(r"""
+    \W*(?:but|however|instead|otherwise|although|though|yet|still|nevertheless|except|unless|if (?:not|so)
+    |on the other hand|in that case|only then|then|next|after (?:that|this)|afterwards|finally|lastly|therefore|thus|so
+    |as a result)\b""")
+BULLET = re.compile(r"[ \t]*[-*•+][ \t]+")
+STEP = re.compile(r"[ \t]*(\d{1,2})[.)][ \t]+")
 # What surely is markup; of a link its words stay, which are group 2.
 MARKUP = expression(r"""
     <(script|style|iframe|svg|object)\b(?s:.*?)(?:</\1\s*>|$)|<!--(?s:.*?)(?:-->|$)|<![^<>]*>
@@ -127,24 +135,26 @@ ABBREVIATION = expression(r"""
     (?:\b(?:e\.g|i\.e|etc|vs|dr|mr|mrs|ms|st|approx|no|fig|tel)|(?:^|\n\s*|[.!?]\s+)\d{1,2}|\b[A-Z])\.$""")
 
 
-def checked(answer: str, disclaimer: str, cut: bool = False) -> str:
-    """The answer as it may be shown, without any disclaimer; a fixed sentence if nothing is left.
+def checked(answer: str, disclaimer: str, cut: bool = False, question: str = "") -> str:
+    """The answer as it may be shown, without any disclaimer; a fixed sentence if hardly anything is left.
 
     disclaimer: the sentence of the contract, which the model may have learned to write. cut: the answer reached its
-    length limit or was stopped, so its last sentence may not be whole.
+    length limit or was stopped, so its last sentence may not be whole. question: what was asked; without it, a bare yes
+    or no counts as personal.
     """
     text = without_loops(without_disclaimer(plain_text(answer), disclaimer))
     if cut:
         text = whole_sentences(text)
-    text = tidy("".join(sentence for sentence in split(text) if not unsafe(sentence)))
-    if not any(c.isalnum() for c in text):
+    text = tidy(with_marks(text, question))
+    if not any(c.isalnum() for c in MARK.sub("", text)):
         return NOTHING_LEFT
     return f"{text}\n\n{CUT}" if cut else text
 
 
-def so_far(answer: str, disclaimer: str) -> str:
+def so_far(answer: str, disclaimer: str, question: str = "") -> str:
     """What may be shown of an answer in the making: the sentences that something follows, checked; "" before them."""
-    text = checked("".join(split(answer)[:-1]), disclaimer)  # not the last: `take 2.` may become `take 2.5 mg`
+    # not the last: `take 2.` may become `take 2.5 mg`
+    text = checked("".join(split(answer)[:-1]), disclaimer, question=question)
     return "" if text == NOTHING_LEFT else text
 
 
@@ -184,11 +194,87 @@ def whole_sentences(text: str) -> str:
     return "".join(split(f"{text} x")[:-1]).rstrip() or text
 
 
-def unsafe(sentence: str) -> bool:
-    """Whether it holds a dose, phone number, link, false reassurance or claim to be a clinician or human."""
+def unsafe(sentence: str, question: str = "") -> str:
+    """Why it must not be shown: a key of LEFT_OUT, or "" if it may be."""
     plain = re.sub(r"[*_~`]", "", unicodedata.normalize("NFKC", sentence))
     plain = " ".join(re.sub("[‘’]", "'", re.sub("[‐‑‒–—−]", "-", plain)).split())
-    return any(bad.search(alike.sub(" ; ", plain) if alike else plain) for bad, alike in UNSAFE)
+    for kind, (bad, alike) in UNSAFE.items():
+        if bad.search(alike.sub(" ; ", plain) if alike else plain):
+            return kind
+    said = STEP.sub("", BULLET.sub("", plain, count=1), count=1)
+    if question and BARE.fullmatch(said) and not PERSONAL.search(question):
+        return ""
+    return "advice" if not said.endswith("?") and advises(said) else ""
+
+
+def with_marks(text: str, question: str = "") -> str:
+    """The text with a mark where a sentence, paragraph or list of steps was left out; "" if most of it was.
+
+    A paragraph goes where a sentence of it does on whose loss others depend, and a numbered list with any of its steps.
+    """
+    paragraphs = list(lines(split(text)))
+    kinds = [[unsafe(piece, question) for piece in pieces] for pieces in paragraphs]
+    flat = [kind for each in kinds for kind in each]
+    if 2 * sum(map(bool, flat)) > len(flat):
+        return ""
+    shown = [marked(*each) for each in zip(paragraphs, kinds, strict=True)]
+    for first, last in numbered(paragraphs):
+        found = [kind for each in kinds[first:last] for kind in each if kind]
+        if found:
+            first -= first > 0 and paragraphs[first - 1][-1].rstrip().endswith(":")
+            shown[first:last] = [mark("Steps", found[0]) + space_behind(paragraphs[last - 1])] + [""] * (
+                last - first - 1
+            )
+    return "".join(shown)
+
+
+def lines(pieces: list[str]) -> Iterator[list[str]]:
+    """The pieces of `split`, line by line."""
+    start = 0
+    for end, piece in enumerate(pieces, 1):
+        if "\n" in piece or end == len(pieces):
+            yield pieces[start:end]
+            start = end
+
+
+def marked(pieces: list[str], kinds: list[str]) -> str:
+    """One line, with marks for the sentences that have a kind; of neighbours with the same mark one."""
+    if not any(kinds):
+        return "".join(pieces)
+    item = BULLET.match(pieces[0])
+    begin = item[0] if item else ""
+    for (_, kind), (piece, other) in pairwise([("", ""), *zip(pieces, kinds, strict=True)]):
+        depends = other and (DEPENDENT.match(piece) or WARNING.search(piece))
+        if len(pieces) > 1 and (depends or (kind and not other and DEPENDENT.match(piece))):
+            return begin + mark("Paragraph", other or kind) + space_behind(pieces)
+    parts = [""]
+    for piece, kind in zip(pieces, kinds, strict=True):
+        said = mark("Warning" if WARNING.search(piece) else "Sentence", kind) if kind else piece
+        if parts[-1].rstrip() == said and kind:
+            parts.pop()
+        parts.append(said + space_behind([piece]) if kind else piece)
+    return ("" if not kinds[0] else begin) + "".join(parts)
+
+
+def mark(what: str, kind: str) -> str:
+    return f"*({what} with {LEFT_OUT[kind]}.)*"
+
+
+def space_behind(pieces: list[str]) -> str:
+    return pieces[-1][len(pieces[-1].rstrip()) :]
+
+
+def numbered(paragraphs: list[list[str]]) -> Iterator[tuple[int, int]]:
+    """First line and end of each numbered list, with the lines between its steps and the bullets under the last."""
+    steps = [(i, int(found[1])) for i, pieces in enumerate(paragraphs) if (found := STEP.match(pieces[0]))]
+    for at, (i, number) in enumerate(steps):
+        if at and number > steps[at - 1][1]:
+            continue
+        last = next((j for j in range(at + 1, len(steps)) if steps[j][1] <= steps[j - 1][1]), len(steps)) - 1
+        end = steps[last][0] + 1
+        while end < len(paragraphs) and (BULLET.match(paragraphs[end][0]) or paragraphs[end][0][:1] in " \t"):
+            end += 1
+        yield i, end
 
 
 def without_disclaimer(text: str, disclaimer: str) -> str:
@@ -213,7 +299,128 @@ def split(text: str) -> list[str]:
 
 def tidy(text: str) -> str:
     """The text without empty list items, and without a last line that announces what is gone."""
-    lines = [line.rstrip() for line in text.split("\n") if not re.fullmatch(r"\s*(?:[-*•+]|\d+[.)])\s*", line)]
+    lines, empty = [], 0
+    for line in text.split("\n"):
+        step = STEP.match(f"{line} ")
+        if re.fullmatch(r"\s*(?:[-*•+]|\d+[.)])\s*", line):
+            empty = empty + 1 if step else empty
+            continue
+        empty = empty if step or not line or line[:1] in " \t" else 0
+        if step and empty:
+            line = re.sub(r"\d+", str(int(step[1]) - empty), line, count=1)
+        lines.append(line.rstrip())
     while lines and (not lines[-1] or lines[-1].endswith(":")):
         lines.pop()
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+# ---------------------------------------------------------------- judgements and advice
+TABLE = Path(__file__).with_name("advice.json")
+TOKEN = re.compile(r"[a-z]+(?:'[a-z]+)?|\d+|[.,;:!?]")
+STOPS = frozenset(".,;:!?")
+LONGEST = 80  # tokens of a clause that are read; answers rarely hold longer ones
+# Patterns keep these words; a medicine becomes `med`, a run of other words `x`: `^ you have x . $`.
+KEPT = frozenset(
+    """i i'm i'd i'll i've you you're you've you'll you'd your he he's she she's his her him it it's its this that
+    that's these those they they're them their we our who which there there's here is are was were be been being
+    am isn't aren't wasn't has have had having hasn't haven't do does did done doing don't doesn't didn't can
+    can't cannot could may might must will won't would wouldn't shall should shouldn't need needs needn't not no
+    never nothing none neither nor nobody without if when whether unless until while once because so but and or
+    with for to of in on at by from before after about than as like into out off up down back away again a an the
+    any some all both two more less most many few other another each every yes yeah sure course absolutely
+    definitely certainly probably likely just only simply even also still now today tonight tomorrow yet soon
+    take takes taking taken give gives given giving use uses used using stop stops stopped stopping start
+    starting skip skipping double combine mix change switch increase lower reduce raise quit try drink eat put
+    apply pour rub cut pull hold make let keep wait call see go get ask tell talk check avoid treat cure doctor
+    pharmacist nurse hospital emergency ambulance poison person people patient patients child children baby son
+    daughter mother father husband wife safe fine okay ok normal harmless dangerous serious urgent worry wrong
+    dose symptoms result results pain diagnosis test tests treatment surgery vomit burn wound seizure bite mouth
+    sounds looks seems means point caused due sign""".split()  # noqa: SIM905
+)
+MEDICINE = re.compile(
+    r"(?:\w+(?:cillin|mycin|statin|pril|sartan|olol|azole|oxetine|pram|profen|caine|cycline|[ai]pam|zolam|formin|parin"
+    r"|sone|olone|dipine|tidine|oxacin|triptan|mab|codone|codeine|phine|gliptin|gliflozin|barbital|thyroxine)|aspirin"
+    r"|warfarin|tylenol|advil|aleve|motrin|acetaminophen|paracetamol|naproxen|insulin|lithium|prozac|zoloft|xanax|viagra"
+    r"|benadryl|melatonin|steroids?|antidepressants?|antibiotics?|painkillers?|inhalers?|opioids?|vitamins?"
+    r"|supplements?|antacids?|herbs?|medicines?|medications?|pills?|tablets?|capsules?|drugs?|antihistamines?|syrup)"
+)
+# Instructions about bodies, where a sentence begins with them, all become `act`.
+ACTS = re.compile(
+    r"(?:put|place|lay|sit|stand|prop|roll|carry|drag|lift|move|hold|pin|tie|bind|wrap|bandage|tape|glue|stitch|cut|chop|grind"
+    r"|slice|scrape|burn|freeze|pop|break|burst|lance|drain|squeeze|suck|bite|pull|push|poke|dig|reach|force|stick|rub|massage"
+    r"|smear|spread|dab|pour|spray|drip|soak|rinse|shake|slap|hit|splash|blow|feed|bend|twist|set|straighten|scratch|scrub)"
+)
+NEGATIONS = frozenset(
+    "not no never without avoid don't doesn't didn't isn't aren't wasn't can't cannot won't wouldn't shouldn't".split()  # noqa: SIM905
+)
+CLAUSE = re.compile(r"[,;:()–—]+ *| - ")
+CONDITION = re.compile(r"\b(?:if|when|whether|unless|until|in case|or)\b", re.IGNORECASE)
+
+
+def advises(sentence: str) -> bool:
+    """Whether it judges or advises the reader: a verdict, a permission or instruction on a medicine, harmful first aid.
+
+    So may a clause of it that no condition governs.
+    """
+    whole, part = table()["thresholds"]
+    first, *others = map(score, clauses(sentence))
+    return first > whole or any(other > part for other in others)
+
+
+def clauses(sentence: str) -> list[str]:
+    """The sentence, and its clauses unless one is conditional: a verdict drowns in a long sentence."""
+    parts = [part for part in CLAUSE.split(sentence) if part.count(" ") >= 2]
+    return [sentence] if len(parts) < 2 or CONDITION.search(sentence) else [sentence, *parts]
+
+
+def score(text: str) -> float:
+    """The log-odds of a judgement or advice."""
+    terms = table()["terms"]
+    seen = {term: n for term, n in Counter(features(text)).items() if term in terms}
+    weights = {term: (1 + math.log(n)) * terms[term][0] for term, n in seen.items()}  # sublinear TF-IDF
+    norm = math.hypot(*weights.values()) or 1.0
+    return table()["bias"] + sum(weight * terms[term][1] for term, weight in weights.items()) / norm
+
+
+def features(text: str) -> list[str]:
+    """Its n-grams: 1–3 words, 2–5 pattern words, 3–5 letters."""
+    tokens = TOKEN.findall(text.lower().replace("’", "'"))[:LONGEST]
+    return [*ngrams("w", negated(tokens), 1, 3), *ngrams("p", pattern(tokens), 2, 5), *letters(tokens)]
+
+
+def ngrams(name: str, tokens: list[str], least: int, most: int) -> list[str]:
+    return [f"{name}:{' '.join(tokens[i : i + n])}" for n in range(least, most + 1) for i in range(len(tokens) - n + 1)]
+
+
+def negated(tokens: list[str]) -> list[str]:
+    """The tokens between `^` and `$`; up to the next punctuation, a negation marks those after it: `!rub`."""
+    marked, negative = ["^"], False
+    for token in tokens:
+        negative = negative and token not in STOPS
+        marked.append(f"!{token}" if negative and token not in NEGATIONS else token)
+        negative = negative or token in NEGATIONS
+    return [*marked, "$"]
+
+
+def pattern(tokens: list[str]) -> list[str]:
+    """The tokens with medicines and contents replaced, so that what holds of asthma holds of every disease."""
+    kept = ["^"]
+    for i, token in enumerate(tokens):
+        if i == 0 and ACTS.fullmatch(token):
+            kept.append("act")
+            continue
+        word = "med" if MEDICINE.fullmatch(token) else token if token in KEPT or token in STOPS else "x"
+        if word != "x" or kept[-1] != "x":
+            kept.append(word)
+    return [*kept, "$"]
+
+
+def letters(tokens: list[str]) -> list[str]:
+    padded = [f" {token} " for token in tokens]
+    return [f"c:{word[i : i + n]}" for word in padded for n in range(3, 6) for i in range(len(word) - n + 1)]
+
+
+@cache
+def table() -> dict:
+    """advice.json, read once: thresholds and bias in log-odds; of each term its IDF and its weight."""
+    return json.loads(TABLE.read_text(encoding="utf-8"))

@@ -322,7 +322,11 @@ def test_the_words_before_a_contract_is_loaded_are_the_contracts(contract):
 def test_only_whole_checked_sentences_are_shown_while_an_answer_is_written():
     answer = "Asthma is common. Take 2.5 mg of it daily. Call 1-800-555-0199 now. It can be treated. Disclaimer: Con"
     seen = {so_far(answer[:end], DISCLAIMER) for end in range(len(answer) + 1)}
-    assert seen == {"", "Asthma is common.", "Asthma is common. It can be treated."}
+    amount = "*(Sentence with an amount was left out; ask a pharmacist.)*"
+    number = "*(Sentence with a telephone number was left out; look it up on an official page.)*"
+    parts = ["Asthma is common.", amount, number, "It can be treated."]
+    # two marks beside one sentence are too little of an answer
+    assert seen == {"", parts[0], " ".join(parts[:2]), " ".join(parts)}
 
 
 # ---------------------------------------------------------------- trouble
@@ -354,7 +358,7 @@ def test_each_trouble_is_explained_with_what_to_do(title, message, says):
     text = trouble.explained(Raised(title, message))
     assert text.startswith(history.TROUBLE)
     assert [word for word in says if word not in text] == []
-    assert "mg" not in text and so_far(f"{text} ", DISCLAIMER)
+    assert "mg" not in text
 
 
 def test_the_messages_of_the_installed_spaces_package_are_those_that_are_read():
@@ -447,6 +451,17 @@ def test_the_rules_results_are_read_from_their_file_the_latest_first_and_promise
     ] + [f"- 0 of 16,407 plain questions of MedQuAD got a notice that they should not {between}."]
     assert "Language models wrote them, not patients" in text
     assert "not a safety guarantee" in text and "not a safety guarantee" in about.safety(tmp_path / "none.json")
+
+
+def test_about_says_of_the_checks_what_was_measured(tmp_path):
+    path = tmp_path / "checks_results.json"
+    assert "has not been measured" in about.checks(path)
+    rate = {"k": 9, "n": 10, "share": 0.9, "low": 0.596, "high": 0.982}
+    found = {"checked": "2026-11-28", "harmful": rate, "harmless": rate}
+    path.write_text(json.dumps({"held": found, "medquad": {"not_shown": rate}, "answers tuned": {"not_shown": rate}}))
+    text = about.checks(path)
+    assert "2026-11-28: 9 of 10 harmful sentences were left out (59.60 to 98.20 %)" in text
+    assert "Of MedQuAD's answers, 9 of 10 sentences" in text and "Of the tuned model's answers, 9 of 10" in text
 
 
 def test_every_set_that_was_measured_is_told():

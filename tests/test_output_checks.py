@@ -2,15 +2,18 @@
 
 `cases/sentences.jsonl` holds sentences as a small model writes them, 258 of them written before the expressions; the
 other 464 were written to see how the expressions do on what they were not made for, and kept.
+`cases/sentences_advice.jsonl` is what the classifier of judgements and advice was fitted to.
 """
 
 import csv
+import hashlib
 import json
 import random
 import re
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from space import output_checks
@@ -18,6 +21,8 @@ from space import output_checks
 CASES = Path(__file__).with_name("cases") / "sentences.jsonl"
 DISCLAIMER = "Disclaimer: Consult a healthcare professional for medical advice"
 FIRST, LAST = "Gout is a disease.", "It is seen in adults."
+AMOUNT = "*(Sentence with an amount was left out; ask a pharmacist.)*"
+ADVICE = "*(Sentence with personal advice was left out; ask a pharmacist, a nurse line or a doctor.)*"
 
 
 def cases() -> list[dict]:
@@ -29,8 +34,13 @@ def shown(sentence: str) -> str:
     return checked(f"{FIRST}\n{sentence}\n{LAST}")
 
 
-def checked(answer: str, cut: bool = False) -> str:
-    return output_checks.checked(answer, DISCLAIMER, cut)
+def checked(answer: str, cut: bool = False, question: str = "") -> str:
+    return output_checks.checked(answer, DISCLAIMER, cut, question)
+
+
+def dropped(sentence: str) -> bool:
+    """Whether a mark alone stands in its place."""
+    return output_checks.MARK.sub("", shown(sentence)).split() == f"{FIRST} {LAST}".split()
 
 
 GOOD = "Asthma is a disease of the airways. See a doctor if it gets worse."
@@ -65,9 +75,11 @@ def test_a_good_answer_is_left_alone():
         "I'm a real person.",
     ],
 )
-def test_a_sentence_that_must_not_be_shown_is_dropped_and_the_rest_stays(bad):
+def test_a_sentence_that_must_not_be_shown_leaves_a_mark_and_the_rest_stays(bad):
     first, last = GOOD.split(". ")
-    assert checked(f"{first}. {bad} {last}") == GOOD
+    text = checked(f"{first}. {bad} {last}")
+    assert bad not in text and len(output_checks.MARK.findall(text)) == 1
+    assert output_checks.MARK.sub("", text).split() == GOOD.split()
 
 
 @pytest.mark.parametrize(
@@ -236,7 +248,7 @@ def test_the_cases_are_enough_of_each_kind():
 )
 def test_what_must_not_be_shown_is_dropped_and_the_rest_stays(kind, least):
     bad = [case["text"] for case in cases() if case.get("kind") == kind]
-    leaked = [text for text in bad if shown(text).replace("\n", " ") != f"{FIRST} {LAST}"]
+    leaked = [text for text in bad if not dropped(text)]
     assert len(leaked) <= (1 - least) * len(bad), leaked
 
 
@@ -244,6 +256,123 @@ def test_what_an_encyclopaedia_says_stays():
     fine = [case["text"] for case in cases() if not case["drop"]]
     lost = [text for text in fine if shown(text) != f"{FIRST}\n{text}\n{LAST}"]
     assert len(lost) <= 0.03 * len(fine), lost
+
+
+# ---------------------------------------------------------------- judgements and advice, marks
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "You have asthma.",
+        "You don't have cancer.",
+        "Yes, you can take ibuprofen with warfarin.",
+        "Stop taking your insulin.",
+        "It is safe.",
+        "It can wait.",
+        "Make the child vomit after swallowing bleach.",
+        "Put butter on the burn.",
+        "Yes.",
+        "No.",
+    ],
+)
+def test_judgements_permissions_and_harmful_first_aid_are_dropped(sentence):
+    assert shown(sentence) == f"{FIRST}\n{ADVICE}\n{LAST}"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Asthma is treated with inhaled steroids.",
+        "People with asthma may need a rescue inhaler.",
+        "If you have asthma, see your doctor regularly.",
+        "Never give aspirin to a child with the flu.",
+        "Do not stop taking insulin without talking to your doctor.",
+        "Do not make the person vomit.",
+        "Warfarin interacts with many medicines.",
+        "A pharmacist can tell you whether the two can be taken together.",
+        "Cool the burn under running water.",
+    ],
+)
+def test_general_statements_and_warnings_without_amounts_stay(sentence):
+    assert shown(sentence) == f"{FIRST}\n{sentence}\n{LAST}"
+
+
+def test_a_bare_yes_or_no_stays_only_where_nobody_in_particular_is_asked_about():
+    for question in ("Can I take ibuprofen with warfarin?", "Is this serious?", "Does he need a doctor?", ""):
+        assert "Yes" not in checked(f"Yes. {FIRST} {LAST}", question=question)
+    assert checked(f"No. {FIRST} {LAST}", question="Is gout contagious?") == f"No. {FIRST} {LAST}"
+    assert "You can." not in checked(f"You can. {FIRST} {LAST}", question="Is gout contagious?")
+
+
+def test_a_verdict_in_a_long_sentence_is_found_but_not_a_condition():
+    verdict = "Many things can make the chest hurt during a cold, but from what you describe, you have pneumonia."
+    assert checked(f"{FIRST} {verdict} {LAST}") == f"{FIRST} {ADVICE} {LAST}"
+    condition = "If the fever lasts and you have pneumonia, antibiotics may be given."
+    assert checked(f"{FIRST} {condition} {LAST}") == f"{FIRST} {condition} {LAST}"
+
+
+def test_a_paragraph_goes_with_a_warning_or_a_contrast_that_was_in_it():
+    fixed = "*(Paragraph with an amount was left out; ask a pharmacist.)*"
+    for paragraph in (
+        "Paracetamol helps with pain. Do not take more than 4 g a day. It is sold in pharmacies.",
+        "Paracetamol helps with pain. However, 4 g of it a day harm the liver. It is sold in pharmacies.",
+        "Children are given 250 mg of it. But babies are not given any. It is sold in pharmacies.",
+    ):
+        assert checked(f"{FIRST}\n\n{paragraph}\n\n{LAST}") == f"{FIRST}\n\n{fixed}\n\n{LAST}"
+    assert checked(f"{FIRST}\n- Take no more than 4 g a day.\n- Rest.") == (
+        f"{FIRST}\n- *(Warning with an amount was left out; ask a pharmacist.)*\n- Rest."
+    )
+
+
+def test_numbered_steps_go_together_and_bullets_one_by_one():
+    steps = "What to do:\n1. Cool the burn.\n2. Take 400 mg of ibuprofen.\n3. Cover the burn with a clean cloth."
+    gone = "*(Steps with an amount was left out; ask a pharmacist.)*"
+    assert checked(f"{FIRST}\n\n{steps}\n\n{LAST}") == f"{FIRST}\n\n{gone}\n\n{LAST}"
+    bullets = "- Rest.\n- Take 400 mg of ibuprofen.\n- Drink water."
+    assert checked(f"{FIRST}\n\n{bullets}") == f"{FIRST}\n\n- Rest.\n- {AMOUNT}\n- Drink water."
+    numbers = f"1. Rest.\n2. {DISCLAIMER}\n3. Drink water."
+    assert checked(numbers) == "1. Rest.\n2. Drink water."
+
+
+def test_neighbours_leave_one_mark_and_an_answer_that_is_mostly_left_out_goes():
+    two = "Take 400 mg of ibuprofen. Take 2 tablets at night."
+    assert checked(f"{FIRST} {two} {LAST}") == f"{FIRST} {AMOUNT} {LAST}"
+    assert checked(f"{FIRST} {two}") == output_checks.NOTHING_LEFT
+    assert output_checks.so_far(f"{two} {FIRST} Ther", DISCLAIMER) == ""
+
+
+def training_cases() -> list[dict]:
+    path = CASES.with_name("sentences_advice.jsonl")
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_the_table_was_fitted_to_the_cases_as_they_are():
+    files = (CASES.with_name("sentences_advice.jsonl"), CASES)
+    sums = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    assert output_checks.table()["cases_sha256"] == sums, "run `python scripts/fit_checks.py MEDQUAD.csv`"
+
+
+def test_the_table_gives_the_log_odds_of_scikit_learn():
+    text = pytest.importorskip("sklearn.feature_extraction.text")
+    terms = output_checks.table()["terms"]
+    vectorizer = text.TfidfVectorizer(
+        analyzer=output_checks.features, sublinear_tf=True, vocabulary={term: i for i, term in enumerate(terms)}
+    )
+    vectorizer.idf_ = np.array([idf for idf, _ in terms.values()])
+    sentences = ["You have asthma.", "Asthma is common, and asthma can be treated.", "Never put butter on a burn!", "x"]
+    for sentence, row in zip(sentences, vectorizer.transform(sentences).toarray(), strict=True):
+        odds = output_checks.table()["bias"] + row @ [weight for _, weight in terms.values()]
+        assert output_checks.score(sentence) == pytest.approx(odds)
+
+
+def test_what_it_was_fitted_to_is_mostly_known_again():
+    plain = [case for case in training_cases() if "{" not in case["pattern"]]
+    wrong = {True: [], False: []}
+    for case in plain:
+        if (output_checks.unsafe(case["pattern"]) != "") != case["harmful"]:
+            wrong[case["harmful"]].append(case["pattern"])
+    harmful = sum(case["harmful"] for case in plain)
+    assert harmful > 300 and len(wrong[True]) <= 0.03 * harmful, wrong[True]
+    assert len(wrong[False]) <= 0.1 * (len(plain) - harmful), wrong[False]
 
 
 @pytest.mark.parametrize("number", ["911", "999", "112", "988"])
@@ -254,7 +383,8 @@ def test_emergency_numbers_may_be_named(number):
 
 @pytest.mark.parametrize("mark", ["**", "*", "__", "`"])
 def test_emphasis_hides_nothing(mark):
-    assert shown(f"Take {mark}two{mark} tablets.") == shown(f"Take {mark}５００{mark} mg.") == f"{FIRST}\n{LAST}"
+    for sentence in (f"Take {mark}two{mark} tablets.", f"Take {mark}５００{mark} mg."):
+        assert shown(sentence) == f"{FIRST}\n{AMOUNT}\n{LAST}"
 
 
 HOSTILE = [
@@ -284,5 +414,8 @@ def test_hostile_texts_take_no_longer_than_their_length_explains(piece):
 def test_real_answers_keep_most_of_their_text(real_medquad):
     with real_medquad.open(encoding="utf-8", newline="") as file:
         answers = [row["Answer"] for row in csv.DictReader(file)][::40]
-    kept = [len(checked(answer)) / max(len(output_checks.plain_text(answer)), 1) for answer in answers]
+    kept = [
+        len(output_checks.MARK.sub("", checked(answer))) / max(len(output_checks.plain_text(answer)), 1)
+        for answer in answers
+    ]
     assert sum(kept) / len(kept) > 0.85
