@@ -2,6 +2,7 @@
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import api
 import clicks
@@ -15,7 +16,7 @@ from limits import Limits
 from starlette.middleware import Middleware
 
 # Gradio would hold what was typed last in each session, for links to a chat, which this page doesn't have.
-SessionState._update_value_in_config = lambda *_: None
+SessionState._update_value_in_config = lambda *_: None  # type: ignore[method-assign]
 AT_ONCE = 2  # answers written at the same time
 IN_TURN: dict[str, Any] = {"concurrency_id": MODEL, "concurrency_limit": AT_ONCE}
 HIDDEN: dict[str, Any] = {"api_visibility": "private"}

@@ -123,6 +123,7 @@ def drafts(
 
     now: tuple[Draft, ...] = ()
     try:
+        assert SERVED.assistant, "nobody is asked to wait for a model that is not loaded"
         for step in zip_longest(*(write(SERVED.assistant, name, messages, length, temperature) for name in names)):
             now = tuple(new or old for new, old in zip_longest(step, now))
             yield now

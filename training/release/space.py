@@ -184,7 +184,7 @@ def answer_of(host: str, token: str | bool | None, question: str) -> str:
     except httpx.HTTPError as error:
         raise Unfinished(f"{host} can't be reached ({type(error).__name__})") from error
     except (ValueError, TimeoutError) as error:  # AppError is a ValueError
-        raise SpaceFailed(f"{host} fails on /chat: {error or type(error).__name__}") from error
+        raise SpaceFailed(f"{host} fails on /chat: {str(error) or type(error).__name__}") from error
     finally:
         if client:
             client.close()
