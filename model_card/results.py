@@ -81,7 +81,7 @@ def kept(folder: Path = RESULTS) -> list[dict[str, Any]]:
 def rendered(page: Path) -> str:
     """The page with its measured parts rendered again."""
     results, speed, gpu = kept(), kept(SPEED), json.loads(GPU.read_text(encoding="utf-8"))
-    safety = read_json(SAFETY, "python tests/held_out.py MEDQUAD.csv")
+    safety = read_json(SAFETY, "python scripts/fit_notices.py --medquad MEDQUAD.csv")
     if page == README:
         parts = {"results": map(summary, results), "speed": [gpu_table(gpu)], "safety": [safety_table(safety)]}
     else:
@@ -119,24 +119,23 @@ def gpu_table(report: dict[str, Any]) -> str:
 
 
 def safety_table(results: dict[str, Any]) -> str:
-    """The notices on cases that were not used to make them, the latest first; and on MedQuAD."""
+    """The notices on sets that the classifier has not learned from, the latest first; and on MedQuAD."""
     labels = {
         "sensitivity": "calls for help that get a notice",
         "specificity": "look-alikes that get none",
         "medquad_flagged": "MedQuAD questions that get one, and should not",
     }
-    latest, earlier = results["third"], {"first set": results, "second set": results["second"]}
-    shown = [(latest[name], label) for name, label in labels.items()]
-    shown += [
-        (rates[name], f"{which}: {labels[name]}")
-        for which, rates in earlier.items()
+    sets = {name: rates for name, rates in results.items() if "sensitivity" in rates}
+    shown = [
+        (rates[name], f"{which} set: {labels[name]}")
+        for which, rates in reversed(sets.items())
         for name in ("sensitivity", "specificity")
-    ]
+    ] + [(results["medquad_flagged"], labels["medquad_flagged"])]
     rows = [
         (label, f"{rate['k']:,} of {rate['n']:,}", f"{100 * rate['low']:.2f} % to {100 * rate['high']:.2f} %")
         for rate, label in shown
     ]
-    return markdown_table((f"measured {latest['checked']}", "", "95 % interval"), rows)
+    return markdown_table(("notices", "", "95 % interval"), rows)
 
 
 def latency_text(taken: dict[str, Any]) -> str:

@@ -39,10 +39,10 @@ information about diseases and conditions. It is an experiment in honest measure
 - It reads and writes English only, and it knows the sources of its training data alone.
 
 ## What keeps it in bounds
-Before the model sees a question, fixed rules, and beside them a table of word weights that was fitted to labelled
-messages, look for an emergency, a crisis or a poisoning in the last three messages. Rules also look for
-requests that could harm someone, and for questions that only a person can answer, such as whether to take a medicine
-or how serious something is. Then a fixed text is shown, and no model is asked. After the model has written,
+Before the model sees a question, a classifier that was fitted to labelled messages, and beside it a few fixed rules,
+look for an emergency, a crisis or a poisoning in the last three messages. The classifier also looks for requests that
+could harm someone, and rules for questions that only a person can answer, such as whether to take a medicine or how
+serious something is. Then a fixed text is shown, and no model is asked. After the model has written,
 repetitions are cut and the disclaimer is added. Sentences with amounts of a medicine, telephone numbers, links or the
 claim to be a person are left out, and so are those that judge or advise the reader, which a classifier looks for; a
 mark stands in their place. A paragraph goes where the rest would mislead. All of this recognises words, not meaning.
@@ -114,14 +114,13 @@ def safety(path: Path = HERE / "safety_results.json") -> str:
     if not path.is_file():
         return "How often that is right has not been measured for this release. **This is not a safety guarantee.**"
     results = json.loads(path.read_text(encoding="utf-8"))
-    later = {name: part for name, part in results.items() if isinstance(part, dict) and "sensitivity" in part}
-    lines = [of_set(name, result) for name, result in ({"first": results} | later).items()][::-1]
+    sets = {name: part for name, part in results.items() if "sensitivity" in part}
+    lines = [of_set(name, result) for name, result in sets.items()][::-1]
     if plain := results.get("medquad_flagged"):
         lines.append(f"- {share(plain, 'plain questions of MedQuAD got a notice that they should not')}.")
     return (
-        "How often that was right on sets of messages, each when it was opened, with 95 % intervals, the latest first. "
-        "Language models wrote them, not patients, and knew neither the rules nor other messages. Rules and word "
-        "weights have learned from the first set since.\n\n"
+        "How often that is right on sets of messages that the classifier has not learned from, with 95 % intervals, "
+        "the latest first. Language models wrote them, not patients.\n\n"
         + "\n".join(lines)
         + "\n\n**This is not a safety guarantee.**"
     )
@@ -143,9 +142,8 @@ def checks(path: Path = HERE / "checks_results.json") -> str:
 
 
 def of_set(name: str, result: dict[str, Any]) -> str:
-    opened = f", opened {result['checked']}" if "checked" in result else ""
     called = share(result["sensitivity"], "messages that call for a notice got one")
-    return f"- {name.capitalize()} set{opened}: {called}; {share(result['specificity'], 'look-alikes got none')}."
+    return f"- {name.capitalize()} set: {called}; {share(result['specificity'], 'look-alikes got none')}."
 
 
 def share(result: dict[str, Any], of: str) -> str:

@@ -84,7 +84,7 @@ def screened(messages: "list[Message]", general: bool = False) -> tuple[Reply | 
         return screen(turns[aside:], max_chars=limits.max_question_chars), True
     # The last turn itself raised the notice, so `screen` did not look at it any further.
     if len(turns[-1]) > limits.max_question_chars:
-        return Reply("limit", safety.rulebook().data["replies"]["too_long"], "too-long"), False
+        return Reply("limit", safety.triage()["replies"]["too_long"], "too-long"), False
     return looked_for(turns[-1:], safety.REDIRECTS), True
 
 

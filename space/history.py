@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from output_checks import CUT, NOTHING_LEFT
 from prompt import with_disclaimer, without_disclaimer
-from safety import clean, rulebook
+from safety import clean, triage
 
 if TYPE_CHECKING:
     from contract import Contract, Message
@@ -154,7 +154,7 @@ def written(text: str) -> str:
 
 def fixed_openings() -> tuple[str, ...]:
     """How the texts begin that are shown instead of an answer."""
-    data = rulebook().data
+    data = triage()
     shown = [*data["notices"].values(), *data["replies"].values(), NOTHING_LEFT]
     shown += [entry["text"] for entry in data["languages"].values()]
     return tuple(text.strip()[:40] for text in shown)

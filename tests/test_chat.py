@@ -195,7 +195,7 @@ def test_what_needs_no_model_is_answered_without_one_and_ends_in_one_disclaimer(
 
 
 def fixed_texts() -> list[str]:
-    data = safety.rulebook().data
+    data = safety.triage()
     texts = [*data["notices"].values(), *data["replies"].values(), history.REMINDER]
     return texts + [entry["text"] for entry in data["languages"].values()]
 
@@ -435,19 +435,18 @@ def test_the_rules_results_are_read_from_their_file_the_latest_first_and_promise
         return {"k": k, "n": n, "low": 0.82512, "high": 0.94549}
 
     path = tmp_path / "safety_results.json"
-    sets = [
-        {"sensitivity": result(90 + n), "specificity": result(80 + n), "checked": f"2026-11-2{n}"} for n in range(3)
-    ]
-    del sets[1]["checked"]
-    results = {**sets[0], "medquad_flagged": result(0, 16407), "second": sets[1], "third": sets[2]}
-    path.write_text(json.dumps(results), "utf-8")
+    sets = {
+        name: {"sensitivity": result(90 + n), "specificity": result(80 + n)}
+        for n, name in enumerate(("second", "third"))
+    }
+    path.write_text(json.dumps(sets | {"medquad_flagged": result(0, 16407)}), "utf-8")
     text = about.safety(path)
     lines = [line for line in text.splitlines() if line.startswith("- ")]
     between = "(82.51 to 94.55 %)"
     assert lines == [
-        f"- {which}: {90 + n} of 100 messages that call for a notice got one {between}; "
+        f"- {which} set: {90 + n} of 100 messages that call for a notice got one {between}; "
         f"{80 + n} of 100 look-alikes got none {between}."
-        for n, which in ((2, "Third set, opened 2026-11-22"), (1, "Second set"), (0, "First set, opened 2026-11-20"))
+        for n, which in ((1, "Third"), (0, "Second"))
     ] + [f"- 0 of 16,407 plain questions of MedQuAD got a notice that they should not {between}."]
     assert "Language models wrote them, not patients" in text
     assert "not a safety guarantee" in text and "not a safety guarantee" in about.safety(tmp_path / "none.json")
@@ -466,7 +465,7 @@ def test_about_says_of_the_checks_what_was_measured(tmp_path):
 
 def test_every_set_that_was_measured_is_told():
     measured = json.loads((SPACE / "safety_results.json").read_text(encoding="utf-8"))
-    sets = [part for part in [measured, *measured.values()] if isinstance(part, dict) and "sensitivity" in part]
+    sets = [part for part in measured.values() if "sensitivity" in part]
     told = about.about(None, {})
     assert sets and told.count(" messages that call for a notice got one") == len(sets)
 
@@ -552,8 +551,11 @@ def test_what_needs_no_torch_runs_under_the_python_of_spaces(tmp_path):
     stub = tmp_path / "spaces.py"  # the package is only installed where the app is
     stub.write_text("def GPU(duration):\n    return lambda f: f\n", encoding="utf-8")
     python = shutil.which("python3.12")
-    if not python or subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
-        pytest.skip("no python3.12 here")
+    if (
+        not python
+        or subprocess.run([python, "-c", "import sklearn, safetensors"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("no python3.12 with the classifier's packages here")
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     found = subprocess.run(
         [python, "-c", script, SPACE], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False

@@ -17,16 +17,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from gradio_client import Client
-from held_out import read_cases, said
-from space_app import running_app
+from space_app import running_app  # also finds the Space's modules by their plain names
 
-from space.safety import screen
+from safety import screen  # isort: skip
 from training.command import run
 from training.outputs import write_json
 from training.run_record import git_state, processor
 
-CASES = Path(__file__).with_name("cases") / "told.jsonl"
+MESSAGES = Path(__file__).with_name("cases") / "messages.parquet"
 QUESTIONS = ("What is asthma?", "What are the symptoms of gout?", "How is anaemia treated?", "What causes migraine?")
 LONG = 100_000  # characters
 
@@ -52,8 +52,8 @@ def machine() -> dict[str, Any]:
 
 def rules() -> dict[str, float]:
     """CPU milliseconds of `screen`: half of the messages take less than the median, none more than the worst."""
-    turns = [said(case) for case in read_cases(CASES)]
-    screen(["reads the rules"])
+    turns = [list(each) for each in pd.read_parquet(MESSAGES)["turns"][::10]]
+    screen(["loads the classifier"])
     taken = [best_of(2, lambda each=each: screen(each)) for each in turns]
     text = ("my head feels odd and i wonder why. " * LONG)[:LONG] + " My wife is unconscious"
     return {
