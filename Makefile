@@ -36,10 +36,10 @@ study-demo: .venv/installed  ## three configurations on the embedded sample, and
 	@$(STEP) prepare demo
 	@$(STEP) study demo --set name=study --set epochs=1.5
 
-lint: .venv/installed  ## ruff, and types by mypy: the Space runs its folder as plain modules, so it is checked as such
+lint: .venv/installed  ## ruff, and types by mypy
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check .
 	@$(VENV)/mypy
-	@MYPYPATH=space $(VENV)/mypy --explicit-package-bases space
+	@$(VENV)/mypy --explicit-package-bases space
 
 clean:
 	rm -rf .venv outputs

@@ -99,7 +99,7 @@ def repo(api: HfApi, request: pytest.FixtureRequest) -> Remote:
     return look_up(api, name)
 
 
-def test_a_retry_is_told_without_the_signature_of_an_address(hub: LocalHub, caplog: pytest.LogCaptureFixture):
+def test_a_retry_is_told_without_the_signature_of_an_address(caplog: pytest.LogCaptureFixture):
     connect(TIMEOUT)
     logging.getLogger("huggingface_hub.utils._http").warning(
         "'x' thrown while requesting PUT https://a/b?X-Sig=1 twice"

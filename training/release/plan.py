@@ -155,7 +155,7 @@ def source_of(config: TrainConfig, run: Path) -> dict[str, Any]:
 def placeholder_metadata(config: TrainConfig, base: Base, source: dict[str, Any], repo: str) -> str:
     """The metadata of the card that a run would have; every score is 0."""
     rouge = {kind: {"mean": 0} for kind in ROUGE_LABELS}
-    scores = {"split": "test", "n": 0, "systems": {"tuned": {view: rouge for view in VIEWS}}}
+    scores = {"split": "test", "n": 0, "systems": {"tuned": dict.fromkeys(VIEWS, rouge)}}
     data = {"source": source, "split": config.split}
     return f"---\n{metadata({'base': base.record()}, data, scores, repo.split('/')[1])}\n---\n"
 

@@ -10,7 +10,7 @@ Z = 1.959964  # standard normal, two-sided 95 %
 CHUNK = 2_000_000  # resampled groups held at once, 16 MB
 
 Scores = Sequence[float] | np.ndarray  # [questions]
-Names = Sequence[str] | np.ndarray  # [questions]
+Names = Sequence[str] | Sequence[int] | np.ndarray  # [questions]
 
 
 @dataclass(frozen=True)
