@@ -12,11 +12,18 @@ from jinja2 import Environment, StrictUndefined
 from space.contract import Contract, load_contract
 from space.credit import Credit
 from space.licences import LLAMAS, licence_name
+from training.scoring.facts import AGREEMENT
 from training.scoring.table import (
     ROUGE_LABELS,
     VIEWS,
+    agreement_sentence,
+    facts_count,
+    facts_table,
     grade_sentence,
+    has_facts,
+    markdown_table,
     novel_sentence,
+    only_types,
     rates_table,
     systems_table,
     types_table,
@@ -68,6 +75,8 @@ def card_text(
         records=data["records"],
         scores=scores,
         verdict=verdict(scores),
+        only_types=only_types(scores),
+        facts=facts_part(scores),
         table=systems_table(scores),
         rates=rates_table(scores),
         types=types_table(scores),
@@ -81,6 +90,18 @@ def card_text(
 
 def read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def facts_part(scores: dict[str, Any]) -> dict[str, str] | None:
+    """What the card says of facts; None if no question asks for one."""
+    if not has_facts(scores):
+        return None
+    return {
+        "sentence": scores["facts"]["sentence"],
+        "count": facts_count(scores),
+        "table": markdown_table(*facts_table(scores)),
+        "agreement": agreement_sentence(read(AGREEMENT)),
+    }
 
 
 def title_of(base: str, data: dict[str, Any]) -> str:

@@ -20,8 +20,12 @@ from training.outputs import read_json, write_json, write_text
 from training.scoring.table import (
     ROUGE_LABELS,
     VIEWS,
+    facts_count,
+    facts_table,
+    has_facts,
     markdown_table,
     novel_sentence,
+    only_types,
     part,
     points,
     rates_table,
@@ -161,7 +165,7 @@ def summary(result: dict[str, Any]) -> str:
         [
             f"`{scores['config']}`. {description(result)}",
             markdown_table(["ROUGE without the disclaimer", *ROUGE_LABELS.values()], rows),
-            f"{verdict(scores)} [All tables](model_card/results/README.md): other baselines, question types, how "
+            f"{said(scores)} [All tables](model_card/results/README.md): other baselines, question types, how "
             "answers end, repeat and copy.",
         ]
     )
@@ -175,13 +179,19 @@ def section(result: dict[str, Any]) -> str:
         [
             f"### `{scores['config']}`",
             description(result),
-            verdict(scores),
+            said(scores),
             systems_table(scores),
             f"![{alt_text(picture_of(scores))}]({picture_of(scores).name})",
+            *([facts_count(scores), markdown_table(*facts_table(scores))] if has_facts(scores) else []),
             folded("how the answers end, repeat and copy", rates_table(scores)),
             folded("by question type, and where the reference is new", new),
         ]
     )
+
+
+def said(scores: dict[str, Any]) -> str:
+    """What ROUGE and, where any were asked for, facts show."""
+    return f"{verdict(scores)} {scores['facts']['sentence']}" if has_facts(scores) else verdict(scores)
 
 
 def description(result: dict[str, Any]) -> str:
@@ -193,9 +203,9 @@ def description(result: dict[str, Any]) -> str:
     asked = part(scores) if scores["n"] < scores["of"] else f"all {scores['n']:,}"
     return (
         f"Base: {name}, {base['parameters']:,} parameters. {about['epochs']:g} passes over "
-        f"{data['records']['train']:,} training records of {title}, {data['split']} split; {asked} {scores['split']} "
-        f"questions. Trained in {about['minutes']} minutes ({about['precision']}, {about['device']}, peak "
-        f"{about['peak_gib']} GiB)."
+        f"{data['records']['train']:,} training records of {title}, {data['split']} split; "
+        f"{asked} {scores['split']} questions{only_types(scores)}. Trained in {about['minutes']} minutes "
+        f"({about['precision']}, {about['device']}, peak {about['peak_gib']} GiB)."
     )
 
 

@@ -24,7 +24,15 @@ def answer(number: int, question: str, qtype: str, gain: float, tuned: str = "Re
         "tuned": {"text": tuned, "tokens": 9, "ended": True},
         "gain": gain,
         "rouge1": {"base": 0.3, "tuned": 0.3 + gain},
+        "facts": None,
     }
+
+
+def with_fact(asked: dict, base: list[str], tuned: list[str], outcomes: str, compared: str = "yes") -> dict:
+    """An answer whose question asks for the gene AAA1."""
+    sides = zip(("base", "tuned"), (base, tuned), outcomes.split(), strict=True)
+    marks = {side: {"named": named, "outcome": outcome} for side, named, outcome in sides}
+    return asked | {"facts": {"kind": "gene", "reference": ["AAA1"], "compared": compared} | marks}
 
 
 ANSWERS = [
@@ -200,6 +208,34 @@ def test_the_order_can_be_chosen_and_taken_back(page, tmp_path, order, numbers):
     assert seen == []
 
 
+def test_facts_are_marked_right_wrong_or_absent_and_choose_the_answers(page, tmp_path):
+    asked = [
+        with_fact(ANSWERS[0], [], ["AAA1"], "none right"),
+        with_fact(ANSWERS[1], ["AAA1"], ["BBB1", "CCC1"], "right several"),
+        ANSWERS[2],
+        with_fact(ANSWERS[3], ["AAA1"], ["AAA1"], "right right", compared="in the question"),
+    ]
+    seen = opened(page, tmp_path, asked)
+    assert page.locator("article").nth(0).locator(".fact").all_text_contents() == [
+        "gene: AAA1", "gene: absent", "gene: AAA1 · right",
+    ]  # fmt: skip
+    assert page.locator("article").nth(1).locator(".tuned .fact").text_content() == "gene: BBB1, CCC1 · several"
+    assert page.locator("article").nth(2).locator(".fact").count() == 0
+    assert page.locator("article").nth(3).locator(".tuned .fact").text_content() == "gene: AAA1"  # not compared
+    for wanted, numbers in (
+        ("One to compare", [0, 1]), ("Right only in tuned", [0]), ("Right only in base", [1]),
+        ("Tuned names several", [1]), ("Tuned wrong", []), ("Any or none", [0, 1, 2, 3]),
+    ):  # fmt: skip
+        page.get_by_label("Fact").select_option(wanted)
+        assert questions(page) == [ANSWERS[number]["question"] for number in numbers]
+    assert seen == []
+
+
+def test_without_facts_there_is_no_choice_by_them(page, tmp_path):
+    opened(page, tmp_path, ANSWERS)
+    assert not page.locator("#fact").is_visible() and page.locator("#order").is_visible()
+
+
 def test_words_of_an_answer_that_stand_in_the_reference_are_marked_until_switched_off(page, tmp_path):
     opened(page, tmp_path, ANSWERS[:1])
     assert page.locator(".tuned mark").all_text_contents() == ["Rest", "drink", "water"]
@@ -273,7 +309,7 @@ def test_long_texts_are_folded_until_asked_for_and_while_searching_whole(page, t
 def test_every_control_has_a_label_and_every_answer_a_name(page, tmp_path):
     opened(page, tmp_path, ANSWERS)
     controls = page.locator("input, select").evaluate_all("all => all.map(control => control.labels.length)")
-    assert controls == [1, 1, 1, 1]
+    assert controls == [1, 1, 1, 1, 1]
     assert page.get_by_role("article", name="How to diagnose Gout ?").count() == 1
     assert page.locator("html").get_attribute("lang") == "en"
 

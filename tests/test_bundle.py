@@ -11,6 +11,7 @@ import pytest
 import yaml
 from conftest import SHARED, settings, step_here
 from huggingface_hub import ModelCard
+from test_facts import LINES, TRAIN
 
 from model_card.build import card_text
 from space.licences import LLAMAS
@@ -19,6 +20,7 @@ from training.configs import BASE, DEMO
 from training.datasets import MEDQUAD_CREDIT
 from training.outputs import read_json, write_json
 from training.release.bundle import PICKLES, check_bundle, chosen_by_study, data_notice, licence_files
+from training.scoring.fact_scores import score_facts
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +98,32 @@ def test_every_score_in_the_card_stands_in_the_json(card, bundle):
             assert f"{100 * system['without disclaimer'][kind]['mean']:.1f}" in row
     assert f"over {scores['n']:,} of {scores['of']:,} test questions" in card.text
     assert card.text.count("![") == 3, "pictures with alt text"
+
+
+def with_facts(bundle, folder, facts: dict) -> str:
+    """The card of a copy of the bundle whose scores hold these facts."""
+    copy = shutil.copytree(bundle, folder / "facts")
+    scores = read_json(copy / "evaluation" / "scores-test.json", "")
+    write_json(copy / "evaluation" / "scores-test.json", scores | {"facts": facts | {"left out": 2}})
+    text = card_text(copy, "owner/name")
+    shutil.rmtree(copy)
+    return text
+
+
+def test_the_card_says_which_facts_are_right_and_how_well_facts_are_found(bundle, tmp_path):
+    facts, _ = score_facts(LINES, TRAIN, seed=0)
+    text = with_facts(bundle, tmp_path, facts)
+    assert text.split("## Scores")[1].split("\n")[2].endswith(facts["sentence"])
+    assert "| right / wrong / several / none, share right | gene, n = 4 | frequency, n = 1 | all, n = 5 |" in text
+    assert "| base | 1 / 0 / 1 / 2, 25% [5%, 70%] |" in text
+    assert "| no model: majority of the training answers | 2 / 2 / 0 / 0, 50% [15%, 85%] |" in text
+    assert "8 questions ask for a gene, an inheritance pattern or a frequency (2 more were not asked); 5 are" in text
+    assert "gene 51 of 59 and 51 of 51, inheritance pattern 43 of 43 and 43 of 43, frequency 20 of 24 and" in text
+
+
+def test_the_card_is_silent_about_facts_where_no_question_asks_for_one(bundle, tmp_path):
+    facts, _ = score_facts([line for line in LINES if line["qtype"] == "causes"], TRAIN, seed=0)
+    assert "inheritance pattern" not in with_facts(bundle, tmp_path, facts)
 
 
 def test_a_variable_that_no_file_holds_is_an_error(bundle, tmp_path):

@@ -7,8 +7,10 @@ from collections import Counter
 import pytest
 from conftest import settings, step_here
 
-from training.answers import open_partial, read_partial, select
-from training.outputs import read_json, read_jsonl, write_json
+from training.answers import open_partial, read_partial, scoring_contract, select
+from training.configs import DEMO, override
+from training.outputs import read_json, read_jsonl, write_json, write_jsonl
+from training.score import choose, score_keys
 from training.scoring.table import compare, points, scores_table
 
 TYPES = ["symptoms"] * 60 + ["causes"] * 30 + ["outlook"] * 10
@@ -21,6 +23,26 @@ def test_a_limited_part_keeps_each_types_share_and_does_not_depend_on_order():
     assert {r["id"] for r in select(RECORDS[::-1], 20, seed=1)} == {r["id"] for r in chosen}
     assert {r["id"] for r in select(RECORDS, 20, seed=2)} != {r["id"] for r in chosen}
     assert select(RECORDS, None, 1) == select(RECORDS, 500, 1) == RECORDS
+
+
+def asked(out, limit: int) -> tuple[list[dict], list[dict]]:
+    return choose(read_jsonl(out / "data" / "test.jsonl", ""), "test", limit, (), DEMO.seed)
+
+
+def test_questions_about_facts_are_asked_beside_the_sample_on_test_alone():
+    records = [*RECORDS, *({"id": f"g{n}", "qtype": "genetic changes"} for n in range(50))]
+    sample, others = choose(records, "test", 30, (), seed=1)
+    assert sample == select(records, 30, seed=1)
+    assert {r["id"] for r in others} | {r["id"] for r in sample} >= {f"g{n}" for n in range(50)}
+    assert {r["qtype"] for r in others} == {"genetic changes"} and not any(record in sample for record in others)
+    assert choose(records, "validation", 30, (), seed=1) == (sample, [])
+    assert choose(records, "test", None, (), seed=1) == (records, [])
+
+
+def test_types_can_be_chosen_and_one_that_the_split_lacks_is_an_error():
+    assert choose(RECORDS, "test", 5, ("causes", "outlook"), seed=1)[0] == select(RECORDS[60:], 5, seed=1)
+    with pytest.raises(ValueError, match="no test question of the type cause: there are causes, outlook, symptoms"):
+        choose(RECORDS, "test", None, ("cause", "outlook"), seed=1)
 
 
 def test_a_file_cut_by_a_kill_gives_its_whole_lines_and_no_others_answers(tmp_path):
@@ -38,7 +60,8 @@ def test_scores_and_answers_agree_and_carry_their_n(small_out, small_run, contra
     run = small_out / "runs" / "demo"
     answers = read_jsonl(run / "answers-test.jsonl", "")
     scores = read_json(run / "scores-test.json", "")
-    assert (scores["n"], scores["of"]) == (len(answers), 80) == (12, 80)
+    assert (scores["n"], scores["of"]) == (12, 80)
+    assert [line["id"] for line in answers] == [record["id"] for part in asked(small_out, 12) for record in part]
     assert all(
         interval["n"] == 12
         for system in scores["systems"].values()
@@ -46,9 +69,10 @@ def test_scores_and_answers_agree_and_carry_their_n(small_out, small_run, contra
         for interval in system[view].values()
     )
     assert list(scores["systems"])[-2:] == ["base", "tuned"]
-    assert scores["rates"]["tuned"]["ended by itself"]["k"] == sum(line["tuned"]["ended"] for line in answers)
+    assert scores["rates"]["tuned"]["ended by itself"]["k"] == sum(line["tuned"]["ended"] for line in answers[:12])
     assert all(line["base"]["tokens"] <= contract.decoding.max_new_tokens for line in answers)
-    assert "12 of 80 test questions" in small_run["score"].stdout
+    assert "12 of 80 test questions and 6 more that ask for facts" in small_run["score"].stdout
+    assert scores["facts"]["all"]["asked"] == 7 and scores["facts"]["left out"] == 0
     assert small_run["score"].stderr == ""
     assert (run / "answers.html").exists()
     assert not (run / "answers-test.partial.jsonl").exists()
@@ -59,7 +83,7 @@ def test_rouge_is_that_of_the_rouge_score_library(small_out):
 
     run = small_out / "runs" / "demo"
     scorer = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True)
-    answers = read_jsonl(run / "answers-test.jsonl", "")
+    answers = read_jsonl(run / "answers-test.jsonl", "")[:12]
     by_hand = [scorer.score(line["reference"], line["base"]["text"]) for line in answers]
     reported = read_json(run / "scores-test.json", "")["systems"]["base"]["without disclaimer"]
     for kind in ("rouge1", "rouge2", "rougeL"):
@@ -84,6 +108,62 @@ def test_a_report_of_an_older_form_is_made_anew_from_the_answers_that_are_there(
     result = step_here("score", "demo", *words, "--limit", "12")
     assert "reusing the answers" in result.stdout and "answered" not in result.stdout
     assert read_json(scores, "") == before
+
+
+def test_answers_without_the_questions_about_facts_are_not_reused(small_out, tmp_path):
+    shutil.copytree(small_out, tmp_path / "out")
+    run = tmp_path / "out" / "runs" / "demo"
+    write_jsonl(run / "answers-test.jsonl", read_jsonl(run / "answers-test.jsonl", "")[:12])
+    write_json(run / "scores-test.json", read_json(run / "scores-test.json", "") | {"fingerprint": "of an older form"})
+    words = settings(tmp_path / "out", base_model=small_out / "base")
+    result = step_here("score", "demo", *words, "--limit", "12", "--no-table")
+    assert "tuned answered    18/18" in result.stdout
+    assert read_jsonl(run / "answers-test.jsonl", "") == read_jsonl(small_out / "runs/demo/answers-test.jsonl", "")
+
+
+def test_constructed_answers_give_the_facts_that_were_put_into_them(small_out, tmp_path):
+    """Base is right on the first gene and names two for the second; tuned is right on all but the last."""
+    shutil.copytree(small_out, tmp_path / "out")
+    run = tmp_path / "out" / "runs" / "demo"
+    about = {f"GEN{n}": ("genetic changes", f"It is caused by mutations in the GEN{n} gene.") for n in range(9)}
+    about |= {f"other{n}": ("outlook", "Most people recover within weeks.") for n in range(6)}
+    records = [
+        {"id": name, "group": name, "qtype": qtype, "question": f"What about number {place} ?", "answer": answer}
+        for place, (name, (qtype, answer)) in enumerate(about.items())
+    ]
+    write_jsonl(tmp_path / "out" / "data" / "test.jsonl", records)
+    said = {(side, name): text for side in ("base", "tuned") for name, (_, text) in about.items()}
+    said |= {("base", name): "Nobody knows." for name in list(about)[1:]} | {("tuned", "GEN8"): "The GEN7 gene."}
+    said["base", "GEN1"] = "The GEN1 and GEN2 genes."
+    words = settings(tmp_path / "out", base_model=small_out / "base")
+    config = override(DEMO, words[1::2])
+    key, _ = score_keys(read_json(run / "run.json", ""), "test", 4, scoring_contract(config))
+    rows = {at: {"side": at[0], "id": at[1], "text": text, "tokens": 9, "ended": True} for at, text in said.items()}
+    open_partial(run / "answers-test.partial.jsonl", key, rows).close()
+
+    printed = step_here("score", "demo", *words, "--limit", "4").stdout
+    scores = read_json(run / "scores-test.json", "")
+    facts = scores["facts"]["gene"]
+    assert scores["n"] == scores["gains"]["gain of tuned over base"]["rougeL"]["n"] == 4
+    assert (facts["asked"], facts["compared"], scores["facts"]["left out"]) == (9, 9, 0)
+    outcomes = {name: [rate["k"] for rate in facts["systems"][name].values()] for name in ("base", "tuned")}
+    assert outcomes == {"base": [1, 0, 1, 7], "tuned": [8, 1, 0, 0]}
+    assert (facts["only base"], facts["only tuned"], facts["p"]) == (0, 7, 2 / 2**7)
+    assert "9 questions ask for a gene, an inheritance pattern or a frequency; 9 are compared." in printed
+    rows = {line.split("  ")[0]: line for line in printed.split("right / wrong / several / none")[1].splitlines()}
+    assert "1 / 0 / 1 / 7, 11% [2%, 43%]" in rows["base"] and "8 / 1 / 0 / 0, 89% [57%, 98%]" in rows["tuned"]
+    assert "+77.8 [" in rows["gain of tuned over base"] and "0.016" in rows["McNemar's p, tuned and base"]
+    assert "Tuned learned 7 facts more than its base (of 9) and beats the" in printed
+    lines = read_jsonl(run / "answers-test.jsonl", "")
+    assert len({line["id"] for line in lines}) == len(lines) == 4 + sum(line["id"][:3] == "GEN" for line in lines[4:])
+    page = (run / "answers.html").read_text(encoding="utf-8")
+    assert page.count('"compared":"yes"') == 9 and page.count('"outcome":"right"') == 9
+
+    result = step_here("score", "demo", *words, "--qtypes", "outlook")
+    printed = result.stdout
+    assert result.returncode == 0, result.stderr
+    assert "demo: 6 of 15 test questions of the types outlook alone" in printed and "right / wrong" not in printed
+    assert read_json(run / "scores-test.json", "")["facts"]["left out"] == 9
 
 
 def test_score_without_a_run_names_the_step_that_is_missing(tmp_path):

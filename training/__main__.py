@@ -22,7 +22,9 @@ trains from scratch.""",
     "score": """Step 3: let base and tuned answer a split, and score both, and baselines that need no model.
 
 Reads OUT/data, the base and runs/CONFIG/adapter. Writes answers-SPLIT.jsonl, scores-SPLIT.json and, for the test split,
-scores.svg and answers.html to runs/CONFIG. One greedy answer a question. Interrupted calls resume.""",
+scores.svg and answers.html to runs/CONFIG. One greedy answer a question. Interrupted calls resume. Of the test split
+every question that asks for a gene, an inheritance pattern or a frequency is answered, whatever the limit: those show
+whether an answer is right. With a limit they stand last in answers-test.jsonl and don't count for ROUGE.""",
     "study": """Train and score several configurations on the same prepared data, and choose one on validation.
 
 One CONFIG (default: r16) stands for three: itself, twice its learning rate at half its rank, and half its learning rate
@@ -92,6 +94,9 @@ def add_step(
 def add_score_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", choices=SPLITS[1:], default="test", help="which questions (default: test)")
     parser.add_argument("--limit", type=above_zero, metavar="N", help="N random questions, stratified by type")
+    parser.add_argument(
+        "--qtypes", type=listed, default=(), metavar="TYPE,TYPE", help='only these, such as "inheritance,frequency"'
+    )
     parser.add_argument("--compare", choices=CONFIGS, metavar="CONFIG", help="print both runs beside the first report")
     parser.add_argument("--no-table", action="store_true", help="don't print the scores: `bundle` prints them too")
 
@@ -110,6 +115,10 @@ def add_bundle_options(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="LICENSE of the base, and USE_POLICY.md of a Llama",
     )
+
+
+def listed(text: str) -> tuple[str, ...]:
+    return tuple(sorted({name.strip() for name in text.split(",")} - {""}))
 
 
 def above_zero(text: str) -> int:

@@ -132,12 +132,17 @@ def previous_gate(scores: dict[str, Any], test_sha256: str, previous: Previous |
     name = "not worse than the last release"
     if previous is None:
         return Check(name, None, "no release on the Hub to compare with")
-    if previous.test_sha256 != test_sha256 or previous.scores["n"] != scores["n"]:
+    if previous.test_sha256 != test_sha256 or asked_of(previous.scores) != asked_of(scores):
         return Check(name, None, f"{previous.tag} was scored on other questions")
     new, old = (s["systems"]["tuned"]["without disclaimer"]["rougeL"] for s in (scores, previous.scores))
     low = old["mean"] if old["low"] is None else old["low"]
     text = f"ROUGE-L {points(new)}, {previous.tag} had {points(old)}"
     return Check(name, new["mean"] >= low, f"{text}: it must not be below that interval")
+
+
+def asked_of(scores: dict[str, Any]) -> tuple[int, list[str]]:
+    """How many questions were asked, and of which types alone, if any."""
+    return scores["n"], scores.get("qtypes", [])  # scores of earlier releases have no types
 
 
 # On this machine

@@ -15,7 +15,8 @@ def answers_page(answers: list[dict[str, Any]], title: str, summary: dict[str, s
     """A self-contained HTML document with all answers in the given order, which fetches nothing.
 
     answers: {"id", "question", "qtype", "reference", "gain", "rouge1": {"base", "tuned"},
-    "base" and "tuned": {"text", "tokens", "ended"}}; gain is tuned minus base in ROUGE-1 F1, 0..1.
+    "base" and "tuned": {"text", "tokens", "ended"}, "facts"}; gain is tuned minus base in ROUGE-1 F1, 0..1; facts is
+    a mark of fact_scores.py, or None.
     summary: label -> text at the top of the page, which may have line breaks.
     Raises ValueError if there are no answers or a number is not finite.
     """
@@ -31,6 +32,8 @@ def shown(answer: dict[str, Any]) -> dict[str, Any]:
     for system in ("base", "tuned"):
         page[system] = {key: answer[system][key] for key in ("text", "tokens", "ended")}
         page[system]["rouge1"] = answer["rouge1"][system]
+    if mark := answer["facts"]:
+        page["facts"] = {key: mark[key] for key in ("kind", "reference", "compared", "base", "tuned")}
     return page
 
 

@@ -48,17 +48,27 @@ def scores_table(scores: Scores) -> str:
         (["", *scores["rates"]], rates),
     )
     note = "* as first reported: with the disclaimer on both sides"
-    return "\n\n".join([heading(scores), *(plain_table(*table) for table in tables), note])
+    shown = [heading(scores), *(plain_table(*table) for table in tables), note]
+    if has_facts(scores):
+        shown += [facts_count(scores), plain_table(*facts_table(scores)), scores["facts"]["sentence"].replace("**", "")]
+    return "\n\n".join(shown)
 
 
 def heading(scores: Scores) -> str:
     limit = f"at most {scores['max_new_tokens']} tokens"
-    return f"{scores['config']}: {part(scores)} {scores['split']} questions, one greedy answer each of {limit}"
+    questions = f"{part(scores)} {scores['split']} questions{only_types(scores)}"
+    return f"{scores['config']}: {questions}, one greedy answer each of {limit}"
 
 
 def part(scores: Scores) -> str:
     """How many questions were asked, of how many."""
     return f"{scores['n']:,} of {scores['of']:,}" if scores["n"] < scores["of"] else f"{scores['n']:,}"
+
+
+def only_types(scores: Scores) -> str:
+    """Which question types alone were asked, if not all."""
+    qtypes = scores.get("qtypes")  # older scores have none
+    return f" of the types {', '.join(qtypes)} alone" if qtypes else ""
 
 
 def system_name(name: str, system: dict[str, Any]) -> str:
@@ -115,6 +125,70 @@ def rate_text(rate: dict[str, Any] | float | None) -> str:
 def rates_table(scores: Scores) -> str:
     """The rates for the card."""
     return markdown_table(["", *scores["rates"]], [[label, *sides.values()] for label, sides in rate_rows(scores)])
+
+
+def has_facts(scores: Scores) -> bool:
+    """Whether any question is compared by its fact; older scores know nothing of facts."""
+    return bool(scores.get("facts") and scores["facts"]["all"]["compared"])
+
+
+def facts_count(scores: Scores) -> str:
+    """How many questions about facts were asked, and how many of them are compared."""
+    facts, whole = scores["facts"], scores["facts"]["all"]
+    why = {
+        "none": "no fact in the reference",
+        "several": "several facts in the reference",
+        "in the question": "given away by the question",
+    }
+    counts = whole["not compared"]
+    others = ", ".join(f"{text} ({counts[reason]:,})" for reason, text in why.items() if reason in counts)
+    left_out = f" ({facts['left out']:,} more were not asked)" if facts["left out"] else ""
+    return (
+        f"{whole['asked']:,} questions ask for a gene, an inheritance pattern or a frequency{left_out}; "
+        f"{whole['compared']:,} are compared.{f' Not compared: {others}.' if others else ''}"
+    )
+
+
+def facts_table(scores: Scores) -> tuple[list[str], list[list[str]]]:
+    """Head and rows: of each kind of fact the answers that are right, wrong, several or none; gains; McNemar's p."""
+    parts = {name: part for name, part in scores["facts"].items() if isinstance(part, dict) and part["compared"]}
+    if len(parts) == 2:  # "all" is the same as the one kind
+        del parts["all"]
+    first = next(iter(parts.values()))
+    rows = [
+        [
+            system_name(name, {"model": name in ("base", "tuned")}),
+            *(fact_text(part["systems"][name]) for part in parts.values()),
+        ]
+        for name in first["systems"]
+    ]
+    rows += [[name, *(gain_text(part["gains"][name]) for part in parts.values())] for name in first["gains"]]
+    rows.append(["McNemar's p, tuned and base", *(p_text(part) for part in parts.values())])
+    return [
+        "right / wrong / several / none, share right",
+        *(f"{name}, n = {part['compared']:,}" for name, part in parts.items()),
+    ], rows
+
+
+def fact_text(outcomes: dict[str, dict[str, Any]]) -> str:
+    """How many answers have each outcome, and the share of the right ones: "5 / 3 / 0 / 2, 50% [24%, 76%]"."""
+    counts = " / ".join(str(rate["k"]) for rate in outcomes.values())
+    return f"{counts}, {rate_text(outcomes['right']).rsplit(' (', 1)[0]}"
+
+
+def agreement_sentence(agreement: dict[str, dict[str, dict[str, Any]]]) -> str:
+    """How well facts are found, by the labels that were made without the rules that find them (facts.json)."""
+    kinds = agreement["independent"]
+
+    def counted(figure: str, name: str) -> str:
+        return f"{kinds[name][figure]['k']} of {kinds[name][figure]['n']}"
+
+    found = [f"{name} {counted('precision', name)} and {counted('recall', name)}" for name in kinds]
+    single = [f"{name} {counted('precision where one is found', name)}" for name in kinds]
+    return (
+        f"Precision and recall: {', '.join(found)}. Precision where exactly one fact is found, as in the references "
+        f"compared: {', '.join(single)}."
+    )
 
 
 def types_table(scores: Scores) -> str:

@@ -1,0 +1,131 @@
+"""Whether answers state the right fact: the gene, the inheritance pattern, the frequency.
+
+ROUGE rewards form; a fact has to be known. Only questions whose reference states exactly one fact are compared, unless
+the question gives it away. An answer that names several facts, or none, is not right.
+"""
+
+import re
+from collections import Counter
+from dataclasses import asdict
+from math import comb
+from typing import Any
+
+from training.scoring.baselines import nearest_answers
+from training.scoring.facts import KINDS, Fact, shown, stated
+from training.scoring.intervals import paired_gain, wilson
+
+Line = dict[str, Any]  # a line of answers-<split>.jsonl
+Record = dict[str, str]  # a line of data/*.jsonl
+
+OUTCOMES = ("right", "wrong", "several", "none")
+MAJORITY, NEAREST = "majority of the training answers", "nearest training question of the type"
+SYSTEMS = ("base", "tuned", MAJORITY, NEAREST)
+
+
+def score_facts(lines: list[Line], train: list[Record], seed: int) -> tuple[dict[str, Any], list[Line | None]]:
+    """How often base, tuned and two baselines without a model state the right fact, and the mark of each line.
+
+    A mark: {"kind", "reference", "compared", system -> {"named", "outcome"}}; None for a line of another type.
+    "compared" is "yes", or why not: the reference states "several" or "none", or the fact is "in the question".
+    """
+    train = sorted(train, key=lambda record: record["id"])  # so that ties don't depend on the order
+    marks: list[Line | None] = [None] * len(lines)
+    for qtype in KINDS:
+        places = [place for place, line in enumerate(lines) if line["qtype"] == qtype]
+        trained = [record for record in train if record["qtype"] == qtype]
+        for place, mark in zip(places, mark_type(qtype, [lines[i] for i in places], trained, seed), strict=True):
+            marks[place] = mark
+    names = [kind.name for kind in KINDS.values()]
+    report = {name: tally(lines, marks, [name], seed) for name in names} | {"all": tally(lines, marks, names, seed)}
+    return report | {"sentence": facts_sentence(report["all"])}, marks
+
+
+def mark_type(qtype: str, lines: list[Line], train: list[Record], seed: int) -> list[Line]:
+    """The marks of the lines of one question type; train: the training records of that type."""
+    common = commonest(qtype, [facts for record in train if len(facts := stated(qtype, record["answer"])) == 1])
+    nearest = nearest_answers(train, lines, seed) if train else [""] * len(lines)
+    marks = []
+    for line, near in zip(lines, nearest, strict=True):
+        true = stated(qtype, line["reference"])
+        texts = {"base": line["base"]["text"], "tuned": line["tuned"]["text"], NEAREST: near}
+        found = {name: stated(qtype, text) for name, text in texts.items()} | {MAJORITY: common}
+        mark = {"kind": KINDS[qtype].name, "reference": shown(true), "compared": comparable(qtype, true, line)}
+        marks.append(mark | {name: {"named": shown(found[name]), "outcome": outcome(qtype, found[name], true)}
+                             for name in SYSTEMS})  # fmt: skip
+    return marks
+
+
+def commonest(qtype: str, facts: list[set[Fact]]) -> set[Fact]:
+    """The fact, in a set of its own, that equals the most of those given; empty if none are."""
+    counts = sorted(Counter(fact for (fact,) in facts).items())
+    equal = {fact: sum(n for true, n in counts if KINDS[qtype].same(fact, true)) for fact, _ in counts}
+    return {max(equal, key=equal.get)} if equal else set()
+
+
+def comparable(qtype: str, true: set[Fact], line: Line) -> str:
+    if len(true) != 1:
+        return "several" if true else "none"
+    (fact,) = true
+    told = any(KINDS[qtype].same(given, fact) for given in stated(qtype, line["question"]))
+    named = re.search(rf"(?<!\w){re.escape(str(fact))}(?!\w)", line["question"])  # "CAV3-related myopathy"
+    return "in the question" if told or named else "yes"
+
+
+def outcome(qtype: str, found: set[Fact], true: set[Fact]) -> str:
+    """One of `OUTCOMES`."""
+    if len(found) != 1:
+        return "several" if found else "none"
+    return "right" if len(true) == 1 and KINDS[qtype].same(*found, *true) else "wrong"
+
+
+def tally(lines: list[Line], marks: list[Line | None], kinds: list[str], seed: int) -> dict[str, Any]:
+    """Of some kinds: how many questions are compared and why others aren't, rates, gains of tuned, McNemar's test."""
+    asked = [(line["group"], mark) for line, mark in zip(lines, marks, strict=True) if mark and mark["kind"] in kinds]
+    why = Counter(mark["compared"] for _, mark in asked)
+    part = {"asked": len(asked), "compared": why.pop("yes", 0), "not compared": dict(why)}
+    compared = [(group, mark) for group, mark in asked if mark["compared"] == "yes"]
+    if not compared:
+        return part
+    groups = [group for group, _ in compared]
+    outcomes = {name: [mark[name]["outcome"] for _, mark in compared] for name in SYSTEMS}
+    right = {name: [found == "right" for found in outcomes[name]] for name in SYSTEMS}
+    pairs = Counter(zip(right["base"], right["tuned"], strict=True))
+    return part | {
+        "systems": {
+            name: {kind: asdict(wilson(found.count(kind), len(found))) for kind in OUTCOMES}
+            for name, found in outcomes.items()
+        },
+        "gains": {
+            f"gain of tuned over {name}": asdict(paired_gain(right[name], right["tuned"], groups, seed=seed))
+            for name in ("base", MAJORITY, NEAREST)
+        },
+        "only base": pairs[True, False],
+        "only tuned": pairs[False, True],
+        "p": mcnemar(pairs[True, False], pairs[False, True]),
+    }
+
+
+def mcnemar(only_base: int, only_tuned: int) -> float:
+    """Two-sided exact p of the questions that only one of the two answers right.
+
+    Source: McNemar 1947, "Note on the sampling error of the difference between correlated proportions".
+    """
+    n = only_base + only_tuned
+    return min(1.0, 2 * sum(comb(n, k) for k in range(min(only_base, only_tuned) + 1)) / 2**n)
+
+
+def facts_sentence(part: dict[str, Any]) -> str:
+    """What the figures of all kinds amount to. Base and tuned differ where bootstrap and McNemar both say so."""
+    n = part["compared"]
+    if not n:
+        return "No reference states exactly one fact to compare."
+    right = {name: system["right"]["k"] for name, system in part["systems"].items()}
+    gains = {name: part["gains"][f"gain of tuned over {name}"] for name in ("base", MAJORITY, NEAREST)}
+    more = right["tuned"] - right["base"]
+    if part["p"] < 0.05 and (gains["base"]["low"] or 0) > 0:
+        rival = max((MAJORITY, NEAREST), key=right.get)
+        beats = "and beats" if gains[rival]["low"] > 0 else "but does not beat"
+        return f"Tuned **learned {more} facts more than its base** (of {n}) {beats} the {rival}."
+    if part["p"] < 0.05 and (gains["base"]["high"] or 0) < 0:
+        return f"Tuned **states {-more} facts fewer than its base** (of {n})."
+    return f"Tuned states **no more facts than its base**: {right['tuned']} and {right['base']} right of {n}."
