@@ -12,9 +12,6 @@ import psutil
 import torch
 from transformers import Trainer
 
-if sys.platform != "win32":
-    import resource
-
 STACK = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers")
 
 
@@ -71,7 +68,9 @@ def peak_gib() -> float:
     """Peak memory of this process in GiB: GPU memory if there is one, else resident memory."""
     if torch.cuda.is_available():
         return round(torch.cuda.max_memory_allocated() / 2**30, 2)
-    if sys.platform == "win32":
+    try:
+        import resource
+    except ImportError:  # on Windows
         memory = psutil.Process().memory_info()
         return round(getattr(memory, "peak_wset", memory.rss) / 2**30, 2)
     unit = 1 if sys.platform == "darwin" else 1024  # bytes on a Mac, KiB elsewhere
