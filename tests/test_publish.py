@@ -107,6 +107,11 @@ def test_a_retry_is_told_without_the_signature_of_an_address(caplog: pytest.LogC
     assert [record.getMessage() for record in caplog.records] == ["  'x' thrown while requesting PUT https://a/b twice"]
 
 
+def test_a_repository_that_the_hub_does_not_show_has_no_main_to_go_back_to():
+    with pytest.raises(Unfinished, match="the Hub doesn't show owner/new"):
+        _ = Remote("owner/new", "space").main
+
+
 # Versions, gates and checks
 
 
