@@ -181,7 +181,7 @@ def run_together(word: str, rnd: random.Random) -> str:
 
 
 # ---------------------------------------------------------------- measuring
-def measured(cases: list[Case]) -> dict[str, dict[str, float]]:
+def measured(cases: list[Case]) -> dict[str, Any]:
     """Sensitivity: shown where one is called for, of whatever kind; specificity: none shown on a look-alike."""
     shown: dict[bool, list[bool]] = {True: [], False: []}
     for case in cases:
@@ -208,7 +208,7 @@ def flagged(path: Path) -> dict[str, float]:
 
 def report(medquad: Path | None) -> None:
     """Write the rates on the sets that were not learned from, and on MedQuAD's questions if they are at hand."""
-    results: dict[str, Any] = {name: measured(read_cases(path)) for name, path in UNSEEN.items()}
+    results = {name: measured(read_cases(path)) for name, path in UNSEEN.items()}
     if medquad:
         results["medquad_flagged"] = flagged(medquad)
     elif RESULTS.is_file():
