@@ -9,7 +9,7 @@ import re
 import tomllib
 import unicodedata
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -61,14 +61,13 @@ class Lexicon:
 
     data: dict
     english: frozenset[str]
-    simplified: dict[int, int]
-    exact: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
-    stems: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
-    near_exact: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
-    near_stems: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
-    runs: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))  # scripts without spaces
-    # first character -> characters of the longest of these that begins with it
-    longest: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    simplified: dict[int, str]
+    exact: dict[str, list[Entry]]
+    stems: dict[str, list[Entry]]
+    near_exact: dict[str, list[Entry]]
+    near_stems: dict[str, list[Entry]]
+    runs: dict[str, list[Entry]]  # scripts without spaces
+    longest: dict[str, int]  # characters of an entry of these that begins so
 
 
 @cache
@@ -77,7 +76,7 @@ def lexicon() -> Lexicon:
     data = tomllib.loads(DATA.read_text(encoding="utf-8"))
     chinese = data["zh_characters"]
     simplified = str.maketrans(chinese["traditional"], chinese["simplified"])
-    lex = Lexicon(data, frozenset(), simplified)
+    lex = Lexicon(data, frozenset(), simplified, *(defaultdict(list) for _ in range(5)), defaultdict(int))
     words = [word for key in ("english", "english_too") for word in data[key]["words"].split()]
     lex.english = frozenset(fold(word, simplified) for word in words)
     for file in WORDS:
@@ -108,7 +107,7 @@ def _index(lex: Lexicon, code: str, concept: str, spelling: str) -> None:
             (lex.near_stems if stem else lex.near_exact)[first[:i] + first[i + 1 :]].append(entry)
 
 
-def fold(text: str, simplified: dict[int, int]) -> str:
+def fold(text: str, simplified: dict[int, str]) -> str:
     """Text in the spelling of the index: lower case, no accents or marks, doubled letters once, simplified Chinese."""
     text = unicodedata.normalize("NFKD", DRAWN_OUT.sub(r"\1\1", text).casefold())
     text = unicodedata.normalize("NFC", MARKS.sub("", text)).translate(SPELT).translate(simplified)
