@@ -36,8 +36,10 @@ study-demo: .venv/installed  ## three configurations on the embedded sample, and
 	@$(STEP) prepare demo
 	@$(STEP) study demo --set name=study --set epochs=1.5
 
-lint: .venv/installed
+lint: .venv/installed  ## ruff, and types by mypy
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check .
+	@$(VENV)/mypy
+	@$(VENV)/mypy --explicit-package-bases space
 
 clean:
 	rm -rf .venv outputs

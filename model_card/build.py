@@ -138,6 +138,8 @@ def alt_texts(bundle: Path) -> dict[str, str | None]:
 def alt_text(picture: Path) -> str:
     """The sentences that stand for a picture, which its SVG file carries as its title."""
     title = re.search("<title>(.*?)</title>", picture.read_text(encoding="utf-8"), re.DOTALL)
+    if title is None:
+        raise ValueError(f"{picture} has no title, which is its alt text: make the plot again")
     return " ".join(html.unescape(title[1]).split())
 
 

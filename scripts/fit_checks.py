@@ -35,8 +35,12 @@ INSTRUCTION = re.compile(
     r"|Mix|Crush|Feed|Warm|Induce|Make|Switch|Wrap|Dab|Scratch|Scrub|Straighten) (?!care\b)"
 )
 WARNINGS = ("Do not", "Never", "Don't", "You should not", "You should never")
-LEADS = ("Based on what you told me", "From what you say", "As far as I can tell", "In your case", "In my view")
-LEADS += (
+LEADS = (
+    "Based on what you told me",
+    "From what you say",
+    "As far as I can tell",
+    "In your case",
+    "In my view",
     "Looking at your age",
     "With what you describe",
     "Since you asked",
@@ -100,11 +104,10 @@ def labelled(rnd: random.Random) -> dict[str, tuple[bool, float]]:
 
 def expanded(text: str, rnd: random.Random) -> list[str]:
     """Up to PER_PATTERN sentences of a pattern, that together use each of its alternatives about equally often."""
-    groups = [found.split("|") for found in re.findall(r"\{([^}]*)\}", text)]
+    parts = [part.split("|") for part in re.split(r"\{([^}]*)\}", text)]  # every second one is a group
     found = set()
     for _ in range(PER_PATTERN):
-        choice = iter([rnd.choice(group) for group in groups])
-        found.add(re.sub(r"\{[^}]*\}", lambda _, choice=choice: next(choice), text))
+        found.add("".join(rnd.choice(part) if place % 2 else "|".join(part) for place, part in enumerate(parts)))
     return sorted(found)
 
 

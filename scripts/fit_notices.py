@@ -209,9 +209,9 @@ def run_together(word: str, dice: random.Random) -> str:
 
 
 # ---------------------------------------------------------------- measuring
-def measured(cases: list[Case]) -> dict[str, dict[str, float]]:
+def measured(cases: list[Case]) -> dict[str, Any]:
     """Sensitivity: shown where one is called for, of whatever kind; specificity: none shown on a look-alike."""
-    shown = {must: [] for must in (True, False)}
+    shown: dict[bool, list[bool]] = {True: [], False: []}
     for case in cases:
         shown[case["kind"] in NOTICES].append(safety.notice(case["turns"]) is not None)
     rates = {}

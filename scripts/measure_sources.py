@@ -11,7 +11,7 @@ import json
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -135,7 +135,7 @@ def measured(
         points.append([of_page.get(page) for page in find(text(question))])
         ideal.append(sorted(of_page.values(), reverse=True)[:K])
     first = [shown[0] for shown in points if shown]
-    figures = {
+    figures: dict[str, list[float]] = {
         "average": [shown[0] or 0 if shown else 0 for shown in points],
         "useful": [bool(shown) and useful(shown[0]) for shown in points],
         "useful_shown": [useful(score) for score in first],
@@ -145,9 +145,11 @@ def measured(
         "ndcg": [dcg(shown) / dcg(best) for shown, best in zip(points, ideal, strict=True) if any(best)],
     }
     # the pages shown for one question aren't independent: their interval is drawn over questions
-    owners = {"useful_pages": [number for number, shown in enumerate(points) for _ in shown]}
+    owners = [number for number, shown in enumerate(points) for _ in shown]
     return {
-        name: asdict(mean_interval(values, owners.get(name, range(len(values))))) if values else None
+        name: asdict(mean_interval(values, owners if name == "useful_pages" else range(len(values))))
+        if values
+        else None
         for name, values in figures.items()
     }
 
@@ -156,7 +158,7 @@ def useful(points: int | None) -> bool:
     return points is not None and points >= USEFUL
 
 
-def dcg(points: list[int | None]) -> float:
+def dcg(points: Sequence[int | None]) -> float:
     """Source: Järvelin & Kekäläinen 2002, "Cumulated gain-based evaluation of IR techniques", with linear gains."""
     return float(sum((score or 0) / np.log2(rank + 2) for rank, score in enumerate(points)))
 

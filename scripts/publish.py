@@ -14,6 +14,7 @@ import sys
 import traceback
 from pathlib import Path
 from types import TracebackType
+from typing import NoReturn
 
 from training.configs import BASE
 
@@ -53,10 +54,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def parse(words: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="publish.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.error = refuse
+    parser = Parser(prog="publish.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("repo", metavar="OWNER/NAME", help="the adapter's repository on the Hub")
     parser.add_argument("--run", type=Path, default=BASE.run_dir, metavar="DIR", help="default: %(default)s")
     parser.add_argument("--version", metavar="vX.Y.Z", help="default: v1.0.0, then the next one")
@@ -78,11 +76,13 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def refuse(text: str) -> None:
-    """End with exit code 1: argparse's own 2 means here that the Hub failed."""
-    from training.network import redacted
+class Parser(argparse.ArgumentParser):
+    """A parser that ends with exit code 1: argparse's own 2 means here that the Hub failed."""
 
-    sys.exit(f"error: {' '.join(redacted(text).split())}; see --help")
+    def error(self, message: str) -> NoReturn:
+        from training.network import redacted
+
+        sys.exit(f"error: {' '.join(redacted(message).split())}; see --help")
 
 
 def show_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

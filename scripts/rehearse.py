@@ -54,7 +54,7 @@ def local_hub(folder: Path) -> Iterator[dict[str, str]]:
     words = [sys.executable, "-m", "hub", "--root", str(folder), "--space", SPACE]
     with subprocess.Popen(words, cwd=ROOT / "tests", stdout=subprocess.PIPE, encoding="utf-8") as server:
         try:
-            export = next((line for line in server.stdout if line.startswith("export ")), None)
+            export = next((line for line in server.stdout or () if line.startswith("export ")), None)
             if export is None:
                 sys.exit("error: the local Hub does not start")
             yield dict(pair.split("=", 1) for pair in export.split()[1:])
@@ -107,7 +107,7 @@ def play(title: str, folder: Path, environment: dict[str, str], words: list[str]
         [sys.executable, script, *words],
         cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
     ) as process:  # fmt: skip
-        show(process.stdout, whole="--push" not in words)
+        show(process.stdout or (), whole="--push" not in words)
     print(f"({time.monotonic() - started:.1f} s, exit code {process.returncode})", flush=True)
     if process.returncode and not may_fail:
         sys.exit(f"error: the rehearsal ended here, the command above returned {process.returncode}")

@@ -31,12 +31,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 
 def main() -> None:
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a missing character must not end a paid job
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a missing character must not end a paid job
     options = parse()
     code = options.code if options.show else str(fetch(options.code).resolve())
     python = "python" if options.show else interpreter(Path(code))

@@ -1,6 +1,6 @@
 """What gradio_client and MCP call, under the same rules as the page. Stateless: callers send the history along."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
@@ -23,7 +23,7 @@ def chat(
         max_new_tokens: the longest answer, in tokens
         temperature: from 0.1 to 1
     """
-    for said in reply(request.state.turn, settings(max_new_tokens, temperature)):
+    for said in reply(turn_of(request), settings(max_new_tokens, temperature)):
         yield said.text
 
 
@@ -40,8 +40,14 @@ def compare(
         max_new_tokens: the longest answer, in tokens; each model gets half of it
         temperature: from 0.1 to 1
     """
-    for base, tuned in compared(request.state.turn, settings(max_new_tokens, temperature)):
+    for base, tuned in compared(turn_of(request), settings(max_new_tokens, temperature)):
         yield {"base": base.text, "tuned": tuned.text}
+
+
+def turn_of(request: gr.Request | None) -> Turn:
+    """What `screen_chat` or `screen_compare` left in the request."""
+    assert request, "gradio always hands it over; None is the default that its schema of the API needs"
+    return request.state.turn
 
 
 def screen_chat(arguments: list[Any]) -> Turn:
@@ -54,7 +60,7 @@ def screen_compare(arguments: list[Any]) -> Turn:
     return start([{"role": "user", "content": as_text([*arguments, None][0])}])
 
 
-SCREENED = {chat: screen_chat, compare: screen_compare}
+SCREENED: dict[Callable[..., Any], Callable[[list[Any]], Any]] = {chat: screen_chat, compare: screen_compare}
 
 
 def as_text(value: Any) -> str:

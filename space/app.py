@@ -3,11 +3,13 @@
 import argparse
 import os
 import sys
+from io import TextIOWrapper
 
 
 def main() -> None:
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a console without a character must not fail the page
+        if isinstance(stream, TextIOWrapper):  # None, or something else, where there is no console
+            stream.reconfigure(errors="backslashreplace")  # a console without a character must not fail the page
     parser = argparse.ArgumentParser(prog="app.py", description=__doc__)
     parser.add_argument("--adapter", metavar="DIR", help="a folder with an adapter, or a Hub id; default: $ADAPTER, or "
                         "the release.json beside this file")  # fmt: skip

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from contract import load_contract
@@ -24,9 +24,8 @@ from transformers import (
 from transformers.utils import logging
 
 if TYPE_CHECKING:
+    from contract import Contract, Decoding, Message
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from space.contract import Contract, Message
 
 PIECE = {"cpu": 32, "cuda": 1024}  # tokens of a prompt read at once: on two cores, Stop waits for one piece
 logging.disable_progress_bar()
@@ -107,7 +106,8 @@ def write(
     """
     model = assistant.models[name]
     if torch.cuda.is_available() and model.device.type == "cpu":
-        model.to("cuda")  # reloaded on ZeroGPU, where only a worker has the GPU
+        # reloaded on ZeroGPU, where only a worker has the GPU
+        model.to("cuda")  # type: ignore[arg-type]  # its wrapper loses `self`
     ids = torch.tensor([fit(assistant, messages, length)], device=model.device)  # [1, tokens]
     choose = choices(assistant.contract.decoding, temperature)
     cache = DynamicCache(config=model.config)
@@ -119,20 +119,21 @@ def write(
     written: list[int] = []
     text = ""
     for _ in range(length):
-        chances = choose(ids, logits[:, -1].float()).softmax(-1)  # [1, vocabulary]
+        scores = choose(cast("torch.LongTensor", ids), cast("torch.FloatTensor", logits[:, -1].float()))
+        chances = scores.softmax(-1)  # [1, vocabulary]
         token = torch.multinomial(chances, 1, generator=chance)
         if int(token) in assistant.ends:
             yield Draft(text, "ended")
             return
         written.append(int(token))
-        text = assistant.tokenizer.decode(written, skip_special_tokens=True)
+        text = str(assistant.tokenizer.decode(written, skip_special_tokens=True))
         yield Draft(text.rstrip("\ufffd"))  # half a character: the rest of it is the next token
         ids = torch.cat([ids, token], dim=1)
         logits = model(token, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
     yield Draft(text, "cut")
 
 
-def choices(decoding: "object", temperature: float) -> LogitsProcessorList:
+def choices(decoding: "Decoding", temperature: float) -> LogitsProcessorList:
     """What `generate` does to the logits, in its order."""
     return LogitsProcessorList(
         [

@@ -16,7 +16,7 @@ from prompt import with_disclaimer
 from safety import Reply, looked_for, screen
 
 if TYPE_CHECKING:
-    from space.contract import Message
+    from contract import Message
 
 # Notices with a button "This is not happening now". A crisis has none: people in one play it down, and general
 # information on methods and amounts must not follow. Its helplines are good at any time.

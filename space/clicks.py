@@ -14,6 +14,7 @@ import gradio as gr
 import serving
 from about import about, footer, status
 from chat import QUESTIONABLE, Said, Turn, compared, reply, settings, shown, start
+from fair_queue import FairQueue
 from gradio.context import LocalContext
 from history import (
     ANSWER,
@@ -205,7 +206,8 @@ def too_busy_both() -> tuple[str, str]:
 # ---------------------------------------------------------------- the queue's and the model's state
 def place(request: gr.Request) -> tuple:
     """A person's place among those who wait; the clock that asks stops once there is none."""
-    found = LocalContext.blocks.get()._queue.place(request.session_hash)
+    queue = getattr(LocalContext.blocks.get(), "_queue", None)
+    found = queue.place(request.session_hash or "") if isinstance(queue, FairQueue) else None
     if not found:
         return gr.Markdown("", visible=False), gr.Timer(active=False)
     return gr.Markdown("You are number {} of {} in the queue.".format(*found), visible=True), gr.Timer(active=True)

@@ -1,10 +1,10 @@
 """Load `contract.toml`: what training, scoring and the Space must agree on."""
 
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 VERSION = 1  # the contract format that this code reads
 KINDS = {str: "a text in quotes", int: "a whole number", float: "a number", dict: "a table", list: "a list"}
@@ -93,7 +93,7 @@ def value(path: Path, table: dict[str, Any], name: str, kind: type) -> Any:
 def part(path: Path, table: dict[str, Any], name: str, kind: type[Part]) -> Part:
     """One table of the file as its dataclass, each key of the annotated kind and none beside them."""
     found = value(path, table, name, dict)
-    kinds = {field.name: field.type for field in fields(kind)}
+    kinds = get_type_hints(kind)
     if odd := kinds.keys() ^ found.keys():
         raise ValueError(f"{path} has a missing or unknown field: {', '.join(sorted(odd))} in [{name}]: {REMEDY}")
     return kind(**{key: value(path, found, f"{name}.{key}", of) for key, of in kinds.items()})

@@ -6,7 +6,7 @@ A subclass, because gradio's own queue is first come, first served, and runs job
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Literal
 
 from anyio.to_thread import run_sync
 from gradio.queueing import Event, EventQueue, Queue
@@ -20,6 +20,7 @@ WAITING = 64  # answers that may wait their turn
 OF_SESSION, OF_CLIENT = 4, 16  # of them, from one tab or program, and from one network address
 UNREAD_SECONDS = 10  # a job ends if nobody has begun to read it by then
 FULL = "Too many people are asking at the moment. Please try again in a minute."
+Pushed = tuple[bool, str | list[dict[str, Any]], Literal["success", "error", "queue_full", "validator_error"]]
 SHARE_USED = "Too many questions from you, or from your network, are waiting already. Please wait for their answers."
 
 
@@ -30,7 +31,7 @@ class FairQueue(Queue):
     `request.state.turn` when the function runs. A turn with a fixed reply doesn't wait.
     """
 
-    def __init__(self, screen: dict[Callable, Callable[[list[Any]], Any]], **arguments: Any) -> None:
+    def __init__(self, screen: dict[Callable[..., Any], Callable[[list[Any]], Any]], **arguments: Any) -> None:
         super().__init__(max_size=None, **arguments)
         self.ANALYTICS_MAX_EVENTS = 1
         self.screen = screen
@@ -43,14 +44,14 @@ class FairQueue(Queue):
         queue = self.event_queue_per_concurrency_id.get(MODEL)
         return queue.queue if queue else []
 
-    async def push(self, body: Any, request: Request, username: str | None) -> tuple[bool, Any, str]:
+    async def push(self, body: Any, request: Request, username: str | None) -> Pushed:
         """Add a job as gradio does, then give it its place, or refuse it."""
         function = self.blocks.fns.get(body.fn_index)
         if function and function.fn in self.screen:
             request.state.turn = await run_sync(self.screen[function.fn], body.data)
         pushed = await super().push(body, request, username)
         # no `await` from here on, so that the job isn't started before it has its place
-        event = self.event_ids_to_events.get(pushed[1]) if pushed[0] else None
+        event = self.event_ids_to_events.get(str(pushed[1])) if pushed[0] else None
         if event is None or event.concurrency_id != MODEL:
             return pushed
         self.line.remove(event)

@@ -18,7 +18,7 @@ from prompt import with_disclaimer, without_disclaimer
 from safety import clean, triage
 
 if TYPE_CHECKING:
-    from space.contract import Contract, Message
+    from contract import Contract, Message
 
 ANSWER, GENERAL = "answer", "general answer"  # written by the model; GENERAL: after a notice, under the reminder
 UNFINISHED = {"unfinished answer": ANSWER, "unfinished general answer": GENERAL}
@@ -92,7 +92,7 @@ def texts(messages: Iterable[Any] | None) -> list[tuple[str, str, dict[str, Any]
     """Role, text and source of the messages of people and assistant; system turns, files and all else are dropped."""
     found = []
     for message in messages[-MOST_MESSAGES:] if isinstance(messages, list | tuple) else ():
-        role = message.get("role") if isinstance(message, dict) else None
+        role = message.get("role", "") if isinstance(message, dict) else ""
         text = shortened(text_of(message.get("content"))) if role in ("user", "assistant") else ""
         if text:
             found.append((role, text, message))

@@ -280,8 +280,8 @@ def numbered(paragraphs: list[list[str]]) -> Iterator[tuple[int, int]]:
 def without_disclaimer(text: str, disclaimer: str) -> str:
     """The text without the disclaimer, whole or cut short at the end, and without others of the model's making."""
     text = re.sub(re.escape(disclaimer) + "[.!]?", " ", text, flags=re.IGNORECASE).rstrip()
-    begun = (disclaimer[:length].rstrip() for length in range(len(disclaimer) - 1, 10, -1))
-    begun = next((words for words in begun if text.casefold().endswith(words.casefold())), "")
+    beginnings = (disclaimer[:length].rstrip() for length in range(len(disclaimer) - 1, 10, -1))
+    begun = next((words for words in beginnings if text.casefold().endswith(words.casefold())), "")
     pieces = split(text[: len(text) - len(begun)])
     return tidy("".join(sentence for sentence in pieces if not DISCLAIMER.search(sentence)))
 

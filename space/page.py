@@ -2,6 +2,7 @@
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import api
 import clicks
@@ -15,11 +16,11 @@ from limits import Limits
 from starlette.middleware import Middleware
 
 # Gradio would hold what was typed last in each session, for links to a chat, which this page doesn't have.
-SessionState._update_value_in_config = lambda *_: None
+SessionState._update_value_in_config = lambda *_: None  # type: ignore[method-assign]
 AT_ONCE = 2  # answers written at the same time
-IN_TURN = {"concurrency_id": MODEL, "concurrency_limit": AT_ONCE}
-HIDDEN = {"api_visibility": "private"}
-NOW = HIDDEN | {"queue": False, "show_progress": "hidden"}
+IN_TURN: dict[str, Any] = {"concurrency_id": MODEL, "concurrency_limit": AT_ONCE}
+HIDDEN: dict[str, Any] = {"api_visibility": "private"}
+NOW: dict[str, Any] = HIDDEN | {"queue": False, "show_progress": "hidden"}
 EXAMPLES = (
     "What are the symptoms of asthma?",
     "How is high blood pressure treated?",
@@ -86,7 +87,7 @@ KEEP_DRAFT = """(draft) => { sessionStorage.setItem("draft", (draft ?? "").slice
 KEEP_TYPED = """() => document.addEventListener("input", (event) => {
     if (event.target.closest("#question")) sessionStorage.setItem("draft", event.target.value.slice(0, 1e6));
 })"""
-LAUNCH = {
+LAUNCH: dict[str, Any] = {
     "theme": THEME,
     "css_paths": Path(__file__).with_name("page.css"),
     "js": f"() => {{ ({LABEL})(); ({KEEP_TYPED})(); }}",

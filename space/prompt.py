@@ -3,18 +3,29 @@
 import re
 import threading
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast
 
 from jinja2 import TemplateError
 
-if TYPE_CHECKING:  # the Space runs this folder as plain modules, training imports it as a package
+if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-    from space.contract import Contract, Message
 
 # Encoding user text flips a flag inside the shared Rust tokenizer, so two threads must not encode at once.
 _encoding = threading.Lock()
 PROBE = "zebra"  # stands for a message's text where only its surroundings matter
+
+Message = dict[str, str]
+
+
+class Contract(Protocol):
+    """What is read of a contract here: the Space imports it as `contract`, training as `space.contract`."""
+
+    @property
+    def system_prompt(self) -> str: ...
+    @property
+    def date_string(self) -> str: ...
+    @property
+    def disclaimer(self) -> str: ...
 
 
 def encode_prompt(tokenizer: "PreTrainedTokenizerBase", messages: "list[Message]", contract: "Contract") -> list[int]:
@@ -28,16 +39,19 @@ def encode_answered(tokenizer: "PreTrainedTokenizerBase", messages: "list[Messag
     return ids[: len(ids) - ids[::-1].index(end_of_turn(tokenizer))]  # some templates add a line break
 
 
-def _encode(tokenizer, messages, contract, add_generation_prompt: bool) -> list[int]:
+def _encode(
+    tokenizer: "PreTrainedTokenizerBase", messages: "list[Message]", contract: "Contract", add_generation_prompt: bool
+) -> list[int]:
     # sanitize_control_tokens: a typed "<|eot_id|>" is encoded as the characters it is written with
     with _encoding:
-        return tokenizer.apply_chat_template(
+        ids = tokenizer.apply_chat_template(
             with_system_prompt(tokenizer, messages, contract.system_prompt),
             date_string=contract.date_string,
             add_generation_prompt=add_generation_prompt,
             sanitize_control_tokens=True,
             return_dict=False,
         )
+    return cast("list[int]", ids)
 
 
 def with_system_prompt(
@@ -71,7 +85,7 @@ def end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> int:
 @lru_cache(maxsize=8)
 def _end_of_turn(tokenizer: "PreTrainedTokenizerBase", template: str) -> int:
     messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": PROBE}]
-    closing = tokenizer.apply_chat_template(messages, tokenize=False).rpartition(PROBE)[2]
+    closing = str(tokenizer.apply_chat_template(messages, tokenize=False)).rpartition(PROBE)[2]
     control = {*tokenizer.get_added_vocab().values(), *tokenizer.all_special_ids}
     found = [token for token in tokenizer.encode(closing, add_special_tokens=False) if token in control]
     if not found:

@@ -23,8 +23,8 @@ from release import Release, fetch_adapter, fetch_base, find_release, read_score
 from trouble import LOADING, UNLOADED, explained, without_folders
 
 if TYPE_CHECKING:
-    from space.assistant import Assistant, Draft
-    from space.contract import Message
+    from assistant import Assistant, Draft
+    from contract import Message
 
 ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")  # as `spaces` reads it
 PATIENCE = 240  # seconds that a question waits for the model to be loaded
@@ -123,6 +123,7 @@ def drafts(
 
     now: tuple[Draft, ...] = ()
     try:
+        assert SERVED.assistant, "nobody is asked to wait for a model that is not loaded"
         for step in zip_longest(*(write(SERVED.assistant, name, messages, length, temperature) for name in names)):
             now = tuple(new or old for new, old in zip_longest(step, now))
             yield now

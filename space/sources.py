@@ -51,7 +51,7 @@ PUBLISHERS = {
 COPYRIGHTED = {"ADAM", "MPlusDrugs", "MPlusHerbsSupplements"}  # linked, never quoted
 
 # The kinds of MedQuAD's questions, and the words that ask for them.
-KINDS = {
+KIND_WORDS = {
     "brand names": r"brands?|generic",
     "causes": r"caus\w*|why|reasons?|due to|leads? to|trigger\w*|contagious|infectious|catch|spread\w*|transmi\w+",
     "complications": r"complication\w*|leads? to|effects? of|risk of",
@@ -79,7 +79,7 @@ KINDS = {
     "usage": r"dos(es?|age|ing)|how (much|often|long|should|do) .{0,30}(take|use)|tak(e|ing)|stop(ped|ping)?",
     "when to contact a medical professional": r"(see|call|go to) (a|the|my) (doctor|hospital)|worr(y|ied) about",
 }
-KINDS = {kind: re.compile(rf"\b(?:{asked})\b") for kind, asked in KINDS.items()}
+KINDS = {kind: re.compile(rf"\b(?:{asked})\b") for kind, asked in KIND_WORDS.items()}
 # Answers that are a list of links, and sentences that only announce a table: nothing to quote.
 LINKS = re.compile(r"\s*These resources address")
 ABOUT_A_TABLE = re.compile(
@@ -207,20 +207,22 @@ def named(groups: list[tuple[str, str]], used: Counter[str], ordinary: set[str],
 
     used: in how many of the answers a word stands; ordinary: the words that they write in lower case.
     """
-    subject, factor, holding = [], [], defaultdict(list)
+    subject: list[int] = []
+    factor: list[float] = []
+    numbers: defaultdict[str, list[int]] = defaultdict(list)  # of the names that hold a word
     for group, (focus, synonyms) in enumerate(groups):
         for name in dict.fromkeys((focus, *synonyms.split("|"))):
             # SAD or ARM is meant where it is typed in capitals only
             acronym = ACRONYM.fullmatch(name) and name.lower() in ordinary
             for word in [name] if acronym else set(words(name)):
-                holding[word].append(len(subject))
+                numbers[word].append(len(subject))
             subject.append(group)
             factor.append(1 if name == focus else SYNONYM)
-    weight = {word: float(np.log(1 + (answers + 1) / (1 + used[word]))) for word in holding}
+    weight = {word: float(np.log(1 + (answers + 1) / (1 + used[word]))) for word in numbers}
     length = np.full(len(subject), 1e-9)
+    holding = {word: np.array(found) for word, found in numbers.items()}
     for word, found in holding.items():
         length[found] += weight[word] ** 2
-    holding = {word: np.array(found) for word, found in holding.items()}
     return Names(holding, weight, length, np.array(subject), np.array(factor))
 
 

@@ -85,9 +85,14 @@ def test_what_fails_for_another_reason_is_not_called_a_full_disk(tmp_path):
 def test_a_folder_that_cannot_be_filled_leaves_the_old_one_and_no_trace(tmp_path):
     folder = tmp_path / "adapter"
     write_text(folder / "weights", "old")
-    with pytest.raises(OSError, match="No space left"), whole_folder(folder) as new:
-        write_text(new / "weights", "new")
-        raise OSError(28, "No space left on device")
+
+    def fill() -> None:
+        with whole_folder(folder) as new:
+            write_text(new / "weights", "new")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        fill()
     assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
     assert (folder / "weights").read_text(encoding="utf-8") == "old"
     with whole_folder(folder) as new:
@@ -107,7 +112,11 @@ def test_training_on_a_full_disk_ends_in_one_line_and_loses_nothing(small_out, f
         full = step_here("train", "demo", *words)
     assert full.returncode == 1
     assert full.stderr.count("\n") == 1 and "the disk is full" in full.stderr and "free some space" in full.stderr
-    kept = {sum for path, sum in before.items() if path.startswith(("adapter/", "checkpoints/checkpoint-", "run.json"))}
+    kept = {
+        digest
+        for path, digest in before.items()
+        if path.startswith(("adapter/", "checkpoints/checkpoint-", "run.json"))
+    }
     assert kept <= set(contents(run).values())
     assert step_here("train", "demo", *words).returncode == 0
 

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from browser import chromium_page
 
+from model_card.build import alt_text
 from training.scoring.plots import (
     BASE,
     INK,
@@ -205,3 +206,10 @@ def test_lengths_are_told_with_the_share_over_the_limit():
 def test_nothing_to_draw_is_an_error_that_names_the_picture(draw, arguments):
     with pytest.raises(ValueError, match=draw.__name__):
         draw(*arguments)
+
+
+def test_a_picture_without_alt_text_is_named(tmp_path):
+    picture = tmp_path / "loss.svg"
+    picture.write_text("<svg></svg>", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"loss\.svg has no title"):
+        alt_text(picture)

@@ -99,12 +99,17 @@ def repo(api: HfApi, request: pytest.FixtureRequest) -> Remote:
     return look_up(api, name)
 
 
-def test_a_retry_is_told_without_the_signature_of_an_address(hub: LocalHub, caplog: pytest.LogCaptureFixture):
+def test_a_retry_is_told_without_the_signature_of_an_address(caplog: pytest.LogCaptureFixture):
     connect(TIMEOUT)
     logging.getLogger("huggingface_hub.utils._http").warning(
         "'x' thrown while requesting PUT https://a/b?X-Sig=1 twice"
     )
     assert [record.getMessage() for record in caplog.records] == ["  'x' thrown while requesting PUT https://a/b twice"]
+
+
+def test_a_repository_that_the_hub_does_not_show_has_no_main_to_go_back_to():
+    with pytest.raises(Unfinished, match="the Hub doesn't show owner/new"):
+        _ = Remote("owner/new", "space").main
 
 
 # Versions, gates and checks

@@ -80,7 +80,8 @@ def test_every_loader_finds_the_adapter_that_was_trained(released):
     code = READ.format(repo=REPO, base=BASE, folder=str(released.run / "adapter"))
     found = json.loads(in_fresh_process(released.hub, released.reader, code).splitlines()[-1])
     assert set(found["from trained"]) == {"PeftModel", "AutoPeftModelForCausalLM", "AutoModelForCausalLM"}
-    assert max(found["from trained"].values()) < 1e-5 < 1e-3 < min(found["from base"].values())
+    assert max(found["from trained"].values()) < 1e-5
+    assert min(found["from base"].values()) > 1e-3
     scores = json.loads((released.run / "scores-test.json").read_text(encoding="utf-8"))
     tuned = scores["systems"]["tuned"]["without disclaimer"]
     shown = {name: value for kind, name, value in found["results"] if kind == "rouge"}

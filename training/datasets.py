@@ -4,9 +4,8 @@ import re
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub import DatasetCardData, HfApi, hf_hub_download
 from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.utils import httpx
 
@@ -127,8 +126,9 @@ def hub_source(dataset: str, revision: str, credit: Credit) -> Source:
     """A Hub data set at its commit, the credit completed from its card; raises like `find_source`."""
     try:
         info = HfApi().dataset_info(dataset, revision=revision, timeout=WAIT)
+        assert info.sha, "the Hub names the commit of every revision"
         if not all(asdict(credit).values()):
-            credit = credit.completed(card_credit(dataset, info.sha, info.card_data or {}))
+            credit = credit.completed(card_credit(dataset, info.sha, info.card_data or DatasetCardData()))
         return Source(dataset, info.sha, credit)
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise unavailable("dataset", dataset, revision, error) from error
@@ -139,7 +139,7 @@ def hub_source(dataset: str, revision: str, credit: Credit) -> Source:
         ) from error
 
 
-def card_credit(dataset: str, commit: str, metadata: dict[str, Any]) -> Credit:
+def card_credit(dataset: str, commit: str, metadata: DatasetCardData) -> Credit:
     """The credit in a card on the Hub: `pretty_name`, `license`, and the first BibTeX entry of its text."""
     licence = metadata.get("license") or ""
     if isinstance(licence, list):  # of several, a person must say which one applies

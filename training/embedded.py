@@ -75,10 +75,9 @@ def fetch_gguf(folder: Path) -> Path:
 
 def convert(gguf: Path, folder: Path) -> None:
     """Write weights, tokenizer, card and origin. The file names the end token as pad token too, which is corrected."""
-    where = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
     with redirect_stderr(StringIO()):  # progress bars
-        tokenizer = AutoTokenizer.from_pretrained(**where)
-        quantised = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        quantised = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     tokenizer.pad_token = "<|endoftext|>"
     shape = quantised.config.to_dict() | {"pad_token_id": tokenizer.pad_token_id, "_name_or_path": SOURCE}
     shape.pop("quantization_config")  # with it save_pretrained refuses

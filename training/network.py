@@ -52,8 +52,9 @@ def explained(error: BaseException) -> OSError | ValueError | None:
         return None
     what = f"asking {constants.ENDPOINT}"
     for link in causes(error):  # one of our errors may wrap it, but doesn't say which token was used
-        refusal = isinstance(link, HfHubHTTPError) and link.response.status_code == 401
-        if refusal and not isinstance(link, RepositoryNotFoundError):
+        if isinstance(link, RepositoryNotFoundError) or not isinstance(link, HfHubHTTPError):
+            continue
+        if link.response.status_code == 401:
             return refused(what, link)
     return None if isinstance(error, Unreachable) else plain(what, error)
 

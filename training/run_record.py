@@ -12,11 +12,6 @@ import psutil
 import torch
 from transformers import Trainer
 
-try:
-    import resource
-except ImportError:  # on Windows
-    resource = None
-
 STACK = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers")
 
 
@@ -41,7 +36,7 @@ def training_facts(trainer: Trainer, lengths: list[int], started: float, checkpo
 
 def losses(history: list[dict[str, float]]) -> list[dict[str, float]]:
     """The trainer's log as [{"step", "loss", "validation"}] by step, each with one loss or both."""
-    by_step: dict[int, dict[str, float]] = {}
+    by_step: dict[float, dict[str, float]] = {}
     for entry in history:
         for name, key in (("loss", "loss"), ("validation", "eval_loss")):
             if key in entry:
@@ -73,7 +68,9 @@ def peak_gib() -> float:
     """Peak memory of this process in GiB: GPU memory if there is one, else resident memory."""
     if torch.cuda.is_available():
         return round(torch.cuda.max_memory_allocated() / 2**30, 2)
-    if resource is None:
+    try:
+        import resource
+    except ImportError:  # on Windows
         memory = psutil.Process().memory_info()
         return round(getattr(memory, "peak_wset", memory.rss) / 2**30, 2)
     unit = 1 if sys.platform == "darwin" else 1024  # bytes on a Mac, KiB elsewhere

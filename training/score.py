@@ -66,7 +66,7 @@ def score(
         partial.unlink(missing_ok=True)
     answers = None if force else kept_answers(config, split, answers_key, sample + others)
     if answers is None:
-        base = base_of_run(trained, config).folder
+        base = base_of_run(trained, config).files
         answers = answer_split(config, base, sample + others, contract, partial, answers_key)
     if not processes.is_main_process:
         return None

@@ -81,10 +81,10 @@ def train(config: TrainConfig, force: bool = False) -> None:
     processes = join("train")
     device = pick_device()
     precision = pick_precision(config.precision, device)
-    tokenizer = load_tokenizer(base.folder)
+    tokenizer = load_tokenizer(base.files)
     check_template(tokenizer, contract)
     examples = encode_splits(tokenizer, config, contract)
-    model = lora_model(base.folder, config, precision, device)
+    model = lora_model(base.files, config, precision, device)
     print_start(examples, model, f"{precision} on {device}")
     steps_key = fingerprint(key, processes.num_processes)  # which decides the examples of a step
     main_rank = processes.is_main_process
@@ -253,7 +253,7 @@ def tracker(name: str) -> str:
 def save_adapter(model: PeftModel, tokenizer: PreTrainedTokenizerBase, config: TrainConfig, base: Base) -> None:
     """Write adapter/: weights, a reproducible config, tokenizer and contract."""
     with whole_folder(config.run_dir / "adapter") as new:
-        model.save_pretrained(new)
+        model.save_pretrained(str(new))
         (new / "README.md").unlink(missing_ok=True)  # PEFT's stub of a card
         set_base(new, base)
         tokenizer.save_pretrained(new)

@@ -53,7 +53,7 @@ def normal(question: str) -> str:
 def templated_disease(question: str) -> str | None:
     """The disease in lower case if the question is one of the templates."""
     match = TEMPLATE.fullmatch(normal(question))
-    return match[match.lastindex] if match else None
+    return match[match.lastindex or 0] if match else None
 
 
 def disease_key(disease: str) -> str:
@@ -89,7 +89,8 @@ def find_subjects(records: list[Record], column: str = "") -> Subjects:
     free = {record.id: normal(record.question) for record in records if record.id not in known}
     certain = set(named.values())
     matches = (FREE.fullmatch(question) for question in free.values())
-    names = certain | {match[match.lastindex] for match in matches if match}  # "what is botulism?" brings its own name
+    # "what is botulism?" brings its own name
+    names = certain | {match[match.lastindex or 0] for match in matches if match}
     mentions = {key: longest_mentioned(question, names) for key, question in free.items()}
     named |= {key: mentions[key] or question for key, question in free.items()}
     known |= {key for key, name in mentions.items() if name in certain}

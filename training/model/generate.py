@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from peft import PeftModel
 from transformers import DynamicCache, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicLayer
 
 ROOM = 64  # tokens that a cache allocates in advance
+
+Model = PreTrainedModel | PeftModel
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Generated:
     ended: bool
 
 
-def greedy(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_new_tokens: int) -> GenerationConfig:
+def greedy(model: Model, tokenizer: PreTrainedTokenizerBase, max_new_tokens: int) -> GenerationConfig:
     """Greedy decoding that stops at the end of a turn, and at every other EOS token of the base."""
     own = model.generation_config.eos_token_id
     ends = {tokenizer.eos_token_id, *(own if isinstance(own, list) else [own])} - {None}
@@ -35,7 +38,7 @@ def greedy(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_new_t
 
 @torch.inference_mode()
 def generate_answers(
-    model: PreTrainedModel,
+    model: Model,
     tokenizer: PreTrainedTokenizerBase,
     prompts: list[list[int]],
     decoding: GenerationConfig,
@@ -50,7 +53,7 @@ def generate_answers(
 
 
 def new_tokens(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: list[list[int]], decoding: GenerationConfig
+    model: Model, tokenizer: PreTrainedTokenizerBase, prompts: list[list[int]], decoding: GenerationConfig
 ) -> list[list[int]]:
     """The tokens of each answer, with the one that ends it.
 
@@ -87,7 +90,9 @@ class RoomyLayer(DynamicLayer):
     a CPU.
     """
 
-    buffers: list[torch.Tensor] | None = None  # keys and values [rows, heads, tokens + room, size]
+    keys: torch.Tensor
+    values: torch.Tensor
+    buffers: tuple[torch.Tensor, ...] = ()  # keys and values [rows, heads, tokens + room, size]
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         super().lazy_initialization(key_states, value_states)
@@ -100,15 +105,15 @@ class RoomyLayer(DynamicLayer):
             self.lazy_initialization(key_states, value_states)
         start = self.get_seq_length()
         end = start + key_states.shape[-2]
-        if self.buffers is None or end > self.buffers[0].shape[-2]:
-            self.buffers = [with_length(part, end + ROOM) for part in (self.keys, self.values)]
+        if not self.buffers or end > self.buffers[0].shape[-2]:
+            self.buffers = tuple(with_length(part, end + ROOM) for part in (self.keys, self.values))
         for buffer, part in zip(self.buffers, (key_states, value_states), strict=True):
             buffer[..., start:end, :] = part
         return self.view(end)
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
         length = self.get_seq_length()
-        self.buffers = [buffer[indices] for buffer in self.buffers]
+        self.buffers = tuple(buffer[indices] for buffer in self.buffers)
         self.view(length)
 
     def view(self, length: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -124,7 +129,7 @@ def with_length(part: torch.Tensor, length: int) -> torch.Tensor:
     return longer
 
 
-def roomy_cache(model: PreTrainedModel) -> DynamicCache:
+def roomy_cache(model: Model) -> DynamicCache:
     """The model's cache, with a RoomyLayer for each DynamicLayer; sliding windows and other layers stay as they are."""
     cache = DynamicCache(config=model.config)
     cache.layers = [RoomyLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
@@ -135,4 +140,4 @@ def generated(tokenizer: PreTrainedTokenizerBase, index: int, ids: list[int], de
     """The answer in a row of new tokens, up to the first EOS token."""
     length = next((n for n, token in enumerate(ids) if token in decoding.eos_token_id), None)
     ids = ids[:length]
-    return Generated(index, tokenizer.decode(ids, skip_special_tokens=True).strip(), len(ids), length is not None)
+    return Generated(index, str(tokenizer.decode(ids, skip_special_tokens=True)).strip(), len(ids), length is not None)

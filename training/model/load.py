@@ -100,7 +100,7 @@ def load_base(folder: Path, precision: str, device: str, quantize: str = "none")
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=DTYPES[precision]
         )
     model = AutoModelForCausalLM.from_pretrained(folder, **arguments)
-    return model if quantize == "4bit" else model.to(device)
+    return model if quantize == "4bit" else model.to(device)  # type: ignore[arg-type]  # its wrapper loses `self`
 
 
 def lora_targets(model: PreTrainedModel) -> list[str]:

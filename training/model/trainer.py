@@ -5,8 +5,11 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from datasets import Dataset
+from peft import PeftModel
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
+from transformers import PreTrainedModel
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from trl import SFTTrainer
 
@@ -34,7 +37,10 @@ class CompletionTrainer(SFTTrainer):
     backward pass.
     """
 
-    def __init__(self, model: torch.nn.Module, *given: Any, **named: Any) -> None:
+    model: PreTrainedModel | PeftModel
+    train_dataset: Dataset
+
+    def __init__(self, model: PreTrainedModel | PeftModel, *given: Any, **named: Any) -> None:
         super().__init__(model, *given, **named)
         for part in self.model.modules():
             if type(part) is torch.nn.Dropout:
@@ -45,7 +51,7 @@ class CompletionTrainer(SFTTrainer):
         model: torch.nn.Module,
         inputs: dict[str, torch.Tensor],
         return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
         if return_outputs:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)

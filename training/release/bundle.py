@@ -237,11 +237,11 @@ def check_bundle(folder: Path) -> list[Path]:
 
 def stage_base(folder: Path, base: Base, adapter: str, licence_folder: Path | None) -> None:
     """Fill a fresh folder with links to the base's files, its licence and a new card."""
-    if not (base.folder / "config.json").exists():
+    if not (base.files / "config.json").exists():
         raise FileNotFoundError(
             f"{base.folder} holds no model: --base-repo pushes the base that the run was trained on"
         )
-    for path in (path for pattern in FILES for path in base.folder.glob(pattern)):
+    for path in (path for pattern in FILES for path in base.files.glob(pattern)):
         if path.name not in (ORIGIN, "README.md"):
             (folder / path.name).symlink_to(path.resolve())
     for name, content in licence_files(base, "", licence_folder).items():

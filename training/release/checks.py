@@ -274,7 +274,7 @@ def hub_checks(api: HfApi, options: Options, remotes: hub.Remotes, base: Base, c
         check_base_on_hub(api, base, bool(options.space)),
     ]
     if remotes.space:
-        checks.append(check_our_space(options.space, hub.list_files(api, remotes.space)))
+        checks.append(check_our_space(remotes.space.repo, hub.list_files(api, remotes.space)))
         readme = options.space_folder / "README.md"
         checks += [check_card_on_hub(api, readme.read_text(encoding="utf-8"), "space")] if readme.exists() else []
     return checks

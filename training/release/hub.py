@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha1
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile, set_client_factory
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
@@ -93,6 +93,13 @@ class Remote:
     head: str | None = None  # commit of main
     private: bool = False
     tags: tuple[tuple[str, str], ...] = ()  # (name, commit)
+
+    @property
+    def main(self) -> str:
+        """The commit of main; raises Unfinished if the Hub doesn't show the repository (yet)."""
+        if self.head is None:
+            raise Unfinished(f"the Hub doesn't show {self.repo}")
+        return self.head
 
     def commit_of(self, tag: str) -> str | None:
         return dict(self.tags).get(tag)
@@ -212,7 +219,7 @@ def differing(states: dict[str, str]) -> set[str]:
 # Writing
 
 
-def ensure_repo(api: HfApi, repo: str, kind: str = "model", private: bool = False, **space: str) -> None:
+def ensure_repo(api: HfApi, repo: str, kind: str = "model", private: bool = False, **space: Any) -> None:
     """Create the repository if it doesn't exist; space: SDK and hardware of a new Space.
 
     TRAP: create_repo(exist_ok=True) also "succeeds" on a repository that belongs to others, so we look first.

@@ -67,14 +67,15 @@ def make_plan(api: HfApi, options: Options) -> Plan:
     remotes = look_up_or_none(api, options)
     base, base_files = find_base_repo(api, run_base(run), remotes, options)
     bundle = build_bundle(run, base, options.llama_licence)
-    version, previous = place_among_releases(api, remotes and remotes.adapter, bundle, options.version)
+    version, previous = place_among_releases(api, remotes.adapter if remotes else None, bundle, options.version)
     gated = gates(run.scores, run.data["sha256"]["test"], previous)
     accepted = accepted_text(options.accept, gated)
     write_card(bundle, run, options.repo, version, options.space, accepted)
     states = hub.changes(bundle, hub.list_files(api, remotes.adapter) if remotes else {})
     files = {options.repo: change_lines(bundle, states)} | base_files
     if options.space and options.space_folder.is_dir():
-        files[options.space] = space_lines(options.space_folder, hub.list_files(api, remotes.space) if remotes else {})
+        there = hub.list_files(api, remotes.space) if remotes and remotes.space else {}
+        files[options.space] = space_lines(options.space_folder, there)
     checks = request_checks(options, base, run.data["source"], run.config.name, needed_bytes(run, bundle))
     checks += [check_belongs(run), check_weights(bundle / "adapter_model.safetensors")]
     if remotes:
@@ -154,7 +155,7 @@ def source_of(config: TrainConfig, run: Path) -> dict[str, Any]:
 def placeholder_metadata(config: TrainConfig, base: Base, source: dict[str, Any], repo: str) -> str:
     """The metadata of the card that a run would have; every score is 0."""
     rouge = {kind: {"mean": 0} for kind in ROUGE_LABELS}
-    scores = {"split": "test", "n": 0, "systems": {"tuned": {view: rouge for view in VIEWS}}}
+    scores = {"split": "test", "n": 0, "systems": {"tuned": dict.fromkeys(VIEWS, rouge)}}
     data = {"source": source, "split": config.split}
     return f"---\n{metadata({'base': base.record()}, data, scores, repo.split('/')[1])}\n---\n"
 
@@ -183,9 +184,10 @@ def find_base_repo(
         raise ValueError(f"--base-repo {options.base_repo}: the base {base.model} is on the Hub already, leave it out")
     base = replace(base, model=options.base_repo)
     with staged_base(base, options) as folder:
-        if remotes:
-            base = replace(base, revision=pushed_base(api, remotes.base, folder))
-        there = hub.list_files(api, remotes.base) if remotes else {}
+        remote = remotes.base if remotes else None
+        if remote:
+            base = replace(base, revision=pushed_base(api, remote, folder))
+        there = hub.list_files(api, remote) if remote else {}
         return base, {} if base.revision else {base.model: change_lines(folder, hub.changes(folder, there))}
 
 
@@ -253,7 +255,7 @@ def releases(remote: hub.Remote) -> list[tuple[str, str]]:
 
 
 def version_number(version: str) -> tuple[int, ...]:
-    return tuple(map(int, VERSION.fullmatch(version).groups()))
+    return tuple(map(int, version.removeprefix("v").split(".")))
 
 
 def choose_version(requested: str | None, released: str | None, latest: str | None, same_weights: bool) -> str:
@@ -299,7 +301,7 @@ def previous_release(api: HfApi, remote: hub.Remote, released: str | None, cache
     others = [pair for pair in releases(remote) if pair[0] != released]
     if not others:
         return None
-    main = files(remote.head)
+    main = files(remote.main)
     tag, commit = next((pair for pair in others if files(pair[1]) == main), others[0])
     scores = hub.retry(f"reading the scores of {tag}", lambda: read("scores-test.json", commit))
     data = hub.retry(f"reading the data of {tag}", lambda: read("data.json", commit))

@@ -63,6 +63,7 @@ def push_adapter(api: HfApi, plan: Plan) -> tuple[str, Facts]:
 
     Content that is released already is pushed again only if main holds something else, and never tagged again.
     """
+    assert plan.remotes, "with --push, a Hub that can't be reached ends the plan"
     repo, version, adapter = plan.options.repo, plan.version, plan.remotes.adapter
     released = adapter.commit_of(version)
     hub.ensure_repo(api, repo, private=plan.options.private)
@@ -168,7 +169,7 @@ def roll_back(api: HfApi, options: Options) -> None:
 
     Raises ValueError if there is no such tag or Space, or the token may not write.
     """
-    tag, repo = options.rollback, options.repo
+    tag, repo = options.rollback or "", options.repo
     remotes = hub.look_up_all(api, repo, None, options.space)
     released = released_commit(remotes.adapter, tag)
     check_rollback(api, remotes)
@@ -178,9 +179,9 @@ def roll_back(api: HfApi, options: Options) -> None:
         commit = hub.push_folder(api, remotes.adapter, bundle, f"Roll back to {tag}")
         print(f"push: main of {repo} is at {hub.short(commit)}, with the files of {tag}", flush=True)
         verify(repo, commit, bundle, options.timeout, lenient=True)
-        if options.space:
-            app = hub.download(api, remotes.space, remotes.space.head, cache)  # its own files: only the pin changes
-            publish_space(api, options.space, app, replace(remotes.adapter, head=released), tag, bundle)
+        if space := remotes.space:
+            app = hub.download(api, space, space.main, cache)  # its own files: only the pin changes
+            publish_space(api, space.repo, app, replace(remotes.adapter, head=released), tag, bundle)
     print(f"done: {repo} is back at {tag}, and verified; no tag moved")
     print(f"  adapter  {api.endpoint}/{repo}", flush=True)
     if options.space:

@@ -78,7 +78,7 @@ def make_pin(api: HfApi, adapter: hub.Remote, version: str, bundle: Path) -> Pin
     config, run = read_json(bundle / "adapter_config.json", ""), read_json(bundle / "run.json", "")
     date = log[0].created_at.date().isoformat()
     base = (config["base_model_name_or_path"], config["revision"], run["base"]["licence"])
-    return Pin(adapter.repo, adapter.head, version, date, *base)
+    return Pin(adapter.repo, adapter.main, version, date, *base)
 
 
 def base_files(api: HfApi, pin: Pin, bundle: Path) -> list[str]:
@@ -102,9 +102,9 @@ def stage_space(folder: Path, source: Path, pin: Pin, base_files: list[str]) -> 
 def pinned_readme(text: str, pin: Pin, base_files: list[str]) -> str:
     """A Space's README that preloads exactly this release, links to its card, and names a Llama base as required."""
     card = RepoCard(text or "# Chat\n")
-    card.data.sdk = card.data.get("sdk") or "gradio"
-    card.data.models = [pin.adapter, pin.base]
-    card.data.preload_from_hub = [
+    card.data["sdk"] = card.data.get("sdk") or "gradio"
+    card.data["models"] = [pin.adapter, pin.base]
+    card.data["preload_from_hub"] = [
         f"{pin.base} {','.join(base_files)} {pin.base_revision}",
         f"{pin.adapter} {','.join(PRELOADED)} {pin.revision}",
     ]
@@ -117,7 +117,7 @@ def pinned_readme(text: str, pin: Pin, base_files: list[str]) -> str:
 def commit_before(api: HfApi, remote: hub.Remote, staged: Path) -> str:
     """The commit to restore if the Space fails: main, or its parent if main holds the staged files already."""
     if hub.differing(hub.changes(staged, hub.list_files(api, remote))):
-        return remote.head
+        return remote.main
     log = hub.retry(
         f"reading the history of {remote.repo}", lambda: api.list_repo_commits(remote.repo, repo_type="space")
     )
@@ -153,9 +153,12 @@ def ask(api: HfApi, space: str, contract: Contract) -> str:
     """The Space's answer to the first golden question; raises SpaceFailed if it is not an answer of the model."""
     info = hub.retry(f"looking at {space}", lambda: api.space_info(space))
     question = contract.golden[0].messages[0]["content"]
+    host = info.host
+    if not host:
+        raise Unfinished(f"{space} has no address yet")
     token = api.token if info.private else False  # a public Space needs no token, so it gets none
     try:
-        given = hub.retry(f"asking {space}", lambda: answer_of(info.host, token, question), (2, 5, 10))
+        given = hub.retry(f"asking {space}", lambda: answer_of(host, token, question), (2, 5, 10))
     except Unfinished as error:
         raise SpaceFailed(f"{error}: it does not answer") from error
     if contract.disclaimer not in given:
@@ -181,7 +184,7 @@ def answer_of(host: str, token: str | bool | None, question: str) -> str:
     except httpx.HTTPError as error:
         raise Unfinished(f"{host} can't be reached ({type(error).__name__})") from error
     except (ValueError, TimeoutError) as error:  # AppError is a ValueError
-        raise SpaceFailed(f"{host} fails on /chat: {error or type(error).__name__}") from error
+        raise SpaceFailed(f"{host} fails on /chat: {str(error) or type(error).__name__}") from error
     finally:
         if client:
             client.close()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from training.scoring.intervals import FEW, Interval, mean_interval, paired_gain
+from training.scoring.intervals import FEW, Interval, Scores, mean_interval, paired_gain
 from training.scoring.table import gain_text, part, plain_table, points
 
 DRAWS = 10_000
@@ -27,7 +27,7 @@ class Candidate:
     """A configuration with its ROUGE-1 of each question [questions] and the costs that `COSTS` names."""
 
     name: str
-    scores: Sequence[float]
+    scores: Scores
     cost: tuple[float, ...]
 
 

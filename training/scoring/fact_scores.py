@@ -59,7 +59,7 @@ def commonest(qtype: str, facts: list[set[Fact]]) -> set[Fact]:
     """The fact, in a set of its own, that equals the most of those given; empty if none are."""
     counts = sorted(Counter(fact for (fact,) in facts).items())
     equal = {fact: sum(n for true, n in counts if KINDS[qtype].same(fact, true)) for fact, _ in counts}
-    return {max(equal, key=equal.get)} if equal else set()
+    return {max(equal, key=lambda fact: equal[fact])} if equal else set()
 
 
 def comparable(qtype: str, true: set[Fact], line: Line) -> str:
@@ -123,7 +123,7 @@ def facts_sentence(part: dict[str, Any]) -> str:
     gains = {name: part["gains"][f"gain of tuned over {name}"] for name in ("base", MAJORITY, NEAREST)}
     more = right["tuned"] - right["base"]
     if part["p"] < 0.05 and (gains["base"]["low"] or 0) > 0:
-        rival = max((MAJORITY, NEAREST), key=right.get)
+        rival = max((MAJORITY, NEAREST), key=lambda name: right[name])
         beats = "and beats" if gains[rival]["low"] > 0 else "but does not beat"
         return f"Tuned **learned {more} facts more than its base** (of {n}) {beats} the {rival}."
     if part["p"] < 0.05 and (gains["base"]["high"] or 0) < 0:

@@ -81,7 +81,7 @@ def frequencies(text: str) -> set[Shares]:
     sentences = re.split(r"(?<=[a-z)][.;])\d?\s", text)  # the digit is a footnote's
     own = " ".join(sentence for sentence in sentences if not re.search(WIDER, sentence, re.IGNORECASE))
     found = [shares(*figures) for figures in re.findall(FRACTION, own, re.IGNORECASE)]
-    found += [shares(*figures, "100", "") for figures in re.findall(PERCENT, own, re.IGNORECASE)]
+    found += [shares(low, high, "100", "") for low, high in re.findall(PERCENT, own, re.IGNORECASE)]
     return {(low, high) for low, high in found if 0 < low <= high <= 1}
 
 

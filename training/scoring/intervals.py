@@ -9,6 +9,9 @@ FEW = 10  # groups; fewer are not enough for a test
 Z = 1.959964  # standard normal, two-sided 95 %
 CHUNK = 2_000_000  # resampled groups held at once, 16 MB
 
+Scores = Sequence[float] | np.ndarray  # [questions]
+Names = Sequence[str] | Sequence[int] | np.ndarray  # [questions]
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -36,9 +39,7 @@ class Rate:
     high: float
 
 
-def paired_gain(
-    base: Sequence[float], tuned: Sequence[float], groups: Sequence[str], draws: int = 10_000, seed: int = 0
-) -> Interval:
+def paired_gain(base: Scores, tuned: Scores, groups: Names, draws: int = 10_000, seed: int = 0) -> Interval:
     """Mean gain of tuned over base with its 95 % paired-bootstrap interval and two-sided p.
 
     base, tuned, groups: [questions], index i is the same question in all. Questions about one disease are not
@@ -52,32 +53,32 @@ def paired_gain(
     return bootstrap(np.asarray(tuned, float) - np.asarray(base, float), groups, draws, seed, test=True)
 
 
-def mean_interval(scores: Sequence[float], groups: Sequence[str], draws: int = 10_000, seed: int = 0) -> Interval:
+def mean_interval(scores: Scores, groups: Names, draws: int = 10_000, seed: int = 0) -> Interval:
     """Mean score of one system with its 95 % bootstrap interval over groups; raises like `paired_gain`."""
     return bootstrap(np.asarray(scores, float), groups, draws, seed, test=False)
 
 
 def by_type(
-    base: Sequence[float],
-    tuned: Sequence[float],
-    groups: Sequence[str],
-    qtypes: Sequence[str],
+    base: Scores,
+    tuned: Scores,
+    groups: Names,
+    qtypes: Names,
     draws: int = 10_000,
     seed: int = 0,
 ) -> dict[str, Interval]:
     """`paired_gain` of each question type, the most frequent first; p is corrected by Holm over the tested types."""
-    base, tuned, groups, qtypes = (np.asarray(values) for values in (base, tuned, groups, qtypes))
+    base, tuned, groups = np.asarray(base), np.asarray(tuned), np.asarray(groups)
     names, counts = np.unique(qtypes, return_counts=True)
     found = {}
     for name in names[np.argsort(-counts, kind="stable")]:
-        of_type = qtypes == name
+        of_type = np.asarray(qtypes) == name
         found[str(name)] = paired_gain(base[of_type], tuned[of_type], groups[of_type], draws, seed)
-    tested = [name for name, gain in found.items() if gain.p is not None]
-    corrected = holm([found[name].p for name in tested])
-    return found | {name: replace(found[name], p=p) for name, p in zip(tested, corrected, strict=True)}
+    tested = {name: gain.p for name, gain in found.items() if gain.p is not None}
+    corrected = zip(tested, holm(list(tested.values())), strict=True)
+    return found | {name: replace(found[name], p=p) for name, p in corrected}
 
 
-def bootstrap(values: np.ndarray, groups: Sequence[str], draws: int, seed: int, test: bool) -> Interval:
+def bootstrap(values: np.ndarray, groups: Names, draws: int, seed: int, test: bool) -> Interval:
     """Mean of values [questions] with its percentile interval; with `test` also p against a mean of 0."""
     if not len(values) or len(values) != len(groups):
         raise ValueError(f"{len(values)} scores, {len(groups)} groups: give both for at least one question")

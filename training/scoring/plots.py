@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.typing import RcKeyType
 
 from training.scoring.table import ROUGE_LABELS
 
@@ -22,7 +23,7 @@ TUNED = "#2a7fc9"
 BASE = "#c4650f"
 
 WIDTH = 5.0  # inches: 480 px on a page; about 340 px on a phone, where text is about 10 px high
-STYLE = {
+STYLE: dict[RcKeyType, Any] = {
     "font.size": 11,
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib; wider than what browsers replace it with
@@ -64,7 +65,7 @@ def loss_curves(train: list[tuple[int, float]], validation: list[tuple[int, floa
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
-        looks = {
+        looks: dict[str, dict[str, Any]] = {
             "train": {"color": INK, "linewidth": 1.2},
             "validation": {"color": TUNED, "linewidth": 1.8, "marker": "o", "markersize": 5},
         }
@@ -186,12 +187,12 @@ def picture(paint: Callable[[Figure], None], height: float, alt: str) -> Picture
 def draw_score(axes: Axes, row: int, score: Score, colour: str) -> None:
     """A point at the mean, and a line along the interval if there is one."""
     mean, low, high = score
-    if low is not None:
+    if low is not None and high is not None:
         axes.plot([low, high], [row, row], color=colour, linewidth=2.2, solid_capstyle="butt")
     axes.plot(mean, row, marker="o", markersize=6, color=colour)
 
 
-def write(axes: Axes, text: str, place: tuple[float, float], offset: tuple[int, int], **look: str) -> None:
+def write(axes: Axes, text: str, place: tuple[float, float], offset: tuple[int, int], **look: Any) -> None:
     """Text at `offset` points from a place in data coordinates."""
     axes.annotate(text, place, offset, textcoords="offset points", **look)
 

@@ -152,7 +152,7 @@ def prepare_file(path: Path, out: Path) -> dict[str, float]:
 
 def start_up(best_of: int = 3) -> dict[str, float]:
     """Seconds until each command has printed its --help, the best of a few tries."""
-    commands = {f"training {name}": ("-m", "training", name) for name in STEPS}
+    commands: dict[str, tuple[str, ...]] = {f"training {name}": ("-m", "training", name) for name in STEPS}
     commands |= {f"scripts/{path.name}": (str(path),) for path in sorted((ROOT / "scripts").glob("*.py"))}
     return {name: round(min(help_seconds(words) for _ in range(best_of)), 3) for name, words in commands.items()}
 

@@ -132,7 +132,7 @@ def one_by_one(model: PeftModel, work: Work, prompts: list[list[int]]) -> Answer
         output = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=decoding)
         answer = [token for token in output[0, len(prompt) :].tolist() if token not in decoding.eos_token_id]
         tokens += len(answer)
-        texts.append(tokenizer.decode(answer, skip_special_tokens=True).strip())
+        texts.append(str(tokenizer.decode(answer, skip_special_tokens=True)).strip())
     return texts, tokens
 
 

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 from datasets import Dataset
@@ -23,7 +24,7 @@ from training.train import lora_model
 
 Row = dict[str, str]
 # Llama-3.2-1B-Instruct, for `--shape 1b`: random weights need the same time and memory.
-SHAPE_1B = {
+SHAPE_1B: dict[str, Any] = {
     "vocab_size": 128_256,
     "hidden_size": 2048,
     "intermediate_size": 8192,
@@ -125,6 +126,6 @@ def random_1b(base: Path, device: str, folder: Path) -> Path:
     shape = LlamaConfig(**SHAPE_1B, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
     torch.manual_seed(0)
     with torch.device(device):
-        LlamaForCausalLM(shape).to(torch.bfloat16).save_pretrained(folder)
+        LlamaForCausalLM(shape).bfloat16().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
