@@ -94,7 +94,7 @@ def fit(cases: list[Case], features: int | None = None) -> dict[str, np.ndarray]
         "kind": [KINDS.index(case["kind"]) for case in cases],
         "language": [CODES.index(case["language"]) for case in cases],
     }
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for head, answer in answers.items():
         model = languages.pipeline(head, features).fit(texts, answer)
         arrays |= {f"{head}.idf.{name}": part[-1].idf_ for name, part in model[0].transformer_list}

@@ -46,12 +46,18 @@ SAMPLE = ROOT / "training" / "data" / "sample.csv"
 RESULTS = ROOT / "space" / "safety_results.json"
 AMONG_OTHERS = (0.33, 0.66)  # share of the calls for something, and of the others, that are added among other turns
 OFTEN = 2  # more copies of the messages that were added for what the others hold little of
+SMALL_TALK = (
+    "hi", "hello", "hey there", "good morning", "thanks", "thank you so much", "ok", "yes", "no", "bye", "why?",
+    "how is it treated?", "what causes it?", "is it contagious?", "is it inherited?", "can it be prevented?",
+    "tell me more", "how common is it?", "what are the symptoms?", "how is it diagnosed?", "what else?",
+)  # fmt: skip
 COMMON = 3  # messages that hold a word of the vocabulary
 PARTS = 6  # of the writers, each left out once
 EVERYDAY = (
     "headache", "migraine", "fever", "cough", "sore throat", "runny nose", "nausea", "dizziness", "tired", "rash",
-    "itching", "back pain", "knee pain", "stomach ache", "diarrhea", "constipation", "heartburn", "insomnia", "anxiety",
-    "acne", "hiccups", "ear ache", "toothache", "period pain", "muscle cramp", "blister", "bruise", "sunburn", "allergy",
+    "itching", "back pain", "knee pain", "stomach ache", "diarrhea", "constipation", "heartburn", "insomnia",
+    "anxiety", "acne", "hiccups", "ear ache", "toothache", "period pain", "muscle cramp", "blister", "bruise",
+    "sunburn", "allergy", "CPR", "MRI", "HPV", "vaccines", "surgery", "antibiotics", "blood test", "X-ray", "anatomy",
 )  # fmt: skip
 
 Case = dict[str, Any]  # turns and kind
@@ -101,7 +107,9 @@ def general() -> list[Case]:
     texts = [row["Question"] for row in rows] + [piece for row in rows for piece in pieces(row["Answer"])]
     # by their names alone, diseases and everyday symptoms call for nothing
     names = [re.sub(r".*\(are\) (.*) \?", r"\1", text) for text in texts if "What is (are)" in text]
-    texts += [*names, *EVERYDAY, *(f"what is {name}" for name in (*names, *EVERYDAY))]
+    names += EVERYDAY
+    texts += [before + name for name in names for before in ("", "what is ", "do you have information about ")]
+    texts += SMALL_TALK
     return [{"turns": [text], "kind": "none"} for text in texts]
 
 

@@ -23,6 +23,8 @@ MODEL = Path(__file__).with_name("languages.safetensors")
 KINDS = ("none", "crisis", "emergency", "poison")
 CODES = ("en", "es", "pt", "fr", "de", "it", "hi", "th", "ar", "zh", "ja", "ko", "ru", "tr", "pl", "nl", "vi", "tl")
 NOTICE = 0.5  # probability of all notices together from which one is shown
+NOTICE_IN_LONG = 0.8  # the same for each of more than SHORT windows
+SHORT = 6
 FOREIGN = 0.5  # probability that the text is not English from which it is read here
 TURNS = 3  # user turns that count together
 WINDOW = 200  # characters that are read at once, in steps of half of them
@@ -47,7 +49,7 @@ def found(turns: list[str]) -> tuple[str, str] | None:
         return None
     kinds = classifier("kind").predict_proba(read) * foreign[:, None]  # [windows, kinds]
     most = kinds[:, 1:].sum(1).argmax()
-    if kinds[most, 1:].sum() <= NOTICE:
+    if kinds[most, 1:].sum() <= (NOTICE if len(read) <= SHORT else NOTICE_IN_LONG):
         return None
     code = CODES[1 + languages[most, 1:].argmax()]
     return KINDS[1 + kinds[most, 1:].argmax()], "zh-hant" if code == "zh" and traditional("".join(turns)) else code

@@ -16,6 +16,7 @@ sys.path.insert(0, str(SPACE))  # the folder's modules import each other by thei
 
 # isort: split
 import languages  # noqa: E402
+import safety  # noqa: E402
 
 FIRST = ("es", "pt", "fr", "de", "it", "hi", "th")  # those that the model knows beside English
 OTHERS = ("ar", "zh", "ja", "ko", "ru", "tr", "pl", "nl", "vi", "tl")
@@ -104,7 +105,7 @@ def test_no_english_question_of_the_data_is_taken_for_another_language(real_medq
 
 def test_hardly_any_english_look_alike_is_taken_for_another_language(fitting):
     quiet = [case["turns"] for case in fitting.learned() if case["language"] == "en" and case["kind"] == "none"]
-    assert sum(languages.found(turns) is not None for turns in quiet[::5]) <= len(quiet[::5]) / 1_000
+    assert sum(languages.found(turns) is not None for turns in quiet[::5]) <= len(quiet[::5]) / 500
 
 
 # ---------------------------------------------------------------- texts
@@ -159,3 +160,42 @@ def test_the_file_stays_readable():
 def test_the_language_of_a_text(text, code):
     assert languages.language(text) == code
     assert code == "en" or "language" in DATA["texts"][code]
+
+
+# ---------------------------------------------------------------- in the chat
+LANGUAGES = {
+    "de": ("Was sind die Symptome von Diabetes?", "112"),
+    "fr": ("Quels sont les symptômes du diabète ?", "112"),
+    "it": ("Quali sono i sintomi del diabete?", "112"),
+    "pt": ("Quais são os sintomas da diabetes?", "192"),
+    "es": ("¿Cuáles son los síntomas de la diabetes?", "112"),
+    "hi": ("मधुमेह के लक्षण क्या हैं?", "112"),
+    "th": ("โรคเบาหวานคืออะไร", "1669"),
+    "other": ("Τι είναι ο διαβήτης;", "112"),
+}
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_a_question_in_another_language_gets_a_fixed_answer_in_it_with_the_emergency_number(code):
+    question, number = LANGUAGES[code]
+    reply = safety.screen([question])
+    assert (reply.kind, reply.rule) == ("language", code)
+    assert number in reply.text
+
+
+def test_the_notice_of_another_language_stands_in_the_chat():
+    reply = safety.screen(["meu pai não está respirando"])
+    assert (reply.kind, reply.rule) == ("emergency", "emergency-pt")
+    assert "tel:192" in reply.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["What is tic douloureux?", "Cri du chat syndrome", "Tinea pedis et manuum", "status asthmaticus",
+     "angina pectoris", "café au lait spots", "folie à deux", "de Quervain tenosynovitis", "lichen planus",
+     "What is la grippe?", "Legg Calve Perthes", "grand mal", "no", "ok", "COPD", "vitamin d",
+     "Maria Garcia de la Cruz has diabetes, what should she eat?", "I live in Los Angeles", "paracetamol 500 mg"],
+)  # fmt: skip
+def test_medical_latin_and_names_are_english(text):
+    assert languages.language(text) == "en"
+    assert languages.found([text]) is None
