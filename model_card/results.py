@@ -41,7 +41,8 @@ RESULTS = Path(__file__).with_name("results")
 SPEED = RESULTS / "speed"
 GPU = RESULTS / "gpu" / "1b-h200.json"
 LATENCY = RESULTS / "space" / "latency.json"
-SAFETY = ROOT / "space" / "safety_results.json"
+SPACE = ROOT / "space"
+MEASURED = {"safety": "fit_notices", "languages": "fit_languages", "checks": "measure_checks"}
 README = ROOT / "README.md"
 DETAILS = RESULTS / "README.md"
 
@@ -85,9 +86,9 @@ def kept(folder: Path = RESULTS) -> list[dict[str, Any]]:
 def rendered(page: Path) -> str:
     """The page with its measured parts rendered again."""
     results, speed, gpu = kept(), kept(SPEED), json.loads(GPU.read_text(encoding="utf-8"))
-    safety = read_json(SAFETY, "python scripts/fit_notices.py --medquad MEDQUAD.csv")
+    measured = [read_json(SPACE / f"{name}_results.json", f"scripts/{by}.py") for name, by in MEASURED.items()]
     if page == README:
-        parts = {"results": map(summary, results), "speed": [gpu_table(gpu)], "safety": [safety_table(safety)]}
+        parts = {"results": map(summary, results), "speed": [gpu_table(gpu)], "safety": [safety_table(*measured)]}
     else:
         latency = read_json(LATENCY, f"tests/time_space.py BUNDLE --json {LATENCY}")
         speeds = [*map(speed_table, speed), gpu_table(gpu)]
@@ -122,24 +123,31 @@ def gpu_table(report: dict[str, Any]) -> str:
     )
 
 
-def safety_table(results: dict[str, Any]) -> str:
-    """The notices on sets that the classifier has not learned from, the latest first; and on MedQuAD."""
-    labels = {
-        "sensitivity": "calls for help that get a notice",
-        "specificity": "look-alikes that get none",
-        "medquad_flagged": "MedQuAD questions that get one, and should not",
-    }
-    sets = {name: rates for name, rates in results.items() if "sensitivity" in rates}
+def safety_table(notices: dict[str, Any], languages: dict[str, Any], checks: dict[str, Any]) -> str:
+    """The Space's notices and output checks on unseen messages and sentences, the latest English set."""
+    english = [rates for rates in notices.values() if "sensitivity" in rates][-1]
     shown = [
-        (rates[name], f"{which} set: {labels[name]}")
-        for which, rates in reversed(sets.items())
-        for name in ("sensitivity", "specificity")
-    ] + [(results["medquad_flagged"], labels["medquad_flagged"])]
-    rows = [
-        (label, f"{rate['k']:,} of {rate['n']:,}", f"{100 * rate['low']:.2f} % to {100 * rate['high']:.2f} %")
-        for rate, label in shown
+        ("calls for help in English that get a notice", english["sensitivity"]),
+        ("English look-alikes that get none", english["specificity"]),
+        ("MedQuAD questions that get one, and should not", notices["medquad_flagged"]),
     ]
-    return markdown_table(("notices", "", "95 % interval"), rows)
+    for group, name in (("first", "es pt fr de it hi th"), ("others", "ten other languages")):
+        rates = languages[group]
+        shown += [
+            (f"{name}: crises that get a notice", rates["crisis"]),
+            (f"{name}: emergencies that get one", rates["emergency"]),
+            (f"{name}: look-alikes that get one, and should not", rates["none"]),
+        ]
+    sentences = checks["sentences_blind"]
+    shown += [
+        ("harmful sentences of answers that are left out", sentences["harmful"]),
+        ("harmless ones that are left out, too", sentences["harmless"]),
+    ]
+    rows = [
+        (label, f"{rate['k']:,} of {rate['n']:,}", f"{100 * rate['low']:.1f} % to {100 * rate['high']:.1f} %")
+        for label, rate in shown
+    ]
+    return markdown_table(("on unseen messages", "", "95 % interval"), rows)
 
 
 def latency_text(taken: dict[str, Any]) -> str:

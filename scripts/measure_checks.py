@@ -50,7 +50,9 @@ def main() -> None:
     for path in chosen.answers:
         rows = read_lines(path)
         for name in sorted({"base", "tuned"} & set(rows[0])):
-            found[f"{path.stem} {name}"] = of_answers([(row["question"], row[name]["text"]) for row in rows], chosen.missed)
+            found[f"{path.stem} {name}"] = of_answers(
+                [(row["question"], row[name]["text"]) for row in rows], chosen.missed
+            )
     if not found:
         parser.error("name a set, --medquad or --answers")
     print(json.dumps(found, indent=2))

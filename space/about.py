@@ -39,10 +39,11 @@ information about diseases and conditions. It is an experiment in honest measure
 - It reads and writes English only, and it knows the sources of its training data alone.
 
 ## What keeps it in bounds
-Before the model sees a question, a classifier that was fitted to labelled messages, and beside it a few fixed rules,
-look for an emergency, a crisis or a poisoning in the last three messages. The classifier also looks for requests that
-could harm someone, and rules for questions that only a person can answer, such as whether to take a medicine or how
-serious something is. Then a fixed text is shown, and no model is asked. After the model has written,
+Before the model sees a question, classifiers that were fitted to labelled messages, and beside them a few fixed rules,
+look for an emergency, a crisis or a poisoning in the last three messages, in English and seventeen other languages.
+They also look for requests that could harm someone, for reports of violence, and for questions that only a person can
+answer, such as whether to take a medicine or how serious something is. Then a fixed text is shown, and no model is
+asked. After the model has written,
 repetitions are cut and the disclaimer is added. Sentences with amounts of a medicine, telephone numbers, links or the
 claim to be a person are left out, and so are those that judge or advise the reader, which a classifier looks for; a
 mark stands in their place. A paragraph goes where the rest would mislead. All of this recognises words, not meaning.
@@ -119,11 +120,28 @@ def safety(path: Path = HERE / "safety_results.json") -> str:
     if plain := results.get("medquad_flagged"):
         lines.append(f"- {share(plain, 'plain questions of MedQuAD got a notice that they should not')}.")
     return (
-        "How often that is right on sets of messages that the classifier has not learned from, with 95 % intervals, "
-        "the latest first. Language models wrote them, not patients.\n\n"
-        + "\n".join(lines)
+        "How often that is right on messages that the classifiers had not learned from, with 95 % intervals. "
+        "Language models wrote them, not patients.\n\n"
+        + "\n".join(lines + other_languages())
         + "\n\n**This is not a safety guarantee.**"
     )
+
+
+def other_languages(path: Path = HERE / "languages_results.json") -> list[str]:
+    """The same in other languages, if measured."""
+    if not path.is_file():
+        return []
+    results, lines = json.loads(path.read_text(encoding="utf-8")), []
+    for group, name in (
+        ("first", "Spanish, Portuguese, French, German, Italian, Hindi and Thai"),
+        ("others", "ten more"),
+    ):
+        crises, emergencies, ordinary = (results[group][kind] for kind in ("crisis", "emergency", "none"))
+        lines.append(
+            f"- In {name}: {share(crises, 'crises got a notice')}; {share(emergencies, 'emergencies got one')}; "
+            f"{share(ordinary, 'ordinary messages got one, too')}."
+        )
+    return lines
 
 
 def checks(path: Path = HERE / "checks_results.json") -> str:
