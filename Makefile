@@ -6,6 +6,8 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && echo $$p && break; done)
 EXTRAS := space,dev
 STEP := $(VENV)/python -m training
+# one thread a process: the processes of the tests share the cores
+TEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(VENV)/python -m pytest
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_DISABLE_PROGRESS_BARS := 1
 
@@ -27,10 +29,10 @@ rehearse: demo  ## a whole release of the demo on a local Hub, its Space include
 	@$(VENV)/python scripts/rehearse.py
 
 test: .venv/installed  ## the test suite, without the network
-	@HF_HUB_OFFLINE=1 $(VENV)/python -m pytest
+	@$(TEST) -n auto --dist loadscope
 
 test-all: .venv/installed  ## the same and all the rest: soaks, repeated runs, publishing to a Hub that fails in every way
-	@HF_HUB_OFFLINE=1 $(VENV)/python -m pytest -m ""
+	@$(TEST) -m ""
 
 study-demo: .venv/installed  ## three configurations on the embedded sample, and the choice between them
 	@$(STEP) prepare demo
