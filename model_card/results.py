@@ -88,7 +88,11 @@ def rendered(page: Path) -> str:
     results, speed, gpu = kept(), kept(SPEED), json.loads(GPU.read_text(encoding="utf-8"))
     measured = [read_json(SPACE / f"{name}_results.json", f"scripts/{by}.py") for name, by in MEASURED.items()]
     if page == README:
-        parts = {"results": map(summary, results), "speed": [gpu_table(gpu)], "safety": [safety_table(*measured)]}
+        parts = {
+            "results": map(summary, results),
+            "speed": [speed_summary(speed[0], gpu)],
+            "safety": [safety_table(*measured)],
+        }
     else:
         latency = read_json(LATENCY, f"tests/time_space.py BUNDLE --json {LATENCY}")
         speeds = [*map(speed_table, speed), gpu_table(gpu)]
@@ -120,6 +124,24 @@ def gpu_table(report: dict[str, Any]) -> str:
         f"{report['gpu']}, torch {report['torch']}: random weights of Llama 3.2 1B's shape, {report['rows']} rows of "
         f"MedQuAD ({report['tokens']:,} tokens), the faster of two alternating rounds. Scoring was not measured there."
         f"\n\n{markdown_table(('training', 'useful tokens/s', 'ratio', 'peak GiB'), rows)}"
+    )
+
+
+def speed_summary(cpu: dict[str, Any], gpu: dict[str, Any]) -> str:
+    """Training of the small base on a CPU and of the 1B shape on a GPU in one table, and scoring in a sentence."""
+    head = ["training", "135M, tokens/s", "ratio", "peak GiB", "1B, tokens/s", "ratio", "peak GiB"]
+    rows = []
+    for row in cpu["training"]:
+        other = gpu["training"][row["name"]]
+        speed, first = (gpu["training"][name]["best_tokens_per_second"] for name in (row["name"], "first recipe"))
+        small = [f"{row['tokens_per_second']:,}", f"{row['ratio']:.1f}", f"{row['peak_mib'] / 1024:.1f}"]
+        rows.append([row["name"], *small, f"{speed:,}", f"{speed / first:.1f}", f"{other['peak_gib']:.1f}"])
+    scoring = cpu["scoring"]
+    return (
+        f"135M: {cpu['base']} on {cpu['machine']['name']}, {cpu['machine']['threads']} cores. 1B: random weights of Llama "
+        f"3.2 1B's shape on {gpu['gpu']}. Rows of MedQuAD.\n\n{markdown_table(head, rows)}\n\n"
+        f"Scoring on the 135M base is {scoring['ratio']:.1f} times as fast as one question at a time; "
+        f"{scoring['equal_answers']} of {scoring['questions']['first recipe']} answers are identical."
     )
 
 

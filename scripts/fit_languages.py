@@ -21,10 +21,11 @@ import pandas as pd
 from safetensors.numpy import save_file
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "space"))  # the folder's modules import each other by their plain names
+sys.path[:0] = [str(ROOT / "space"), str(ROOT / "scripts")]  # their modules import each other by their plain names
 
 # isort: split
 import languages  # noqa: E402
+from fit_notices import general  # noqa: E402
 from languages import CODES, KINDS  # noqa: E402
 
 from training.command import run  # noqa: E402
@@ -75,7 +76,7 @@ def learned() -> list[Case]:
         {"turns": list(row.turns), "kind": row.kind if row.kind in KINDS else "none", "language": "en"}
         for row in pd.read_parquet(ENGLISH).itertuples()
     ]
-    return others + english
+    return others + english + [case | {"language": "en"} for case in general()]
 
 
 # ---------------------------------------------------------------- fitting

@@ -58,6 +58,7 @@ EVERYDAY = (
     "itching", "back pain", "knee pain", "stomach ache", "diarrhea", "constipation", "heartburn", "insomnia",
     "anxiety", "acne", "hiccups", "ear ache", "toothache", "period pain", "muscle cramp", "blister", "bruise",
     "sunburn", "allergy", "CPR", "MRI", "HPV", "vaccines", "surgery", "antibiotics", "blood test", "X-ray", "anatomy",
+    "paracetamol 500 mg", "aspirin 81 mg", "metformin", "ibuprofen 400", "amoxicillin", "statins", "vitamin d",
 )  # fmt: skip
 
 Case = dict[str, Any]  # turns and kind

@@ -176,8 +176,12 @@ def table(scores: dict[str, Any], claim: str = "") -> str:
     """
     if not scores:
         return "This adapter brought no scores along."
-    floor = scores["strongest_baseline"]
-    names = {"tuned": "tuned, what you chat with", "base": "base, before the training", floor: f"no model: {floor}"}
+    baseline = scores.get("strongest_baseline") or scores["strongest_floor"]  # its name in releases before 1.1
+    names = {
+        "tuned": "tuned, what you chat with",
+        "base": "base, before the training",
+        baseline: f"no model: {baseline}",
+    }
     rows = [f"| {label} | {points(scores, name)} |" for name, label in names.items()]
     return "\n".join(
         [
@@ -203,7 +207,7 @@ def footer(release: Release | None, scores: dict[str, Any]) -> str:
     if release:
         parts += [licence_link(release.licence), served(release)] if release.licence else [served(release)]
     if scores:
-        floor = scores["strongest_baseline"]
+        baseline = scores.get("strongest_baseline") or scores["strongest_floor"]  # its name in releases before 1.1
         parts.append(
             f"Measured on {scores['n']:,} test questions, ROUGE-L × 100: tuned {points(scores, 'tuned')}, "
             f"base {points(scores, 'base')}, best answer without a model {points(scores, floor)}"
