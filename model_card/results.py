@@ -138,8 +138,8 @@ def speed_summary(cpu: dict[str, Any], gpu: dict[str, Any]) -> str:
         rows.append([row["name"], *small, f"{speed:,}", f"{speed / first:.1f}", f"{other['peak_gib']:.1f}"])
     scoring = cpu["scoring"]
     return (
-        f"135M: {cpu['base']} on {cpu['machine']['name']}, {cpu['machine']['threads']} cores. 1B: random weights of Llama "
-        f"3.2 1B's shape on {gpu['gpu']}. Rows of MedQuAD.\n\n{markdown_table(head, rows)}\n\n"
+        f"135M: {cpu['base']} on {cpu['machine']['name']}, {cpu['machine']['threads']} cores. 1B: random weights of "
+        f"Llama 3.2 1B's shape on {gpu['gpu']}. Rows of MedQuAD.\n\n{markdown_table(head, rows)}\n\n"
         f"Scoring on the 135M base is {scoring['ratio']:.1f} times as fast as one question at a time; "
         f"{scoring['equal_answers']} of {scoring['questions']['first recipe']} answers are identical."
     )

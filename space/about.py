@@ -169,6 +169,11 @@ def share(result: dict[str, Any], of: str) -> str:
     return f"{result['k']:,} of {result['n']:,} {of} ({100 * result['low']:.2f} to {100 * result['high']:.2f} %)"
 
 
+def strongest(scores: dict[str, Any]) -> str:
+    """The name of the strongest answer that knows no medicine; earlier releases have it under another key."""
+    return scores.get("strongest_baseline") or scores["strongest_floor"]
+
+
 def table(scores: dict[str, Any], claim: str = "") -> str:
     """ROUGE-L of tuned, base and the strongest answer that knows no medicine, in Markdown.
 
@@ -176,7 +181,7 @@ def table(scores: dict[str, Any], claim: str = "") -> str:
     """
     if not scores:
         return "This adapter brought no scores along."
-    baseline = scores.get("strongest_baseline") or scores["strongest_floor"]  # its name in releases before 1.1
+    baseline = strongest(scores)
     names = {
         "tuned": "tuned, what you chat with",
         "base": "base, before the training",
@@ -207,10 +212,9 @@ def footer(release: Release | None, scores: dict[str, Any]) -> str:
     if release:
         parts += [licence_link(release.licence), served(release)] if release.licence else [served(release)]
     if scores:
-        baseline = scores.get("strongest_baseline") or scores["strongest_floor"]  # its name in releases before 1.1
         parts.append(
             f"Measured on {scores['n']:,} test questions, ROUGE-L × 100: tuned {points(scores, 'tuned')}, "
-            f"base {points(scores, 'base')}, best answer without a model {points(scores, floor)}"
+            f"base {points(scores, 'base')}, best answer without a model {points(scores, strongest(scores))}"
         )
     return f'<footer class="foot">{"".join(f"<p>{part}.</p>" for part in parts)}</footer>'
 

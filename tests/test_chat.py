@@ -574,3 +574,10 @@ def test_a_hundred_thousand_characters_are_answered_in_no_time():
         assert first(user(text)).kind == "emergency"
         taken.append(time.process_time() - started)
     assert min(taken) < 0.3  # 100 ms are asked of an idle machine; this one may be slower
+
+
+def test_about_reads_the_scores_of_earlier_releases_too():
+    views = {"without disclaimer": {"rougeL": {"mean": 0.2, "low": 0.1, "high": 0.3}}}
+    scores = {"n": 40, "systems": dict.fromkeys(("base", "tuned", "template copier"), views)}
+    for key in ("strongest_baseline", "strongest_floor"):
+        assert "no model: template copier" in about.table(scores | {key: "template copier"})
