@@ -82,12 +82,12 @@ def message(said: Said) -> dict[str, Any]:
 # ---------------------------------------------------------------- Chat; outputs: question, chat, general, turn
 def ask(question: str, chat: Chat, name: str, request: gr.Request) -> tuple | dict:
     """Show a question; with a notice or another fixed text, or with a sign that the answer is on its way."""
-    if chat and not as_typed(question):  # a second Enter
+    if not as_typed(question):  # an empty box, or a second Enter before the page shows the first
         return gr.skip()
     TURNS.pop(of_chat(request), None)
     chat = ended(chat)
     turn = start([*from_page(chat), {"role": "user", "content": question}])
-    chat.append({"role": "user", "content": as_typed(question) or "…"})
+    chat.append({"role": "user", "content": as_typed(question)})
     return shown_turn(chat, turn, name, request)
 
 
