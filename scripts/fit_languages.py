@@ -11,10 +11,10 @@ import argparse
 import json
 import random
 import sys
+import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,8 +25,10 @@ sys.path[:0] = [str(ROOT / "space"), str(ROOT / "scripts")]  # their modules imp
 
 # isort: split
 import languages  # noqa: E402
-from fit_notices import general  # noqa: E402
+from fit_notices import MESSAGES as ENGLISH  # noqa: E402
+from fit_notices import Case, general, read_cases, read_messages  # noqa: E402
 from languages import CODES, KINDS  # noqa: E402
+from text_classifier import to_arrays  # noqa: E402
 
 from training.command import run  # noqa: E402
 from training.outputs import file_sha256, write_json  # noqa: E402
@@ -34,12 +36,9 @@ from training.scoring.intervals import wilson  # noqa: E402
 
 CASES = ROOT / "tests" / "cases"
 MESSAGES = CASES / "languages.parquet"  # text, kind, language
-ENGLISH = CASES / "messages.parquet"
 RESULTS = ROOT / "space" / "languages_results.json"
 FIRST = ("es", "pt", "fr", "de", "it", "hi", "th")  # the languages of Llama 3.2 beside English
 PARTS = 5
-
-Case = dict[str, Any]  # turns, kind, language
 
 
 def main() -> None:
@@ -62,10 +61,6 @@ def main() -> None:
 
 
 # ---------------------------------------------------------------- cases
-def read_cases(path: Path) -> list[Case]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-
-
 def learned() -> list[Case]:
     """The messages in other languages, and the English ones, which call for nothing here unless help is needed."""
     others = [
@@ -73,8 +68,8 @@ def learned() -> list[Case]:
         for row in pd.read_parquet(MESSAGES).itertuples()
     ]
     english = [
-        {"turns": list(row.turns), "kind": row.kind if row.kind in KINDS else "none", "language": "en"}
-        for row in pd.read_parquet(ENGLISH).itertuples()
+        {"turns": case["turns"], "kind": case["kind"] if case["kind"] in KINDS else "none", "language": "en"}
+        for case in read_messages()
     ]
     return others + english + [case | {"language": "en"} for case in general()]
 
@@ -97,11 +92,8 @@ def fit(cases: list[Case], features: int | None = None) -> dict[str, np.ndarray]
     }
     arrays: dict[str, np.ndarray] = {}
     for head, answer in answers.items():
-        model = languages.pipeline(head, features).fit(texts, answer)
-        arrays |= {f"{head}.idf.{name}": part[-1].idf_ for name, part in model[0].transformer_list}
-        arrays |= {f"{head}.weights": model[-1].coef_, f"{head}.bias": model[-1].intercept_}
-    # in C order: safetensors writes the memory as it lies
-    return {name: array.astype(np.float16, order="C") for name, array in arrays.items()}
+        arrays |= to_arrays(languages.pipeline(head, features).fit(texts, answer), head)
+    return arrays
 
 
 def mistyped(text: str, dice: random.Random) -> str:
@@ -153,12 +145,12 @@ def show(results: dict[str, dict[str, dict[str, float]]]) -> None:
 def left_out(cases: list[Case]) -> None:
     """Rates on each fifth of the messages, by classifiers that were fitted to the others."""
     order = random.Random(1).sample(range(len(cases)), len(cases))
-    for part in range(PARTS):
-        without = set(order[part::PARTS])
-        arrays = fit([case for i, case in enumerate(cases) if i not in without])
-        languages.MODEL = Path("/dev/shm") / "left_out.safetensors"
-        write_model(arrays, languages.MODEL)
-        show(measured(cases[i] for i in sorted(without) if cases[i]["language"] != "en"))
+    with tempfile.TemporaryDirectory() as folder:
+        languages.MODEL = Path(folder) / "left_out.safetensors"
+        for part in range(PARTS):
+            without = set(order[part::PARTS])
+            write_model(fit([case for i, case in enumerate(cases) if i not in without]), languages.MODEL)
+            show(measured(cases[i] for i in sorted(without) if cases[i]["language"] != "en"))
 
 
 if __name__ == "__main__":

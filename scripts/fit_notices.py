@@ -1,8 +1,9 @@
-"""Fit the classifier of the Space's notices: `fit_notices.py` writes space/notices.safetensors and its measured rates.
+"""Fit the classifiers of English text: `fit_notices.py` writes space/notices.safetensors and its measured rates.
 
-It learns from tests/cases/messages.parquet (labelled messages that language models wrote in many roles, without the
-rules and without each other), from tests/cases/held_out.jsonl, a set that was measured before, and from questions and
-answers of the embedded sample. Copies with typing errors and disguises, and messages among other turns, are added.
+The one of the notices learns from tests/cases/messages.parquet (labelled messages that language models wrote in many
+roles, without the rules and without each other), from the sets that were measured before (held_out*.jsonl but for the
+last), and from questions and answers of the embedded sample; the one of personal questions from personal.parquet and
+the sample. Copies with typing errors and disguises, and messages among other turns, are added.
 The same cases give the same file.
 
   fit_notices.py                      fit, and measure the sets that the classifier has not learned from
@@ -36,6 +37,7 @@ sys.path.insert(0, str(ROOT / "space"))  # the folder's modules import each othe
 import safety  # noqa: E402
 from plain import plain  # noqa: E402
 from safety import KINDS, NOTICES  # noqa: E402
+from text_classifier import to_arrays  # noqa: E402
 
 CASES = ROOT / "tests" / "cases"
 MESSAGES = CASES / "messages.parquet"
@@ -135,7 +137,8 @@ def fit(cases: list[Case], features: int = safety.FEATURES["notices"]) -> dict[s
     cases = cases + OFTEN * [case for case in cases if case.get("style") == "added"]
     cases = cases + among_others(cases, dice) + disguised(cases, dice)
     texts = [" . ".join(map(plain, case["turns"][-safety.TURNS :])) for case in cases]
-    return arrays("notices", texts, [KINDS.index(case["kind"]) for case in cases], features) | {"words": words}
+    model = safety.pipeline(features).fit(texts, [KINDS.index(case["kind"]) for case in cases])
+    return to_arrays(model, "notices") | {"words": words}
 
 
 def fit_personal(features: int = safety.FEATURES["personal"]) -> dict[str, np.ndarray]:
@@ -144,15 +147,8 @@ def fit_personal(features: int = safety.FEATURES["personal"]) -> dict[str, np.nd
     cases = read_messages(PERSONAL) + general()
     cases = cases + disguised(cases, dice)
     texts = [plain(case["turns"][-1]) for case in cases]
-    return arrays("personal", texts, [safety.PERSONAL.index(case["kind"]) for case in cases], features)
-
-
-def arrays(name: str, texts: list[str], kinds: list[int], features: int) -> dict[str, np.ndarray]:
-    model = safety.pipeline(features).fit(texts, kinds)
-    found = {f"{name}.idf.{part_name}": part[-1].idf_ for part_name, part in model[0].transformer_list}
-    found |= {f"{name}.weights": model[-1].coef_, f"{name}.bias": model[-1].intercept_}
-    # in C order: safetensors writes the memory as it lies
-    return {key: array.astype(np.float16, order="C") for key, array in found.items()}
+    model = safety.pipeline(features).fit(texts, [safety.PERSONAL.index(case["kind"]) for case in cases])
+    return to_arrays(model, "personal")
 
 
 def vocabulary(cases: list[Case]) -> np.ndarray:

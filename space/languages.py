@@ -12,11 +12,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors.numpy import load_file
-from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.pipeline import Pipeline
+from text_classifier import COUNTS, from_arrays
+from text_classifier import pipeline as text_pipeline
 
 TEXTS = Path(__file__).with_name("languages.toml")
 MODEL = Path(__file__).with_name("languages.safetensors")
@@ -75,26 +75,17 @@ def pipeline(head: str, features: int | None = None) -> Pipeline:
 
     Characters also carry what Thai, Chinese and Japanese write without spaces, and what is misspelled.
     """
-    counts: dict[str, Any] = {"alternate_sign": False, "norm": None, "binary": True, "dtype": np.float32}
-    counts["n_features"] = features or FEATURES[head]
+    counts: dict[str, Any] = COUNTS | {"n_features": features or FEATURES[head]}
     longest = 5 if head == "kind" else 3
     words = HashingVectorizer(ngram_range=(1, 2), token_pattern=r"\w+", **counts)
     letters = HashingVectorizer(analyzer="char_wb", ngram_range=(1, longest), **counts)
-    parts = [(name, make_pipeline(part, TfidfTransformer())) for name, part in (("words", words), ("letters", letters))]
-    return make_pipeline(FeatureUnion(parts), LogisticRegression(C=30, tol=1e-3, max_iter=200))
+    return text_pipeline(words, letters, max_iter=200)
 
 
 @cache
 def classifier(head: str) -> Pipeline:
-    """A fitted pipeline, out of its arrays: no pickle, which could run code."""
-    arrays = load_file(MODEL)
-    model = pipeline(head)
-    for name, part in model[0].transformer_list:
-        part[-1].idf_ = arrays[f"{head}.idf.{name}"].astype(np.float32)
-    model[-1].coef_ = np.asfortranarray(arrays[f"{head}.weights"], dtype=np.float32)  # else each product copies it
-    model[-1].intercept_ = arrays[f"{head}.bias"].astype(np.float32)
-    model[-1].classes_ = np.arange(len(KINDS if head == "kind" else CODES))
-    return model
+    """A fitted pipeline, `kind` or `language`."""
+    return from_arrays(pipeline(head), head, load_file(MODEL))
 
 
 # ---------------------------------------------------------------- texts
@@ -130,14 +121,23 @@ def language(text: str) -> str:
         code = data()["scripts"].get("HIRAGANA" if japanese else script, "other")
         return "zh-hant" if code == "zh" and traditional(text) else code
     words = re.findall(r"[^\W\d_]+", unicodedata.normalize("NFC", text[:2_000]).lower())
-    english = sum(word in data()["english"]["words"].split() for word in words)
+    english, others = everyday()
+    in_english = sum(word in english for word in words)
     best, points, share = "en", 0, 0.0
-    for code, entry in data()["everyday"].items():
-        plain, strong = set(entry["words"].split()), set(entry["strong"].split())
+    for code, (plain, strong) in others.items():
         score = len(plain & set(words)) + 2 * len(strong & set(words))
         if score > points:
             best, points, share = code, score, sum(w in plain or w in strong for w in words) / len(words)
-    return best if points >= 3 and share >= 0.4 and share * len(words) > 2 * english else "en"
+    return best if points >= 3 and share >= 0.4 and share * len(words) > 2 * in_english else "en"
+
+
+@cache
+def everyday() -> tuple[frozenset[str], dict[str, tuple[frozenset[str], frozenset[str]]]]:
+    """Everyday words of English; of each other language everyday and `strong` ones."""
+    others = {code: (entry["words"], entry["strong"]) for code, entry in data()["everyday"].items()}
+    return frozenset(data()["english"]["words"].split()), {
+        code: (frozenset(plain.split()), frozenset(strong.split())) for code, (plain, strong) in others.items()
+    }
 
 
 def traditional(text: str) -> bool:

@@ -20,9 +20,10 @@ import personal
 from plain import apart, plain
 from plain import clean as clean  # part of what this module offers
 from safetensors.numpy import load_file
-from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.pipeline import Pipeline
+from text_classifier import COUNTS, from_arrays
+from text_classifier import pipeline as text_pipeline
 
 TRIAGE = Path(__file__).with_name("triage.toml")
 MODEL = Path(__file__).with_name("notices.safetensors")
@@ -187,30 +188,21 @@ def negated(text: str) -> str:
     return NEGATED.sub(lambda found: found[1] + found[2].replace(" ", " not"), text)
 
 
-COUNTS = {"preprocessor": negated, "alternate_sign": False, "norm": None, "binary": True, "dtype": np.float32}
-WORDS = COUNTS | {"token_pattern": r"[a-z]+|\d+|[?]"}
-LETTERS = COUNTS | {"analyzer": "char_wb"}
+WORDS = COUNTS | {"preprocessor": negated, "token_pattern": r"[a-z]+|\d+|[?]"}
+LETTERS = COUNTS | {"preprocessor": negated, "analyzer": "char_wb"}
 
 
 def pipeline(features: int) -> Pipeline:
     """TF-IDF of one to three words and two to five characters within words, and a multinomial logistic regression."""
     words = HashingVectorizer(ngram_range=(1, 3), n_features=features, **WORDS)
     letters = HashingVectorizer(ngram_range=(2, 5), n_features=features, **LETTERS)
-    parts = [(name, make_pipeline(part, TfidfTransformer())) for name, part in (("words", words), ("letters", letters))]
-    return make_pipeline(FeatureUnion(parts), LogisticRegression(C=30, tol=1e-3))
+    return text_pipeline(words, letters)
 
 
 @cache
 def classifier(name: str) -> Pipeline:
-    """A fitted pipeline, `notices` or `personal`, out of its arrays: no pickle, which could run code."""
-    arrays = load_file(MODEL)
-    model = pipeline(FEATURES[name])
-    for part_name, part in model[0].transformer_list:
-        part[-1].idf_ = arrays[f"{name}.idf.{part_name}"].astype(np.float32)
-    model[-1].coef_ = np.asfortranarray(arrays[f"{name}.weights"], dtype=np.float32)  # else each product copies it
-    model[-1].intercept_ = arrays[f"{name}.bias"].astype(np.float32)
-    model[-1].classes_ = np.arange(len(model[-1].intercept_))
-    return model
+    """A fitted pipeline, `notices` or `personal`."""
+    return from_arrays(pipeline(FEATURES[name]), name, load_file(MODEL))
 
 
 @cache

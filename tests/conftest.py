@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from small_models import make_model
@@ -94,11 +95,15 @@ def step_here(name: str, *words: object, **environment: str) -> subprocess.Compl
     return here(main, name, *words, **environment)
 
 
-def script_here(name: str, *words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+def load_script(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return here(module.main, *words, **environment)
+    return module
+
+
+def script_here(name: str, *words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return here(load_script(name).main, *words, **environment)
 
 
 def processor_seconds() -> float:

@@ -1,14 +1,13 @@
 """Crises, emergencies and poisonings in seventeen languages: what shows a notice, what must not, and the texts."""
 
 import csv
-import importlib.util
 import json
 import re
 import sys
 from types import ModuleType
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, load_script
 from safetensors import safe_open
 
 SPACE = ROOT / "space"
@@ -26,10 +25,7 @@ DATA = languages.data()
 
 @pytest.fixture(scope="module")
 def fitting() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("fit_languages", ROOT / "scripts" / "fit_languages.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("fit_languages")
 
 
 # ---------------------------------------------------------------- what is found

@@ -5,7 +5,6 @@ move single cases.
 """
 
 import csv
-import importlib.util
 import json
 import random
 import string
@@ -15,7 +14,7 @@ import time
 from types import ModuleType
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, load_script
 from safetensors import safe_open
 
 sys.path.insert(0, str(ROOT / "space"))  # the folder's modules import each other by their plain names
@@ -32,10 +31,7 @@ NUMBERS = {
 
 @pytest.fixture(scope="module")
 def fitting() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("fit_notices", ROOT / "scripts" / "fit_notices.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("fit_notices")
 
 
 def kind(*said: str) -> str | None:
