@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from space.lists import with_lists
+
 TEMPLATE = Path(__file__).with_name("answers.html")
 DATA = "{{ data }}"
 
@@ -28,9 +30,11 @@ def answers_page(answers: list[dict[str, Any]], title: str, summary: dict[str, s
 
 def shown(answer: dict[str, Any]) -> dict[str, Any]:
     """The fields of an answer that the page uses."""
-    page = {key: answer[key] for key in ("id", "question", "qtype", "reference", "gain")}
+    page = {key: answer[key] for key in ("id", "question", "qtype", "gain")}
+    page["reference"] = with_lists(answer["reference"])
     for system in ("base", "tuned"):
-        page[system] = {key: answer[system][key] for key in ("text", "tokens", "ended")}
+        page[system] = {key: answer[system][key] for key in ("tokens", "ended")}
+        page[system]["text"] = with_lists(answer[system]["text"])
         page[system]["rouge1"] = answer["rouge1"][system]
     if mark := answer["facts"]:
         page["facts"] = {key: mark[key] for key in ("kind", "reference", "compared", "base", "tuned")}
