@@ -11,8 +11,7 @@ STYLE = """<style>
 #first .notice p { margin: 0; }
 body:has(gradio-app .top) #first { display: none; }
 </style>"""
-WAIT = """<p class="wait">The chat is loading …</p>
-<noscript><style>.wait { display: none }</style><p>The chat itself needs JavaScript, which is off.</p></noscript>"""
+WAIT = "<p>The chat is loading. It needs JavaScript.</p>"
 
 
 class FirstSight:

@@ -8,7 +8,9 @@ AFTER = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|\s{3,}")  # what follows the last it
 
 def with_lists(text: str) -> str:
     """The text with flattened lists as Markdown lists; everything else stays as it is."""
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(map(unfolded, text.split("\n")))).strip()
+    lines = text.split("\n")
+    shown = [unfolded(line) for line in lines]
+    return text if shown == lines else re.sub(r"\n{3,}", "\n\n", "\n".join(shown)).strip()
 
 
 def unfolded(line: str) -> str:

@@ -702,7 +702,7 @@ def test_print_shows_the_whole_question_and_no_controls(page):
     typed = page.locator("#chat [data-testid=user]")
     assert typed.evaluate("e => e.scrollHeight <= e.clientHeight")
     expect(page.locator("button:visible, textarea:visible")).to_have_count(0)
-    ink = page.locator("#chat .answer p").first.evaluate("e => getComputedStyle(e).color")
+    ink = page.locator("#chat .bot-row p").first.evaluate("e => getComputedStyle(e).color")
     assert ink == "rgb(0, 0, 0)"
 
 
@@ -715,7 +715,9 @@ def test_without_javascript_the_emergency_numbers_are_there(address, browser):
 
 def test_the_page_works_in_a_frame_without_storage(address, browser):
     with new_page(browser, extra_http_headers=new_visitor()) as page:
-        page.set_content(f'<iframe src="{address}" sandbox="allow-scripts" width="800" height="700"></iframe>')
+        page.set_default_timeout(SLOW)
+        page.add_init_script("Object.defineProperty(window, 'sessionStorage', { get() { throw new Error('denied') } })")
+        page.set_content(f'<iframe src="{address}" width="800" height="700"></iframe>')
         frame = page.frame_locator("iframe")
         box = frame.get_by_role("textbox", name="Your question")
         box.fill(EMERGENCY)
