@@ -61,7 +61,7 @@ def main() -> None:
 def keep(path: Path) -> Path:
     """Copy a run's scores, with what the README says about the run, or a benchmark, to model_card/results/."""
     result = read_json(path, "python -m training score CONFIG")
-    if "start_up_seconds" in result:
+    if "rounds" in result:
         device = "gpu" if result["on_gpu"] else "cpu"
         target = SPEED / f"{device}-{result['shape']}-{result['vocabulary']}.json"
         write_json(target, result)
