@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from dataclasses import asdict
 from statistics import median
 from typing import Any
 
@@ -11,7 +12,7 @@ import textstat
 from space.contract import Contract
 from space.prompt import without_disclaimer
 from training.data.splits import ngrams, normal
-from training.scoring.intervals import Rate, wilson
+from training.scoring.intervals import wilson
 
 Record = dict[str, str]  # a line of data/*.jsonl
 Line = dict[str, Any]  # a line of answers-<split>.jsonl
@@ -23,8 +24,8 @@ def rates(
     train: list[Record],
     contract: Contract,
     reference_tokens: list[int] | None = None,
-) -> dict[str, Rate | float | None]:
-    """Label -> figure of the answers of one side; None if it can't be known.
+) -> dict[str, dict[str, Any] | float | None]:
+    """Label -> figure of the answers of one side: a rate with k, n and Wilson interval, a number, or None if unknown.
 
     side: "base", "tuned" or "reference". Only the disclaimer's own rate and the two on repetition count the disclaimer.
     reference_tokens: [questions], tokens of each reference with the disclaimer, not counting the end token.
@@ -54,11 +55,12 @@ def rates(
         "same answer to another question": rate(same_as_another(answers, questions)),
         "copy of a training answer": rate([tuple(answer) in copies for answer in answers]),
         "8-grams found in train": float(overlap(plain, trained).mean()),
+        "reading grade (Flesch-Kincaid), median": median_grade(plain),
     }
 
 
-def rate(flags: list[bool]) -> Rate | None:
-    return wilson(sum(flags), len(flags)) if flags else None
+def rate(flags: list[bool]) -> dict[str, Any] | None:
+    return asdict(wilson(sum(flags), len(flags))) if flags else None
 
 
 def words(text: str) -> list[str]:
