@@ -21,7 +21,7 @@ from training.scoring.facts import KINDS
 from training.scoring.plots import rouge_bars
 from training.scoring.report import score_answers
 from training.scoring.rouge import rouge_scores
-from training.scoring.table import ROUGE_LABELS, comparison, rate_rows, scores_table, verdict
+from training.scoring.table import ROUGE_LABELS, comparison, rates_table, scores_table, verdict
 
 FORMAT = 5
 JUDGED = 20  # questions whose answers a person may judge on the page
@@ -198,9 +198,10 @@ def write_pictures(config: TrainConfig, report: dict[str, Any], page: list[dict]
         for name, scores in plain.items()
     }
     write_text(config.run_dir / "scores.svg", rouge_bars(bars, report["n"]).svg)
+    (_, *sides), rows = rates_table(report)
     summary = {
-        label: "\n".join(f"{side} {text.split(' [')[0]}" for side, text in sides.items())
-        for label, sides in rate_rows(report)
+        label: "\n".join(f"{side} {text.split(' [')[0]}" for side, text in zip(sides, texts, strict=True))
+        for label, *texts in rows
     }
     title = f"{config.name}: {report['split']} answers"
     text = answers_page(page, title, summary, verdict(report), report["answers_fingerprint"])

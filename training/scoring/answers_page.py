@@ -12,12 +12,11 @@ from training.scoring.intervals import wilson
 
 TEMPLATE = Path(__file__).with_name("answers.html")
 DATA = "{{ data }}"
+Row = dict[str, Any]
 MARKS = ("right", "partly", "wrong")
 
 
-def answers_page(
-    answers: list[dict[str, Any]], title: str, summary: dict[str, str], about: str = "", key: str = ""
-) -> str:
+def answers_page(answers: list[Row], title: str, summary: dict[str, str], about: str = "", key: str = "") -> str:
     """A self-contained HTML document with all answers in the given order, which fetches nothing.
 
     answers: {"id", "question", "qtype", "reference", "gain", "rouge1": {"base", "tuned"},
@@ -35,7 +34,7 @@ def answers_page(
     return TEMPLATE.read_text(encoding="utf-8").replace(DATA, script_json(data))
 
 
-def shown(answer: dict[str, Any]) -> dict[str, Any]:
+def shown(answer: Row) -> Row:
     """The fields of an answer that the page uses."""
     page = {key: answer[key] for key in ("id", "question", "qtype", "reference", "gain")}
     for system in ("base", "tuned"):
@@ -60,7 +59,7 @@ def count_marks(saved: dict[str, Any], key: str) -> dict[str, Any]:
     """
     if saved.get("answers") != key:
         raise ValueError("these marks are of other answers: open the run's answers.html as it is now, and judge again")
-    whole = [marks for marks in saved["marks"].values() if len(marks) == 2]
+    whole = [marks for marks in saved.get("marks", {}).values() if len(marks) == 2]
     if not whole or any({*marks} != {"base", "tuned"} or not {*marks.values()} <= {*MARKS} for marks in whole):
         raise ValueError(f"no question with both answers marked as one of {', '.join(MARKS)}")
     given = {side: [marks[side] for marks in whole] for side in ("base", "tuned")}

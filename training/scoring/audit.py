@@ -40,16 +40,15 @@ class Asked(NamedTuple):
     references: list[Judged]
 
 
-# of an answer, a reference and the question; None where it can't be told
-Metric = Callable[[str, Judged, str], float | None]
+Metric = Callable[[str, Judged, str], float]  # of an answer, a reference and the question; NaN where it can't tell
 rouge = lru_cache(maxsize=1 << 14)(score_pair)
 
 
-def right_fact(answer: str, reference: Judged, question: str) -> float | None:
-    """Whether an answer names the fact of a reference; None unless that states exactly one."""
+def right_fact(answer: str, reference: Judged, question: str) -> float:
+    """Whether an answer names the fact of a reference; NaN unless that states exactly one."""
     kind = reference.qtype
     true = stated(kind, reference.text) if kind in KINDS else set()
-    return float(outcome(kind, stated(kind, answer), true) == "right") if len(true) == 1 else None
+    return float(outcome(kind, stated(kind, answer), true) == "right") if len(true) == 1 else np.nan
 
 
 METRICS: dict[str, Metric] = {
@@ -94,19 +93,15 @@ def pairs_of(place: int, one: Asked) -> Iterator[dict[str, Any]]:
         others = [answer for answer in one.answers if answer not in two and answer.score >= CORRECT]
         best = max((answer.score for answer in others), default=0)
         references = one.references or [answer for answer in others if answer.score == best]
-        said = {
-            name: [[metric(answer.text, reference, one.question) for answer in (better, worse)]
-                   for reference in references]
+        yield {"place": place, "clear": worse.score < CORRECT <= better.score} | {
+            name: order([[metric(two.text, said, one.question) for two in (better, worse)] for said in references])
             for name, metric in (METRICS | RIVALS).items()
-        }  # fmt: skip
-        right = {name: mean_order(values) for name, values in said.items()}
-        yield {"place": place, "clear": worse.score < CORRECT <= better.score} | right
+        }
 
 
-def mean_order(values: list[list[float | None]]) -> float:
-    """The mean over references of: 1 if the first value is higher, .5 in a tie, 0 if lower; NaN without any."""
-    orders = [(1 + np.sign(better - worse)) / 2 for better, worse in values if better is not None and worse is not None]
-    return float(np.mean(orders)) if orders else float("nan")
+def order(scores: list[list[float]]) -> float:
+    """The mean over references of: 1 if the first score is higher, .5 in a tie, 0 if lower; NaN if it can't tell."""
+    return pd.Series([(1 + np.sign(better - worse)) / 2 for better, worse in scores], dtype=float).mean()
 
 
 def figures_of(pairs: pd.DataFrame, seed: int) -> dict[str, Any]:
@@ -118,8 +113,6 @@ def figures_of(pairs: pd.DataFrame, seed: int) -> dict[str, Any]:
             continue
         right, questions = told[name].to_numpy(), told["place"].to_numpy()
         others = RIVALS if name in METRICS else ()
-        gains = {rival: paired_gain(told[rival].to_numpy(), right, questions, seed=seed) for rival in others}
-        figures[name] = asdict(mean_interval(right, questions, seed=seed)) | {
-            "gains": {rival: asdict(gain) for rival, gain in gains.items()}
-        }
+        gains = {rival: asdict(paired_gain(told[rival].to_numpy(), right, questions, seed=seed)) for rival in others}
+        figures[name] = asdict(mean_interval(right, questions, seed=seed)) | {"gains": gains}
     return figures

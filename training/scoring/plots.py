@@ -5,10 +5,9 @@ the same without colours.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from io import StringIO
 from itertools import cycle
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -49,8 +48,7 @@ Score = tuple[float, float | None, float | None]  # mean, low, high; None withou
 SPREAD = "mean with 95 % interval"
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """An SVG document and its alt text."""
 
     svg: str

@@ -19,11 +19,7 @@ Line = dict[str, Any]  # a line of answers-<split>.jsonl
 
 
 def rates(
-    lines: list[Line],
-    side: str,
-    train: list[Record],
-    contract: Contract,
-    reference_tokens: list[int] | None = None,
+    lines: list[Line], side: str, train: list[Record], contract: Contract, reference_tokens: list[int] | None = None
 ) -> dict[str, dict[str, Any] | float | None]:
     """Label -> figure of the answers of one side: a rate with k, n and Wilson interval, a number, or None if unknown.
 
@@ -31,9 +27,8 @@ def rates(
     reference_tokens: [questions], tokens of each reference with the disclaimer, not counting the end token.
     Raises ValueError if there are no lines, or not one length for each.
     """
-    if not lines or (reference_tokens is not None and len(reference_tokens) != len(lines)):
-        lengths = "no" if reference_tokens is None else len(reference_tokens)
-        raise ValueError(f"{len(lines)} answers, {lengths} reference lengths: one each, or no lengths")
+    if not lines or len(reference_tokens or lines) != len(lines):
+        raise ValueError(f"{len(lines)} answers, {len(reference_tokens or [])} reference lengths: one each, or none")
     questions = [line["question"] for line in lines]
     raw = [line[side] if side == "reference" else line[side]["text"] for line in lines]
     ended = [] if side == "reference" else [line[side]["ended"] for line in lines]

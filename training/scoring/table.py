@@ -12,14 +12,8 @@ VIEWS = ("without disclaimer", "with disclaimer")
 UNKNOWN = "–"
 # What the first users of this system reported: a random 80/10/10 split, the disclaimer on both sides.
 REPORTED = {
-    "rouge1": {"base": 0.2547, "tuned": 0.3359},
-    "rouge2": {"base": 0.0455, "tuned": 0.1884},
-    "rougeL": {"base": 0.1226, "tuned": 0.2367},
-}
-NOT_COMPARED = {
-    "none": "no fact in the reference",
-    "several": "several facts in the reference",
-    "in the question": "given away by the question",
+    "base": {"rouge1": 0.2547, "rouge2": 0.0455, "rougeL": 0.1226},
+    "tuned": {"rouge1": 0.3359, "rouge2": 0.1884, "rougeL": 0.2367},
 }
 Scores = dict[str, Any]  # the content of scores-<split>.json
 Cells = Sequence[str]
@@ -94,18 +88,8 @@ def systems_table(scores: Scores) -> Table:
         + [percent(system[VIEWS[1]][kind]["mean"]) for kind in ROUGE_LABELS]
         for name, system in scores["systems"].items()
     ]
-    rows += [
-        [name, *(gain_text(gain[kind]) for kind in ROUGE_LABELS), "", "", ""] for name, gain in scores["gains"].items()
-    ]
+    rows += [[name, *(gain_text(gain[kind]) for kind in gain), "", "", ""] for name, gain in scores["gains"].items()]
     return ["", *ROUGE_LABELS.values(), *(f"{label}*" for label in ROUGE_LABELS.values())], rows
-
-
-def rate_rows(scores: Scores) -> list[tuple[str, dict[str, str]]]:
-    """A label, and for each side the share with interval and k/n, or the number."""
-    return [
-        (label, {side: rate_text(scores["rates"][side][label]) for side in scores["rates"]})
-        for label in next(iter(scores["rates"].values()))
-    ]
 
 
 def rate_text(rate: dict[str, Any] | float | None) -> str:
@@ -118,7 +102,8 @@ def rate_text(rate: dict[str, Any] | float | None) -> str:
 
 
 def rates_table(scores: Scores) -> Table:
-    return ["", *scores["rates"]], [[label, *sides.values()] for label, sides in rate_rows(scores)]
+    sides = scores["rates"]
+    return ["", *sides], [[label, *(rate_text(side[label]) for side in sides.values())] for label in sides["tuned"]]
 
 
 def facts_blocks(scores: Scores) -> list[str | Table]:
@@ -126,12 +111,12 @@ def facts_blocks(scores: Scores) -> list[str | Table]:
     facts = scores.get("facts")  # older scores have none
     if not facts or not facts["all"]["compared"]:
         return []
-    whole, counts = facts["all"], facts["all"]["not compared"]
-    others = ", ".join(f"{text} ({counts[reason]:,})" for reason, text in NOT_COMPARED.items() if reason in counts)
+    whole = facts["all"]
+    others = ", ".join(f"{reason} ({count:,})" for reason, count in whole["not compared"].items())
     left_out = f" ({facts['left out']:,} more were not asked)" if facts["left out"] else ""
     count = (
         f"{whole['asked']:,} questions ask for a gene, an inheritance pattern or a frequency{left_out}; "
-        f"{whole['compared']:,} are compared.{f' Not compared: {others}.' if others else ''}"
+        f"{whole['compared']:,} are compared.{f' The facts of the other references: {others}.' if others else ''}"
     )
     return [count, facts_table(facts), agreement_sentence()]
 
@@ -160,24 +145,20 @@ def fact_text(outcomes: dict[str, dict[str, Any]]) -> str:
 def agreement_sentence() -> str:
     """How well facts are found, by the labels that were made without the rules that find them (facts.json)."""
     kinds = json.loads(AGREEMENT.read_text(encoding="utf-8"))["independent"]
-
-    def counted(figure: str) -> list[str]:
-        return [f"{name} {found[figure]['k']} of {found[figure]['n']}" for name, found in kinds.items()]
-
-    return (
-        f"How well facts are found, by labels of a person: precision {', '.join(counted('precision'))}; recall "
-        f"{', '.join(counted('recall'))}. Precision where exactly one fact is found, as in the references compared: "
-        f"{', '.join(counted('precision where one is found'))}."
-    )
+    counted = [
+        f"{figure} "
+        + ", ".join(f"{name} {found[figure]['k']} of {found[figure]['n']}" for name, found in kinds.items())
+        for figure in ("precision", "recall", "precision where one is found")
+    ]
+    return f"How well facts are found, by labels made without this code: {'; '.join(counted)}, as in the references compared."
 
 
 def marks_blocks(scores: Scores) -> list[str | Table]:
     """What a person who read a sample of the answers thought of them; [] if nobody did."""
     if not (marks := scores.get("marks")):
         return []
-    n = max(rate["n"] for rates in marks.values() for rate in rates.values())
     rows = [[side, *(rate_text(rate) for rate in rates.values())] for side, rates in marks.items()]
-    return [f"A person read {n} questions without knowing which answer is whose:", (["", *marks["tuned"]], rows)]
+    return ["A person judged these answers without knowing which is whose:", (["", *marks["tuned"]], rows)]
 
 
 def types_table(scores: Scores) -> Table:
@@ -252,11 +233,12 @@ def audit_lines(figures: dict[str, Any], rivals: list[str]) -> list[str]:
     kinds = [name for name in enough if name in ROUGE_LABELS.values()]
     can = ", ".join(shares[name] for name in kinds if above(figures[name], 0.5))
     level = ", ".join(name for name in kinds if name not in better)
+    beating = f"None of {level}" if level else "Each kind of it" if kinds else "None (too few questions to tell)"
     others = ", ".join(name for name in better if name not in kinds)
     few = ", ".join(name for name in figures if name not in [*enough, *rivals])
     return [
         f"**What ROUGE can tell:** the better of two answers, more often than a coin: {can or 'no kind of it'}.",
-        f"**What it can't:** what is true. {f'None of {level}' if level else 'Each kind of it'} does better than both "
+        f"**What it can't:** what is true. {beating} does better than both "
         f"{' and '.join(shares[rival] for rival in rivals)}, which know nothing of truth. Of the other figures, "
         f"{others or 'none'} does{f' ({few}: too few questions to tell)' if few else ''}.",
     ]
@@ -267,8 +249,7 @@ def comparison(runs: list[tuple[Scores, dict[str, Any]]]) -> str:
 
     runs: scores-test.json and data.json of each.
     """
-    reported = {name: {kind: REPORTED[kind][name] for kind in ROUGE_LABELS} for name in ("base", "tuned")}
-    columns = [{"split": "random", "disclaimer": "with"} | mean_cells(reported)]
+    columns = [{"split": "random", "disclaimer": "with"} | mean_cells(REPORTED)]
     columns += [run_column(*run, view) for run in runs for view in reversed(VIEWS)]
     labels = list(dict.fromkeys(label for column in reversed(columns) for label in column))
     rows = [[label, *(column.get(label, UNKNOWN) for column in columns)] for label in labels]
