@@ -150,7 +150,7 @@ def agreement_sentence() -> str:
         + ", ".join(f"{name} {found[figure]['k']} of {found[figure]['n']}" for name, found in kinds.items())
         for figure in ("precision", "recall", "precision where one is found")
     ]
-    return f"How well facts are found, by labels made without this code: {'; '.join(counted)}, as in the references compared."
+    return f"How well facts are found, by independent labels: {'; '.join(counted)}, as in the references compared."
 
 
 def marks_blocks(scores: Scores) -> list[str | Table]:
