@@ -12,6 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from space.contract import Contract, load_contract
 from space.credit import Credit
 from space.licences import LLAMAS, licence_name
+from training.scoring.benchmarks import benchmark_values, benchmarks_sentences, benchmarks_table
 from training.scoring.facts import AGREEMENT
 from training.scoring.table import (
     ROUGE_LABELS,
@@ -50,13 +51,15 @@ def card_text(
     run, data, scores = (
         read(bundle / name) for name in ("run.json", "evaluation/data.json", "evaluation/scores-test.json")
     )
+    path = bundle / "evaluation" / "benchmarks.json"
+    benchmarks = read(path) if path.exists() else None
     contract = load_contract(bundle / "contract.toml")
     adapter = read(bundle / "adapter_config.json")
     base = run["base"]
     title = repo.split("/")[1] if repo.count("/") == 1 else title_of(base["model"], data)
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        metadata=metadata(run, data, scores, title),
+        metadata=metadata(run, data, scores, title, benchmarks),
         llama=LLAMAS.get(base["licence"]),
         licence=licence_name(base["licence"]),
         dated="date_string" in template_of(bundle),
@@ -77,6 +80,7 @@ def card_text(
         verdict=verdict(scores),
         only_types=only_types(scores),
         facts=facts_part(scores),
+        benchmarks=benchmarks and benchmarks_part(benchmarks),
         table=systems_table(scores),
         rates=rates_table(scores),
         types=types_table(scores),
@@ -101,6 +105,16 @@ def facts_part(scores: dict[str, Any]) -> dict[str, str] | None:
         "count": facts_count(scores),
         "table": markdown_table(*facts_table(scores)),
         "agreement": agreement_sentence(read(AGREEMENT)),
+    }
+
+
+def benchmarks_part(benchmarks: dict[str, Any]) -> dict[str, Any]:
+    """What the card says of the tasks of lm-eval."""
+    return {
+        "version": benchmarks["lm_eval"],
+        "sentences": benchmarks_sentences(benchmarks),
+        "table": markdown_table(*benchmarks_table(benchmarks)),
+        "pairs": "pairs" in benchmarks["tasks"],
     }
 
 
@@ -143,7 +157,13 @@ def alt_text(picture: Path) -> str:
     return " ".join(html.unescape(title[1]).split())
 
 
-def metadata(run: dict[str, Any], data: dict[str, Any], scores: dict[str, Any], title: str) -> str:
+def metadata(
+    run: dict[str, Any],
+    data: dict[str, Any],
+    scores: dict[str, Any],
+    title: str,
+    benchmarks: dict[str, Any] | None = None,
+) -> str:
     """The card's YAML: licence, base, tags, and the scores as `model-index`."""
     base, on_hub = run["base"]["model"], run["base"]["revision"] is not None
     results = [
@@ -160,6 +180,18 @@ def metadata(run: dict[str, Any], data: dict[str, Any], scores: dict[str, Any], 
         for view in VIEWS
         for kind, label in ROUGE_LABELS.items()
     ]
+    results += [
+        EvalResult(
+            task_type="multiple-choice" if metric == "accuracy" else "text-generation",
+            dataset_type=data["source"]["name"] if dataset == "json" else dataset,
+            dataset_name=f"{name} of lm-eval {benchmarks['lm_eval']}",
+            dataset_split=f"n = {n}",
+            metric_type=metric,
+            metric_name=label,
+            metric_value=value,
+        )
+        for name, dataset, n, metric, label, value in benchmark_values(benchmarks)
+    ] if benchmarks else []  # fmt: skip
     card = ModelCardData(
         language=None if data.get("warnings") else "en",
         license=run["base"]["licence"],

@@ -17,6 +17,8 @@ from space.credit import Credit
 from training.command import run
 from training.configs import EMBEDDED
 from training.outputs import read_json, write_json, write_text
+from training.release.bundle import read_benchmarks
+from training.scoring.benchmarks import benchmarks_sentences, benchmarks_table
 from training.scoring.table import (
     ROUGE_LABELS,
     VIEWS,
@@ -70,7 +72,8 @@ def keep(path: Path) -> Path:
     about = {key: trained[key] for key in ("base", "data", "device", "precision", "minutes", "peak_gib", "steps")}
     about["epochs"] = trained["config"]["epochs"]
     target = RESULTS / f"{result['config']}.json"
-    write_json(target, {"run": about, "scores": result})
+    benchmarks = read_benchmarks(path.parent, trained["adapter_sha256"])
+    write_json(target, {"run": about, "scores": result, **({"benchmarks": benchmarks} if benchmarks else {})})
     shutil.copyfile(path.with_name("scores.svg"), picture_of(result))
     return target
 
@@ -213,10 +216,17 @@ def section(result: dict[str, Any]) -> str:
             systems_table(scores),
             f"![{alt_text(picture_of(scores))}]({picture_of(scores).name})",
             *([facts_count(scores), markdown_table(*facts_table(scores))] if has_facts(scores) else []),
+            *benchmarked(result),
             folded("how the answers end, repeat and copy", rates_table(scores)),
             folded("by question type, and where the reference is new", new),
         ]
     )
+
+
+def benchmarked(result: dict[str, Any]) -> list[str]:
+    """What lm-eval's tasks show, if the run was asked any."""
+    found = result.get("benchmarks")
+    return [benchmarks_sentences(found), markdown_table(*benchmarks_table(found))] if found else []
 
 
 def said(scores: dict[str, Any]) -> str:
