@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from space.contract import Contract, load_contract
 from space.credit import Credit
 from space.licences import LLAMAS, licence_name
-from training.scoring.benchmarks import benchmark_values, benchmarks_sentences, benchmarks_table
+from training.scoring.benchmarks import BITS, benchmarks_sentences, benchmarks_table, measures
 from training.scoring.facts import AGREEMENT
 from training.scoring.table import (
     ROUGE_LABELS,
@@ -180,18 +180,18 @@ def metadata(
         for view in VIEWS
         for kind, label in ROUGE_LABELS.items()
     ]
-    results += [
-        EvalResult(
-            task_type="multiple-choice" if metric == "accuracy" else "text-generation",
-            dataset_type=data["source"]["name"] if dataset == "json" else dataset,
-            dataset_name=f"{name} of lm-eval {benchmarks['lm_eval']}",
-            dataset_split=f"n = {n}",
-            metric_type=metric,
-            metric_name=label,
-            metric_value=value,
+    for name, task, metric, found in measures(benchmarks or {"tasks": {}}):
+        mean, bits = found["tuned"], metric == BITS
+        results.append(
+            EvalResult(
+                task_type="text-generation" if bits else "multiple-choice",
+                dataset_type=data["source"]["name"] if task["dataset"] == "json" else task["dataset"],
+                dataset_name=f"{name}, a task of lm-eval, n = {task['n']}",
+                metric_type=metric if bits else "accuracy",
+                metric_name=metric,
+                metric_value=round(mean["mean"] if bits else 100 * mean["share"], 4),
+            )
         )
-        for name, dataset, n, metric, label, value in benchmark_values(benchmarks)
-    ] if benchmarks else []  # fmt: skip
     card = ModelCardData(
         language=None if data.get("warnings") else "en",
         license=run["base"]["licence"],

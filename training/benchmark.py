@@ -20,8 +20,8 @@ from training.data.splits import shuffled
 from training.model.load import load_adapter, load_base, load_tokenizer, pick_device, pick_precision
 from training.outputs import fingerprint, read_json, up_to_date, write_json
 from training.score import read_split
-from training.scoring.benchmarks import benchmarks_sentences, benchmarks_table, score_baselines, score_task
-from training.scoring.pairs import TASK, make_pairs, task_of, write_task
+from training.scoring.benchmarks import BITS, Sample, benchmarks_sentences, benchmarks_table, score_task
+from training.scoring.pairs import METRICS, TASK, make_pairs, task_of, write_task
 from training.scoring.table import plain_table
 
 FORMAT = 1
@@ -58,48 +58,43 @@ def benchmark(config: TrainConfig, names: tuple[str, ...], limit: int | None, fo
         raise ValueError("lm-eval is not installed: install the extra `benchmarks`, pip install -e '.[benchmarks]'")
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     trained = read_json(config.run_dir / "run.json", f"python -m training train {config.name}")
-    report = started(config, trained, force)
-    kept = [task["asked"] for task in report["tasks"].values()]
-    missing = [name for name in names if [Path(name).name, limit] not in kept]  # a published file names no folder
-    target = config.run_dir / "benchmarks.json"
+    target, report = config.run_dir / "benchmarks.json", started(config, trained)
+    caches = [cache(config, report["key"], side) for side in SIDES]
+    if force:
+        remove(caches)
+    # published, so a file's name stands there without its folder
+    kept = [] if force else [task["asked"] for task in report["tasks"].values()]
+    missing = [name for name in names if [Path(name).name, limit] not in kept]
     if not missing:
         print(f"benchmark: {target} is up to date")
         return report
     tasks, report["left out"] = load_tasks(config, missing)
     if not tasks:
         raise ValueError(f"none of {', '.join(missing)} could be read, see above; nothing was written")
-    sides = ask_sides(config, trained, {name: task for name, (task, _) in tasks.items()}, limit, report["key"])
-    for name, (task, asked) in tasks.items():
-        base, tuned = (sides[side][name] for side in SIDES)
-        groups = [str(sample["doc"]["group"] if name == TASK else sample["doc_id"]) for sample in base]
+    base, tuned = ask_sides(config, trained, [task for task, _ in tasks], limit, caches)
+    for (task, asked), before, after in zip(tasks, base, tuned, strict=True):
         about = {"asked": [Path(asked).name, limit], "of": len(task.eval_docs), "dataset": task.config.dataset_path}
-        report["tasks"][name] = about | score_task(base, tuned, groups, config.seed)
-        if name == TASK:
-            pairs = [sample["doc"] for sample in base]
-            report["tasks"][name] |= {
-                "baselines": score_baselines(pairs, read_split(config, "train")),
-                "right": {sample["doc"]["id"]: [sample["acc_norm"], other["acc_norm"]]
-                          for sample, other in zip(base, tuned, strict=True)},
-            }  # fmt: skip
+        train = read_split(config, "train") if task.task_name == TASK else []
+        report["tasks"][task.task_name] = about | score_task(before, after, train, config.seed)
     write_json(target, report)
-    for side in SIDES:
-        cache(config, report["key"], side).unlink(missing_ok=True)
+    remove(caches)
     print(f"benchmark: {len(tasks)} tasks, written to {target}")
     return report
 
 
-def started(config: TrainConfig, trained: dict[str, Any], force: bool) -> dict[str, Any]:
+def started(config: TrainConfig, trained: dict[str, Any]) -> dict[str, Any]:
     """The report of this run so far, or one without tasks."""
-    target = config.run_dir / "benchmarks.json"
-    version = metadata.version("lm_eval")
+    target, version = config.run_dir / "benchmarks.json", metadata.version("lm_eval")
     run = (trained["fingerprint"], trained["adapter_sha256"], trained["data"]["sha256"])
     key = fingerprint(FORMAT, version, run, scoring_contract(config).sha256)
-    if force:
-        for side in SIDES:
-            cache(config, key, side).unlink(missing_ok=True)
-    elif up_to_date(target, key, "key"):
+    if up_to_date(target, key, "key"):
         return read_json(target, "")
     return {"key": key, "adapter_sha256": trained["adapter_sha256"], "lm_eval": version, "tasks": {}, "left out": {}}
+
+
+def remove(paths: list[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def cache(config: TrainConfig, key: str, side: str) -> Path:
@@ -107,24 +102,27 @@ def cache(config: TrainConfig, key: str, side: str) -> Path:
     return config.run_dir / f"benchmarks-{side}-{key}.partial.db"
 
 
-def load_tasks(config: TrainConfig, names: list[str]) -> tuple[dict[str, tuple[Any, str]], dict[str, str]]:
-    """Task's name -> the task and what was asked for, which may be a group; and why others are left out."""
+def load_tasks(config: TrainConfig, names: list[str]) -> tuple[list[tuple[Any, str]], dict[str, str]]:
+    """The tasks with what was asked for, which may be a group; and why others are left out."""
     from lm_eval.tasks import TaskManager  # of an extra
 
-    manager = TaskManager(include_defaults=any(name != TASK and not Path(name).is_file() for name in names))
-    if unknown := [n for n in names if n != TASK and n not in manager.task_index and not Path(n).is_file()]:
+    ours = [name for name in names if name == TASK or Path(name).is_file()]
+    manager = TaskManager(include_defaults=ours != names)
+    if unknown := [name for name in names if name not in ours and name not in manager.task_index]:
         raise ValueError(f"--tasks {','.join(unknown)}: neither a task of lm-eval nor a YAML file of one")
-    tasks, left_out = {}, {}
+    tasks, left_out = [], {}
     for name in names:
         try:
             spec = pairs_task(config) if name == TASK else PUBMEDQA if name == "pubmedqa" else name
             for task in manager.load(spec)["tasks"].values():
+                if not {*METRICS, BITS} & task.aggregation().keys():
+                    raise ValueError(f"{task.task_name} measures neither accuracy nor bits per byte")
                 task.set_config("num_fewshot", task.get_config("num_fewshot") or 0)
                 task.set_fewshot_seed(config.seed)
-                tasks[task.task_name] = (task, name)
+                tasks.append((task, name))
         except (OSError, ValueError, RuntimeError) as error:  # no network, no such data, or no longer readable
-            left_out[name] = " ".join(str(error).split())[:200]
-            print(f"benchmark: {name} is left out: {left_out[name]}")
+            left_out[Path(name).name] = " ".join(str(error).split())[:200]
+            print(f"benchmark: {name} is left out: {left_out[Path(name).name]}")
     return tasks, left_out
 
 
@@ -141,37 +139,39 @@ def pairs_task(config: TrainConfig) -> dict[str, Any]:
 
 
 def ask_sides(
-    config: TrainConfig, trained: dict[str, Any], tasks: dict[str, Any], limit: int | None, key: str
-) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """Side -> task -> what lm-eval says of each question; first the base, with the adapter off."""
+    config: TrainConfig, trained: dict[str, Any], tasks: list[Any], limit: int | None, caches: list[Path]
+) -> list[list[list[Sample]]]:
+    """What lm-eval says of each question [sides, tasks, questions]; first of the base, with the adapter off."""
     from lm_eval.api.model import CachingLM  # of an extra
     from lm_eval.models.huggingface import HFLM
 
-    device = pick_device()
+    adapter, contract, device = config.run_dir / "adapter", scoring_contract(config), pick_device()
     precision = pick_precision(config.precision, device)
-    tokenizer, contract = load_tokenizer(config.run_dir / "adapter"), scoring_contract(config)
-    base = load_base(
-        base_of_run(trained, config).files, precision if device == "cuda" else "fp32", device, config.quantize
-    )
-    model = load_adapter(base, config.run_dir / "adapter", device)
+    held = precision if device == "cuda" else "fp32"
+    base = load_base(base_of_run(trained, config).files, held, device, config.quantize)
+    model = load_adapter(base, adapter, device)
     lm = HFLM(
         pretrained=model,
-        tokenizer=tokenizer,
-        batch_size=min(BATCH, config.score_batch),
+        tokenizer=load_tokenizer(adapter),
         max_length=min(MAX_TOKENS, getattr(base.config, "max_position_embeddings", MAX_TOKENS)),
-        mixed_precision_dtype="bfloat16" if (device, precision) == ("cpu", "bf16") else None,
+        mixed_precision_dtype="bfloat16" if precision == "bf16" else None,
         softmax_dtype="float32",
         chat_template_args={"date_string": contract.date_string},
     )
-    if TASK in tasks:
-        check_prompts(lm, tasks[TASK], contract)
-    found = {}
-    for side in SIDES:
+    found = []
+    for side, path in zip(SIDES, caches, strict=True):
         if side == "tuned" and config.quantize == "none":
             model.merge_adapter()
-        kept = CachingLM(lm, str(cache(config, key, side)))
+        kept = CachingLM(lm, str(path))
+        answers = []
         with nullcontext() if side == "tuned" else model.disable_adapter():
-            found[side] = {name: ask(side, kept, task, limit, config.seed) for name, task in tasks.items()}
+            for task in tasks:
+                if task.task_name == TASK:
+                    check_prompts(lm, task, contract)
+                # windows of a long text are long themselves
+                lm.batch_size_per_gpu = min(BATCH, config.score_batch) if task.OUTPUT_TYPE == "multiple_choice" else 1
+                answers.append(ask(side, kept, task, limit, config.seed))
+        found.append(answers)
         kept.dbdict.close()
     return found
 
@@ -192,25 +192,19 @@ def context_of(lm: Any, task: Any, pair: dict[str, Any]) -> str:
     )
 
 
-def ask(side: str, lm: Any, task: Any, limit: int | None, seed: int) -> list[dict[str, Any]]:
+def ask(side: str, lm: Any, task: Any, limit: int | None, seed: int) -> list[Sample]:
     """What lm-eval says of each question, or of `limit` random ones."""
     from lm_eval.evaluator import evaluate  # of an extra
 
     name, n = task.task_name, len(task.eval_docs)
     chosen = sorted(map(int, shuffled(map(str, range(n)), f"{seed}:{name}")[:limit]))
     print(f"benchmark: {side} on {name}, {len(chosen):,} of {n:,}", flush=True)
-    batch = lm.lm.batch_size_per_gpu
-    if task.OUTPUT_TYPE == "loglikelihood_rolling":
-        lm.lm.batch_size_per_gpu = 1  # windows are long
-    try:
-        said = evaluate(
-            lm,
-            {"tasks": {name: task}},
-            samples={name: chosen} if len(chosen) < n else None,
-            bootstrap_iters=0,
-            apply_chat_template=name == TASK,
-            fewshot_as_multiturn=True,
-        )
-    finally:
-        lm.lm.batch_size_per_gpu = batch
+    said = evaluate(
+        lm,
+        {"tasks": {name: task}},
+        samples={name: chosen} if len(chosen) < n else None,
+        bootstrap_iters=0,
+        apply_chat_template=name == TASK,
+        fewshot_as_multiturn=True,
+    )
     return sorted(said["samples"][name], key=lambda sample: sample["doc_id"])
