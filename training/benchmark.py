@@ -86,10 +86,12 @@ def started(config: TrainConfig, trained: dict[str, Any]) -> dict[str, Any]:
     """The report of this run so far, or one without tasks."""
     target, version = config.run_dir / "benchmarks.json", metadata.version("lm_eval")
     run = (trained["fingerprint"], trained["adapter_sha256"], trained["data"]["sha256"])
-    key = fingerprint(FORMAT, version, run, scoring_contract(config).sha256)
+    precision = pick_precision(config.precision, pick_device())
+    key = fingerprint(FORMAT, version, run, scoring_contract(config).sha256, precision)
     if up_to_date(target, key, "key"):
         return read_json(target, "")
-    return {"key": key, "adapter_sha256": trained["adapter_sha256"], "lm_eval": version, "tasks": {}, "left out": {}}
+    about = {"key": key, "adapter_sha256": trained["adapter_sha256"], "lm_eval": version, "precision": precision}
+    return about | {"tasks": {}, "left out": {}}
 
 
 def remove(paths: list[Path]) -> None:
