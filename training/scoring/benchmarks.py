@@ -25,7 +25,7 @@ def score_task(base: list[Sample], tuned: list[Sample], train: list[Record], see
         gain = asdict(paired_gain(before, after, groups, seed=seed))
         return {"n": len(base), BITS: means | {"gain": gain, "p": gain["p"]}}
     options = [len(sample["resps"]) / (1 + ("acc_mutual_info" in sample)) for sample in base]
-    figures = {"n": len(base), "chance": sum(1 / n for n in options) / len(base)}
+    figures: dict[str, Any] = {"n": len(base), "chance": sum(1 / n for n in options) / len(base)}
     for name in LABELS:
         if name in base[0] and not (name == "acc" and "acc_norm" in base[0]):
             before, after = ([bool(sample[name]) for sample in side] for side in (base, tuned))
