@@ -12,26 +12,24 @@ from jinja2 import Environment, StrictUndefined
 from space.contract import Contract, load_contract
 from space.credit import Credit
 from space.licences import LLAMAS, licence_name
-from training.scoring.benchmarks import BITS, benchmarks_sentences, benchmarks_table, measures
-from training.scoring.facts import AGREEMENT
+from training.scoring.benchmarks import BITS, benchmarks_blocks, measures
 from training.scoring.table import (
     ROUGE_LABELS,
     VIEWS,
-    agreement_sentence,
-    facts_count,
-    facts_table,
-    grade_sentence,
-    has_facts,
-    markdown_table,
+    asked,
+    audit_blocks,
+    facts_blocks,
+    marks_blocks,
     novel_sentence,
-    only_types,
     rates_table,
     systems_table,
     types_table,
     verdict,
+    written,
 )
 
 TEMPLATE = Path(__file__).with_name("template.md")
+AUDIT = Path(__file__).with_name("results") / "audit" / "liveqa.json"
 
 
 def card_text(
@@ -78,14 +76,14 @@ def card_text(
         records=data["records"],
         scores=scores,
         verdict=verdict(scores),
-        only_types=only_types(scores),
-        facts=facts_part(scores),
-        benchmarks=benchmarks and benchmarks_part(benchmarks),
-        table=systems_table(scores),
-        rates=rates_table(scores),
-        types=types_table(scores),
-        novel=novel_sentence(scores),
-        grades=grade_sentence(scores),
+        asked=asked(scores),
+        table=written([systems_table(scores)]),
+        facts=written(facts_blocks(scores)),
+        benchmarks=written(benchmarks_blocks(benchmarks)) if benchmarks else "",
+        pairs=benchmarks is not None and "pairs" in benchmarks["tasks"],
+        marks=written(marks_blocks(scores)),
+        audit=written(audit_blocks(read(AUDIT))),
+        more=written([novel_sentence(scores), types_table(scores), rates_table(scores)]),
         pictures=alt_texts(bundle),
         contract=contract,
         target_modules=", ".join(f"`{name}`" for name in adapter["target_modules"]),
@@ -94,28 +92,6 @@ def card_text(
 
 def read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def facts_part(scores: dict[str, Any]) -> dict[str, str] | None:
-    """What the card says of facts; None if no question asks for one."""
-    if not has_facts(scores):
-        return None
-    return {
-        "sentence": scores["facts"]["sentence"],
-        "count": facts_count(scores),
-        "table": markdown_table(*facts_table(scores)),
-        "agreement": agreement_sentence(read(AGREEMENT)),
-    }
-
-
-def benchmarks_part(benchmarks: dict[str, Any]) -> dict[str, Any]:
-    """What the card says of the tasks of lm-eval."""
-    return {
-        "version": benchmarks["lm_eval"],
-        "sentences": benchmarks_sentences(benchmarks),
-        "table": markdown_table(*benchmarks_table(benchmarks)),
-        "pairs": "pairs" in benchmarks["tasks"],
-    }
 
 
 def title_of(base: str, data: dict[str, Any]) -> str:

@@ -12,29 +12,29 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from model_card.build import alt_text
+from model_card.build import AUDIT, alt_text
 from space.credit import Credit
 from training.command import run
 from training.configs import EMBEDDED
 from training.outputs import read_json, write_json, write_text
 from training.release.bundle import read_benchmarks
-from training.scoring.benchmarks import benchmarks_sentences, benchmarks_table
+from training.scoring.benchmarks import benchmarks_blocks
 from training.scoring.table import (
     ROUGE_LABELS,
     VIEWS,
-    facts_count,
-    facts_table,
-    has_facts,
+    asked,
+    audit_blocks,
+    facts_blocks,
     markdown_table,
+    marks_blocks,
     novel_sentence,
-    only_types,
-    part,
     points,
     rates_table,
     system_name,
     systems_table,
     types_table,
     verdict,
+    written,
 )
 from training.speed.table import speed_table
 
@@ -99,7 +99,8 @@ def rendered(page: Path) -> str:
     else:
         latency = read_json(LATENCY, f"tests/time_space.py BUNDLE --json {LATENCY}")
         speeds = [*map(speed_table, speed), gpu_table(gpu)]
-        parts = {"results": map(section, results), "speed": speeds, "latency": [latency_text(latency)]}
+        audit = [written(audit_blocks(json.loads(AUDIT.read_text(encoding="utf-8"))))]
+        parts = {"results": map(section, results), "audit": audit, "speed": speeds, "latency": [latency_text(latency)]}
     text = page.read_text(encoding="utf-8")
     for name, paragraphs in parts.items():
         text = with_part(text, name, "\n\n".join(paragraphs))
@@ -190,15 +191,14 @@ def summary(result: dict[str, Any]) -> str:
     scores = result["scores"]
     shown = ("base", "tuned", scores["strongest_baseline"])
     rows = [
-        [system_name(name, scores["systems"][name])]
-        + [points(scores["systems"][name][VIEWS[0]][kind]) for kind in ROUGE_LABELS]
+        [system_name(name)] + [points(scores["systems"][name][VIEWS[0]][kind]) for kind in ROUGE_LABELS]
         for name in shown
     ]
     return "\n\n".join(
         [
             f"`{scores['config']}`. {description(result)}",
             markdown_table(["ROUGE without the disclaimer", *ROUGE_LABELS.values()], rows),
-            f"{said(scores)} [All tables](model_card/results/README.md): other baselines, question types, how "
+            f"{verdict(scores)} [All tables](model_card/results/README.md): other baselines, question types, how "
             "answers end, repeat and copy.",
         ]
     )
@@ -207,31 +207,21 @@ def summary(result: dict[str, Any]) -> str:
 def section(result: dict[str, Any]) -> str:
     """One run: base, data and training, the verdict, and the tables."""
     scores = result["scores"]
-    new = f"{types_table(scores)}\n\n{novel_sentence(scores)}"
+    new = written([types_table(scores), novel_sentence(scores)])
     return "\n\n".join(
         [
             f"### `{scores['config']}`",
             description(result),
-            said(scores),
-            systems_table(scores),
+            written([verdict(scores), systems_table(scores)]),
             f"![{alt_text(picture_of(scores))}]({picture_of(scores).name})",
-            *([facts_count(scores), markdown_table(*facts_table(scores))] if has_facts(scores) else []),
-            *benchmarked(result),
-            folded("how the answers end, repeat and copy", rates_table(scores)),
+            *filter(
+                None,
+                [written([*facts_blocks(scores), *marks_blocks(scores), *benchmarks_blocks(result.get("benchmarks"))])],
+            ),
+            folded("how the answers end, repeat and copy", written([rates_table(scores)])),
             folded("by question type, and where the reference is new", new),
         ]
     )
-
-
-def benchmarked(result: dict[str, Any]) -> list[str]:
-    """What lm-eval's tasks show, if the run was asked any."""
-    found = result.get("benchmarks")
-    return [benchmarks_sentences(found), markdown_table(*benchmarks_table(found))] if found else []
-
-
-def said(scores: dict[str, Any]) -> str:
-    """What ROUGE and, where any were asked for, facts show."""
-    return f"{verdict(scores)} {scores['facts']['sentence']}" if has_facts(scores) else verdict(scores)
 
 
 def description(result: dict[str, Any]) -> str:
@@ -240,11 +230,10 @@ def description(result: dict[str, Any]) -> str:
     base, data = about["base"], about["data"]
     name = Path(base["model"]).name if base["model"] == EMBEDDED else base["model"]
     title = Credit.of(data["source"]).title or data["source"]["name"]
-    asked = part(scores) if scores["n"] < scores["of"] else f"all {scores['n']:,}"
     return (
         f"Base: {name}, {base['parameters']:,} parameters. {about['epochs']:g} passes over "
         f"{data['records']['train']:,} training records of {title}, {data['split']} split; "
-        f"{asked} {scores['split']} questions{only_types(scores)}. Trained in {about['minutes']} minutes "
+        f"{asked(scores)}. Trained in {about['minutes']} minutes "
         f"({about['precision']}, {about['device']}, peak {about['peak_gib']} GiB)."
     )
 

@@ -20,9 +20,9 @@ from training.data.splits import shuffled
 from training.model.load import load_adapter, load_base, load_tokenizer, pick_device, pick_precision
 from training.outputs import fingerprint, read_json, up_to_date, write_json
 from training.score import read_split
-from training.scoring.benchmarks import BITS, Sample, benchmarks_sentences, benchmarks_table, score_task
+from training.scoring.benchmarks import BITS, Sample, benchmarks_blocks, score_task
 from training.scoring.pairs import METRICS, TASK, make_pairs, task_of, write_task
-from training.scoring.table import plain_table
+from training.scoring.table import plain_table, written
 
 FORMAT = 1
 MEDICAL = ("medqa_4options", "medmcqa", "pubmedqa", "mmlu_anatomy", "mmlu_clinical_knowledge", "mmlu_college_biology",
@@ -45,7 +45,7 @@ MAX_TOKENS = 2048  # in a row; of a longer text, in each window
 
 def main(options: argparse.Namespace) -> None:
     report = benchmark(options.config, options.tasks or TASKS, options.limit, options.force)
-    print(f"\n{plain_table(*benchmarks_table(report))}\n\n{benchmarks_sentences(report).replace('**', '')}")
+    print(f"\n{written(benchmarks_blocks(report), plain_table).replace('**', '')}")
 
 
 def benchmark(config: TrainConfig, names: tuple[str, ...], limit: int | None, force: bool) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from training.scoring.fact_scores import mcnemar
 from training.scoring.intervals import mean_interval, paired_gain, wilson
 from training.scoring.pairs import TASK, Record, guesses
-from training.scoring.table import gain_text, p_text, rate_text
+from training.scoring.table import Table, gain_text, p_text, rate_text
 
 LABELS = {"acc": "", "acc_norm": "by length", "acc_mutual_info": "against no question"}
 BITS = "bits_per_byte"
@@ -91,7 +91,7 @@ def cells(metric: str, found: dict[str, Any]) -> tuple[str, str, str]:
     return f"{base['mean']:.3f}", f"{tuned['mean']:.3f}", f"{gain['mean']:+.3f}{between}"
 
 
-def benchmarks_table(results: Results) -> tuple[list[str], list[list[str]]]:
+def benchmarks_table(results: Results) -> Table:
     """Head and rows: of each measure chance, base, tuned, the gain and its p; then what pairs give without a model."""
     rows = []
     for name, task, metric, found in measures(results):
@@ -101,6 +101,11 @@ def benchmarks_table(results: Results) -> tuple[list[str], list[list[str]]]:
     rows += [[f"{TASK}, no model: {name}", f"{rate['n']:,}", rate_text(rate), "", "", "", ""]
              for name, rate in pairs["baselines"].items()]  # fmt: skip
     return ["", "n", "chance", "base", "tuned", "gain", "p"], rows
+
+
+def benchmarks_blocks(results: Results | None) -> list[str | Table]:
+    """What reports say of the tasks, if any were asked."""
+    return [benchmarks_sentences(results), benchmarks_table(results)] if results else []
 
 
 def benchmarks_sentences(results: Results) -> str:
