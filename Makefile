@@ -4,7 +4,7 @@ VENV := .venv/bin
 # The first Python that is 3.11 or 3.12; `make PYTHON=/path/to/python3.12 demo` chooses another.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && echo $$p && break; done)
-EXTRAS := space,dev
+EXTRAS := space,benchmarks,dev
 STEP := $(VENV)/python -m training
 # one thread a process: the processes of the tests share the cores
 TEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(VENV)/python -m pytest

@@ -17,6 +17,8 @@ from space.credit import Credit
 from training.command import run
 from training.configs import EMBEDDED
 from training.outputs import read_json, write_json, write_text
+from training.release.bundle import read_benchmarks
+from training.scoring.benchmarks import benchmarks_blocks
 from training.scoring.table import (
     ROUGE_LABELS,
     VIEWS,
@@ -70,7 +72,8 @@ def keep(path: Path) -> Path:
     about = {key: trained[key] for key in ("base", "data", "device", "precision", "minutes", "peak_gib", "steps")}
     about["epochs"] = trained["config"]["epochs"]
     target = RESULTS / f"{result['config']}.json"
-    write_json(target, {"run": about, "scores": result})
+    benchmarks = read_benchmarks(path.parent, trained["adapter_sha256"])
+    write_json(target, {"run": about, "scores": result, **({"benchmarks": benchmarks} if benchmarks else {})})
     shutil.copyfile(path.with_name("scores.svg"), picture_of(result))
     return target
 
@@ -211,7 +214,10 @@ def section(result: dict[str, Any]) -> str:
             description(result),
             written([verdict(scores), systems_table(scores)]),
             f"![{alt_text(picture_of(scores))}]({picture_of(scores).name})",
-            *filter(None, [written([*facts_blocks(scores), *marks_blocks(scores)])]),
+            *filter(
+                None,
+                [written([*facts_blocks(scores), *marks_blocks(scores), *benchmarks_blocks(result.get("benchmarks"))])],
+            ),
             folded("how the answers end, repeat and copy", written([rates_table(scores)])),
             folded("by question type, and where the reference is new", new),
         ]

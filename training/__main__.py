@@ -31,6 +31,12 @@ One CONFIG (default: r16) stands for three: itself, twice its learning rate at h
 at twice its rank. Several CONFIGs stand for themselves. Writes OUT/study.json and study.svg. Only the chosen
 configuration is then scored on the test split. Interrupted calls resume. The configurations can also be trained and
 scored (--split validation) on different machines: collect the run folders under one OUT and add --assemble.""",
+    "benchmark": """Ask base and tuned the tasks of lm-eval (extra `benchmarks`): what was learned, and what forgotten.
+
+Reads OUT/data, the base and runs/CONFIG/adapter. Writes runs/CONFIG/{benchmarks.json, lm_eval/}, which `bundle` takes
+in. `pairs` are made from the test split: a true answer beside three about other diseases, so lm_eval/, and with it the
+bundle, holds questions and answers of the data. The other tasks are read from the Hub: medical ones, and general ones.
+What can't be read is left out. Interrupted calls resume, and a call with other --tasks adds to the results.""",
     "audit": """Measure how often each metric scores the better of two answers higher, as people judged them.
 
 Writes the table that every model card shows to model_card/results/audit/liveqa.json. The judgements are those of
@@ -56,6 +62,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parsers = {name: add_step(steps, name, about) for name, about in STEPS.items()}
     add_score_options(parsers["score"])
     add_study_options(parsers["study"])
+    add_benchmark_options(parsers["benchmark"])
     add_bundle_options(parsers["bundle"])
     add_audit_options(parsers["audit"])
     options = parser.parse_args(words)
@@ -116,6 +123,13 @@ def add_score_options(parser: argparse.ArgumentParser) -> None:
 def add_study_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=above_zero, metavar="N", help="N validation questions, stratified by type")
     parser.add_argument("--assemble", action="store_true", help="only read the run folders; nothing is trained")
+
+
+def add_benchmark_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tasks", type=listed, metavar="TASK,TASK", help="pairs, tasks of lm-eval, or their YAML files (default: 13)"
+    )
+    parser.add_argument("--limit", type=above_zero, metavar="N", help="N random questions of each task")
 
 
 def add_bundle_options(parser: argparse.ArgumentParser) -> None:

@@ -21,12 +21,14 @@ from training.network import Unfinished, token_source
 from training.outputs import file_sha256
 from training.release import hub
 from training.release.bundle import TOKEN, Run, licence_files
+from training.scoring.benchmarks import falls
 from training.scoring.table import points, rate_text
 
 GIB = 2**30
 OVER_BASE = "gain of tuned over base"
 ENDED = "ended, where the reference fits"
 ENDED_SHARE = 0.90
+FALL = 0.02  # on a task of lm-eval
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,16 @@ def previous_gate(scores: dict[str, Any], test_sha256: str, previous: Previous |
     low = old["mean"] if old["low"] is None else old["low"]
     text = f"ROUGE-L {points(new)}, {previous.tag} had {points(old)}"
     return Check(name, new["mean"] >= low, f"{text}: it must not be below that interval")
+
+
+def benchmarks_gate(benchmarks: dict[str, Any] | None) -> Check:
+    """A gate, too: on no task of lm-eval may tuned be worse than base by more than two points beyond the interval."""
+    name = "nothing forgotten"
+    if benchmarks is None:
+        return Check(name, None, "not measured: `python -m training benchmark` does")
+    if fallen := falls(benchmarks, FALL):
+        return Check(name, False, f"{'; '.join(fallen)}: no task may fall by over {FALL:.0%} beyond its interval")
+    return Check(name, True, f"no task of {len(benchmarks['tasks'])} falls by over {FALL:.0%} beyond its interval")
 
 
 def asked_of(scores: dict[str, Any]) -> tuple[int, list[str]]:
