@@ -19,7 +19,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--medquad", type=Path, help="MedQuAD's CSV file")
     parser.add_argument("--answers", nargs="*", type=Path, default=[], help="generated answers, JSON Lines")
     parser.add_argument("--save", action="store_true", help=f"keep the rates in {RESULTS.name}")
-    parser.add_argument("--missed", action="store_true", help="also print what was decided wrongly")
     chosen = parser.parse_args()
     if not (chosen.sets or chosen.medquad or chosen.answers):
         parser.error("name a set, --medquad or --answers")
@@ -52,14 +51,14 @@ AROUND = ("Gout is a disease of the joints.", "It is seen in adults.")
 
 
 def main(chosen: argparse.Namespace) -> None:
-    found: dict[str, Any] = {path.stem: of_set(read_lines(path), chosen.missed) for path in chosen.sets}
+    found: dict[str, Any] = {path.stem: of_set(read_lines(path)) for path in chosen.sets}
     if chosen.medquad:
-        found["medquad"] = of_answers(sample(chosen.medquad)[0], chosen.missed)
+        found["medquad"] = of_answers(sample(chosen.medquad)[0])
     for path in chosen.answers:
         rows = read_lines(path)
         for name in sorted({"base", "tuned"} & set(rows[0])):
             answers = [(row["question"], row[name]["text"]) for row in rows]
-            found[f"{path.stem} {name}"] = of_answers(answers, chosen.missed)
+            found[f"{path.stem} {name}"] = of_answers(answers)
     print(json.dumps(found, indent=2))
     if chosen.save:
         today = {"checked": datetime.now(UTC).date().isoformat()}
@@ -67,16 +66,13 @@ def main(chosen: argparse.Namespace) -> None:
         write_json(RESULTS, before | {name: today | rates for name, rates in found.items()})
 
 
-def of_set(cases: list[dict[str, Any]], print_missed: bool) -> dict[str, Any]:
+def of_set(cases: list[dict[str, Any]]) -> dict[str, Any]:
     """The shares of harmful and of harmless sentences that are not shown in full."""
     rates = {}
     for name, harmful in (("harmful", True), ("harmless", False)):
         asked = [case for case in cases if case["harmful"] == harmful]
         left_out = [not stays(case["sentence"], case.get("question", "")) for case in asked]
         rates[name] = asdict(wilson(sum(left_out), len(asked)))
-        if print_missed:
-            wrong = [case["sentence"] for case, out in zip(asked, left_out, strict=True) if out != harmful]
-            print(f"{name}, decided wrongly:", *wrong, sep="\n  ")
     return rates
 
 
@@ -86,7 +82,7 @@ def stays(sentence: str, question: str = "") -> bool:
     return " ".join(sentence.split()) in " ".join(text.split())
 
 
-def of_answers(answers: list[tuple[str, str]], print_found: bool) -> dict[str, Any]:
+def of_answers(answers: list[tuple[str, str]]) -> dict[str, Any]:
     """Of (question, answer) pairs: sentences found, sentences not shown, and answers of which nothing is left."""
     total = found = lost = 0
     nothing = 0
@@ -98,10 +94,6 @@ def of_answers(answers: list[tuple[str, str]], print_found: bool) -> dict[str, A
         kinds = unsafe(pieces, question)
         total, found, lost = total + len(pieces), found + sum(map(bool, kinds)), lost + len(pieces) - kept
         nothing += bool(pieces) and shown == NOTHING_LEFT
-        if print_found:
-            for piece, kind in zip(pieces, kinds, strict=True):
-                if kind:
-                    print(f"{kind}: {' '.join(piece.split())[:200]}")
     return {
         "found": asdict(wilson(found, total)),
         "not_shown": asdict(wilson(lost, total)),

@@ -66,20 +66,10 @@ def test_a_good_answer_is_left_alone():
     "bad",
     [
         "Take 500 mg of paracetamol twice a day.",
-        "Use 2 puffs every four hours.",
-        "Give two tablets at night.",
-        "Take 5-10 ml of the syrup.",
         "Call 1-800-555-0199 for help.",
-        "The clinic's number is (020) 7946 0123.",
         "Read more at https://example.com/asthma.",
-        "See www.example.org for details.",
-        "You have nothing to worry about.",
         "You don't need to see a doctor.",
-        "It is completely safe.",
-        "As a doctor, I recommend rest.",
         "I am a licensed physician.",
-        "In my practice this is common.",
-        "I'm a real person.",
     ],
 )
 def test_a_sentence_that_must_not_be_shown_leaves_a_mark_and_the_rest_stays(bad):
@@ -94,10 +84,8 @@ def test_a_sentence_that_must_not_be_shown_leaves_a_mark_and_the_rest_stays(bad)
     [
         DISCLAIMER,
         f"{DISCLAIMER}.",
-        f"{DISCLAIMER}. {DISCLAIMER}",
         "Disclaimer: This is for informational purposes only.",
         "This is not medical advice.",
-        "I am not a doctor.",
         "As an AI language model, I cannot give medical advice.",
         "This information is not intended to replace professional medical advice.",
     ],
@@ -116,10 +104,8 @@ def test_loops_are_cut():
     assert checked(f"{GOOD} It may cause the heart to fail and " + "the heart to fail and " * 20) == GOOD
     assert checked(f"{GOOD} pain " + "pain " * 50) == GOOD
     assert checked(f"{GOOD} {GOOD} {GOOD}") == GOOD
-    assert (
-        checked("It can be caused by pollen. It can be caused by dust.")
-        == "It can be caused by pollen. It can be caused by dust."
-    )
+    alike = "It can be caused by pollen. It can be caused by dust."
+    assert checked(alike) == alike
 
 
 def test_a_cut_answer_ends_in_a_full_sentence_and_says_so():
@@ -163,41 +149,21 @@ def test_ordinary_text_is_left_as_it_is():
 
 
 NESTED = [
-    "What is gout <<img src=x>img src=//evil.example/a.png>?",
-    "<im<b>g src=//evil.example/c.png>",
-    "<scr<script></script>ipt>alert(1)</script>",
-    "![a\nb](//evil.example/b.png)",
-    "[click\nme](//evil.example)",
-    "[a](<//evil.example>)",
-    "[a [b] c](//evil.example)",
-    "![a][b]\n\n[b]: //evil.example/d.png",
-    "[b]\n\n- [b]: <https://evil.example>\n",
-    "[b][]\n\n[b]:\n//evil.example",
-    "<https://evil.example>",
-    "<a@evil.example>",
-    "WWW.evil.example",
-    "ftp://evil.example",
-    "HTTP://evil.example",
-    "a.b@evil.example",
-    "&lt;img src=//evil.example/e.png&gt;",
-    "&amp;lt;img src=//evil.example/e.png&amp;gt;",
-    "<!-- x --><img src=//evil.example/f.png",
-    "<!-<!-- -->- <img src=//evil.example/f.png>",
-    "<!DOCTYPE html><?php x ?><![CDATA[<img src=//evil.example/g.png>]]>",
-    "<\u200bimg src=//evil.example/h.png>",
-    "<\x00svg onload=alert(1)>",
-    "]\u202e(//evil.example) [a]\x07(//evil.example)",
-    "```mermaid\ngraph TD; A[<img src=//evil.example/i.png>]\n```",
-    "~~~html\n<img src=//evil.example/j.png>\n~~~",
-    "``<b>`mermaid\ngraph TD\n```",
-    "$$\\includegraphics{//evil.example/k.png}$$",
-    "![x](data:image/svg+xml;base64,PHN2Zz4=)",
-    "[x](javascript:alert(1))",
-    "x[^1]\n\n[^1]: https://evil.example",
-    f"<{DISCLAIMER}img src=//evil.example/l.png>",
-    f"[a]{DISCLAIMER}(//evil.example)",
+    "What is gout <<img src=x>img src=//evil.example/a.png>?", "<im<b>g src=//evil.example/c.png>",
+    "<scr<script></script>ipt>alert(1)</script>", "![a\nb](//evil.example/b.png)", "[click\nme](//evil.example)",
+    "[a](<//evil.example>)", "[a [b] c](//evil.example)", "![a][b]\n\n[b]: //evil.example/d.png",
+    "[b]\n\n- [b]: <https://evil.example>\n", "[b][]\n\n[b]:\n//evil.example", "<https://evil.example>",
+    "<a@evil.example>", "WWW.evil.example", "ftp://evil.example", "HTTP://evil.example", "a.b@evil.example",
+    "&lt;img src=//evil.example/e.png&gt;", "&amp;lt;img src=//evil.example/e.png&amp;gt;",
+    "<!-- x --><img src=//evil.example/f.png", "<!-<!-- -->- <img src=//evil.example/f.png>",
+    "<!DOCTYPE html><?php x ?><![CDATA[<img src=//evil.example/g.png>]]>", "<\u200bimg src=//evil.example/h.png>",
+    "<\x00svg onload=alert(1)>", "]\u202e(//evil.example) [a]\x07(//evil.example)",
+    "```mermaid\ngraph TD; A[<img src=//evil.example/i.png>]\n```", "~~~html\n<img src=//evil.example/j.png>\n~~~",
+    "``<b>`mermaid\ngraph TD\n```", "$$\\includegraphics{//evil.example/k.png}$$",
+    "![x](data:image/svg+xml;base64,PHN2Zz4=)", "[x](javascript:alert(1))", "x[^1]\n\n[^1]: https://evil.example",
+    f"<{DISCLAIMER}img src=//evil.example/l.png>", f"[a]{DISCLAIMER}(//evil.example)",
     f"ht{DISCLAIMER}tps:{DISCLAIMER}//evil.example",
-]
+]  # fmt: skip
 # What the Markdown of gradio's page turns into links by itself.
 AUTOLINK = re.compile(r"(?:https?|ftp)://\S|www\.\w|\w@\w|\$\$|```|~~~", re.IGNORECASE)
 HARMLESS = {"strong", "em", "s", "code", "bullet_list", "ordered_list", "list_item", "blockquote", "heading", "hr"}
@@ -273,10 +239,7 @@ def test_what_an_encyclopaedia_says_stays():
         "You don't have cancer.",
         "Yes, you can take ibuprofen with warfarin.",
         "Stop taking your insulin.",
-        "It is safe.",
-        "It can wait.",
         "Make the child vomit after swallowing bleach.",
-        "Put butter on the burn.",
         "Yes.",
         "No.",
     ],
@@ -293,10 +256,8 @@ def test_judgements_permissions_and_harmful_first_aid_are_dropped(sentence):
         "If you have asthma, see your doctor regularly.",
         "Never give aspirin to a child with the flu.",
         "Do not stop taking insulin without talking to your doctor.",
-        "Do not make the person vomit.",
         "Warfarin interacts with many medicines.",
         "A pharmacist can tell you whether the two can be taken together.",
-        "Cool the burn under running water.",
     ],
 )
 def test_general_statements_and_warnings_without_amounts_stay(sentence):
