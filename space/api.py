@@ -1,5 +1,6 @@
 """What gradio_client and MCP call, under the same rules as the page. Stateless: callers send the history along."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -17,7 +18,7 @@ def chat(
     max_new_tokens: int | None = None,
     temperature: float | None = None,
     request: gr.Request | None = None,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Any]:
     """Answer a general question about a disease, or show a fixed notice. Not medical advice; often wrong.
 
     Returns kind, text, sources, numbers and revision. Only where kind is "answer" or "general answer" has the language
@@ -33,7 +34,7 @@ def chat(
     """
     turn = turn_of(request)
     for said in reply(turn, settings(max_new_tokens, temperature)):
-        yield as_object(said, turn)
+        yield sent(as_object(said, turn), request)
 
 
 def chat_text(
@@ -48,12 +49,15 @@ def chat_text(
         yield said.text
 
 
+chat_text._mcp_type = ""  # type: ignore[attr-defined]  # gradio makes a tool of MCP of everything else
+
+
 def compare(
     question: str,
     max_new_tokens: int | None = None,
     temperature: float | None = None,
     request: gr.Request | None = None,
-) -> Iterator[dict[str, dict[str, Any]]]:
+) -> Iterator[Any]:
     """Answers of the base and of the tuned model to one question, each as `chat` returns it. Not medical advice.
 
     Args:
@@ -63,7 +67,13 @@ def compare(
     """
     turn = turn_of(request)
     for base, tuned in compared(turn, settings(max_new_tokens, temperature)):
-        yield {"base": as_object(base, turn, base=True), "tuned": as_object(tuned, turn)}
+        yield sent({"base": as_object(base, turn, base=True), "tuned": as_object(tuned, turn)}, request)
+
+
+def sent(value: dict[str, Any], request: gr.Request | None) -> Any:
+    """A client of MCP gets JSON: gradio would write Python's own form of the object."""
+    by_mcp = request and request.headers.get("x-gradio-user") == "mcp"
+    return json.dumps(value, ensure_ascii=False) if by_mcp else value
 
 
 def as_object(said: Said, turn: Turn, base: bool = False) -> dict[str, Any]:
