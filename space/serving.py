@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")  # as `spaces` reads it
 PATIENCE = 240  # seconds that a question waits for the model to be loaded
+LATER = 300.0  # seconds until the Hub is asked again for the table of pages
 SIGN = 0.2  # seconds between two yields of a running answer, because Stop takes effect at a yield
 SECONDS = (15, 30)  # asked of ZeroGPU for the shortest and the longest answer
 LONGEST = 512  # tokens; about 13 s of a large GPU, the rest is for moving the weights there
@@ -100,7 +101,8 @@ def load() -> None:
 def load_table() -> None:
     """Pages are found a few seconds after the start, long before there is a model, and without one.
 
-    Without a table the page comes up and answers all the same: `sources.ready` tells.
+    Without a table the page comes up and answers all the same: `sources.ready` tells. A Hub that can't be reached is
+    asked again later.
     """
     if sources.ready():
         return
@@ -112,6 +114,10 @@ def load_table() -> None:
     except Exception as error:  # as in `load`
         line = " ".join(str(error).split())[:400]
         print(f"pages can't be looked up: {line or type(error).__name__}", file=sys.stderr, flush=True)
+        if isinstance(error, ConnectionError):
+            again = threading.Timer(LATER, load_table)
+            again.daemon = True
+            again.start()
 
 
 def loaded(folder: Path, base: Path) -> "Assistant":

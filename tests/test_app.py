@@ -7,11 +7,13 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 from hub import Fault, LocalHub
+from hub.releasing import client_of
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants
 from space_app import (
     BREAK,
@@ -34,6 +36,9 @@ from test_sources import write_table
 from training.release.space import SOURCES, find_sources
 
 # isort: split
+import release
+import serving
+import sources
 from history import COMING, REMINDER, TROUBLE, WRITING
 
 EMERGENCY = "my dad has crushing chest pain and is sweating"
@@ -277,6 +282,24 @@ def test_a_release_on_the_hub_is_served_at_its_exact_revision(tmp_path, small_ou
             told = connect(address).submit(QUESTION, api_name="/chat").result(timeout=180)
             log = (tmp_path / "app" / "app.log").read_text(encoding="utf-8")
             assert told["kind"] == "answer" and len(told["sources"]) == 2, log
+
+
+def test_pages_come_later_where_the_hub_could_not_be_reached_at_start(tmp_path, monkeypatch, capsys):
+    with LocalHub(tmp_path / "hub") as hub, client_of(hub):
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        commit = hub.seed(SOURCES, write_table(tmp_path / "made" / "data" / "train.parquet").parents[1], "datasets")
+        pin = {"adapter": "x/y", "sources": SOURCES, "sources_revision": commit, "sources_file": "data/train.parquet"}
+        (tmp_path / "release.json").write_text(json.dumps(pin), encoding="utf-8")
+        monkeypatch.setattr(serving, "fetch_table", partial(release.fetch_table, tmp_path, {}))
+        monkeypatch.setattr(serving, "LATER", 0.01)
+        monkeypatch.setattr(sources, "_index", None)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+        serving.load_table()
+        assert not sources.ready()
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        wait_for(sources.ready, 60, "the second time it is there")
+    said = capsys.readouterr()
+    assert "pages can't be looked up" in said.err and "loaded the pages of train.parquet" in said.out
 
 
 def bundle_of(small_out: Path) -> Path:

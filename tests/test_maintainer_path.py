@@ -208,10 +208,10 @@ def test_release_and_space_name_and_preload_the_base_at_that_commit(maintainer, 
     assert {path.name for path in made.glob("*.safetensors*")} <= set(names.split(",")), "both shards and their index"
 
 
-def test_the_space_that_was_pushed_has_the_pages_of_the_commit_that_was_planned(maintainer, done):
+def test_the_space_that_was_pushed_has_pages_at_the_commit_that_was_planned(maintainer, done):
     commit, pin = maintainer.hub.repo(SOURCES, "datasets").head, pinned(maintainer.hub, SPACE)
     assert (pin["sources"], pin["sources_revision"]) == (SOURCES, commit)
-    assert f"data/train.parquet of {SOURCES} at {commit[:10]}" in done["plan"].stdout
+    assert f"data/train.parquet of {SOURCES} at {commit[:10]}" in done["push"].stdout
     (log,) = (maintainer.checkout / "spaces").glob("*/app.log")
     assert "loaded the pages of train.parquet" in log.read_text(encoding="utf-8")
 
