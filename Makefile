@@ -20,10 +20,10 @@ demo: .venv/installed  ## prepare, train, score, bundle: a small pretrained base
 	@$(STEP) bundle demo
 
 space: demo  ## the chat in a browser, with the demo adapter
-	@$(VENV)/python space/app.py --adapter outputs/demo/runs/demo/bundle
+	@$(VENV)/python space/app.py --adapter outputs/demo/runs/demo/bundle --sources training/data/sample.csv
 
 ask: demo  ## chat in the terminal with the demo adapter
-	@$(VENV)/python scripts/ask.py outputs/demo/runs/demo/bundle
+	@$(VENV)/python scripts/ask.py outputs/demo/runs/demo/bundle --sources training/data/sample.csv
 
 rehearse: demo  ## a whole release of the demo on a local Hub, its Space included
 	@$(VENV)/python scripts/rehearse.py
