@@ -16,6 +16,7 @@ from pathlib import Path
 import advice
 
 CUT = "*(The answer was cut off here because it reached its length limit.)*"
+LOOPED = "*(The answer was cut off here because it began to repeat itself.)*"
 NOTHING_LEFT = (
     "I don't have a reliable answer to that. A pharmacist, a nurse line or a doctor can answer it, "
     "or try asking about the condition by its name."
@@ -56,13 +57,14 @@ def checked(answer: str, disclaimer: str, cut: bool = False, question: str = "")
     length limit or was stopped, so its last sentence may not be whole. question: what was asked; without it, a bare yes
     or no counts as personal.
     """
-    text = without_loops(without_disclaimer(plain_text(answer), disclaimer))
+    whole = without_disclaimer(plain_text(answer), disclaimer)
+    text = without_loops(whole)
     if cut:
         text = whole_sentences(text)
     text = tidy(with_marks(text, question))
     if not any(c.isalnum() for c in MARK.sub("", text)):
         return NOTHING_LEFT
-    return f"{text}\n\n{CUT}" if cut else text
+    return f"{text}\n\n{LOOPED if ends_in_a_loop(whole) else CUT}" if cut else text
 
 
 def so_far(answer: str, disclaimer: str, question: str = "") -> str:
@@ -100,6 +102,12 @@ def without_loops(text: str) -> str:
         key = re.sub(r"\W+", " ", sentence).casefold().strip()
         kept.setdefault(key if key.count(" ") >= 3 else len(kept), sentence)
     return "".join(kept.values()).strip()
+
+
+def ends_in_a_loop(text: str) -> bool:
+    """Whether its last words, but for one that may be cut, stand in it before."""
+    words = re.sub(r"\W+", " ", text).casefold().split()
+    return len(words) > 9 and f" {' '.join(words[-9:-1])} " in f" {' '.join(words[:-2])} "
 
 
 def whole_sentences(text: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from space.lists import with_lists
 from training.scoring.intervals import wilson
 
 TEMPLATE = Path(__file__).with_name("answers.html")
@@ -36,9 +37,11 @@ def answers_page(answers: list[Row], title: str, summary: dict[str, str], about:
 
 def shown(answer: Row) -> Row:
     """The fields of an answer that the page uses."""
-    page = {key: answer[key] for key in ("id", "question", "qtype", "reference", "gain")}
+    page = {key: answer[key] for key in ("id", "question", "qtype", "gain")}
+    page["reference"] = with_lists(answer["reference"])
     for system in ("base", "tuned"):
-        page[system] = {key: answer[system][key] for key in ("text", "tokens", "ended")}
+        page[system] = {key: answer[system][key] for key in ("tokens", "ended")}
+        page[system]["text"] = with_lists(answer[system]["text"])
         page[system]["rouge1"] = answer["rouge1"][system]
     if mark := answer["facts"]:
         page["facts"] = {key: mark[key] for key in ("kind", "reference", "compared", "base", "tuned")}
