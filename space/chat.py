@@ -19,6 +19,7 @@ from output_checks import NOTHING_LEFT
 from prompt import with_disclaimer
 from safety import Reply, looked_for, screen
 from sources import Source
+from trouble import ONE_MODEL
 
 if TYPE_CHECKING:
     from contract import Message
@@ -148,7 +149,7 @@ def compared(turn: Turn, chosen: Settings) -> Iterator[tuple[Said, Said]]:
         return
     length = max(chosen.length // 2, SHORTEST)
     for (base, tuned), state in serving.answers(("base", "tuned"), turn.prompt, length, chosen.temperature):
-        yield shown(base, state), shown(tuned, state)
+        yield shown(base, FAILED if base == ONE_MODEL else state), shown(tuned, state)
 
 
 def shown(text: str, state: str, reminder: bool = False) -> Said:

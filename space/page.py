@@ -108,6 +108,7 @@ def build() -> gr.Blocks:
         demo.load(clicks.restore, [chat, question], [chat, question, general], js=RESTORE, **NOW)
         demo.unload(clicks.forget)
         gr.api(api.chat, api_name="chat", **IN_TURN)
+        gr.api(api.chat_text, api_name="chat_text", **IN_TURN)
         gr.api(api.compare, api_name="compare", **IN_TURN)
     demo._queue = FairQueue(
         api.SCREENED, blocks=demo, live_updates=True, update_intervals=1, concurrency_count=demo.max_threads,
