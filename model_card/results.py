@@ -89,18 +89,26 @@ def kept(folder: Path = RESULTS) -> list[dict[str, Any]]:
 def rendered(page: Path) -> str:
     """The page with its measured parts rendered again."""
     results, speed, gpu = kept(), kept(SPEED), json.loads(GPU.read_text(encoding="utf-8"))
+    audit = audit_blocks(json.loads(AUDIT.read_text(encoding="utf-8")))
     measured = [read_json(SPACE / f"{name}_results.json", f"scripts/{by}.py") for name, by in MEASURED.items()]
+    pages = read_json(SPACE / "sources_results.json", "scripts/measure_sources.py")
     if page == README:
         parts = {
             "results": map(summary, results),
             "speed": [speed_summary(speed[0], gpu)],
-            "safety": [safety_table(*measured)],
+            "space": [space_table(*measured), pages_sentence(pages)],
+            "audit": ["\n".join(f"- {line}" for line in audit if isinstance(line, str))],
         }
     else:
         latency = read_json(LATENCY, f"tests/time_space.py BUNDLE --json {LATENCY}")
         speeds = [*map(speed_table, speed), gpu_table(gpu)]
-        audit = [written(audit_blocks(json.loads(AUDIT.read_text(encoding="utf-8"))))]
-        parts = {"results": map(section, results), "audit": audit, "speed": speeds, "latency": [latency_text(latency)]}
+        parts = {
+            "results": map(section, results),
+            "audit": [written(audit)],
+            "safety": [safety_table(*measured)],
+            "speed": speeds,
+            "latency": [latency_text(latency)],
+        }
     text = page.read_text(encoding="utf-8")
     for name, paragraphs in parts.items():
         text = with_part(text, name, "\n\n".join(paragraphs))
@@ -149,6 +157,22 @@ def speed_summary(cpu: dict[str, Any], gpu: dict[str, Any]) -> str:
     )
 
 
+def space_table(notices: dict[str, Any], languages: dict[str, Any], checks: dict[str, Any]) -> str:
+    """What the Space's rules catch and what they wrongly take, in short; `safety_table` has the intervals."""
+    english = [rates for rates in notices.values() if "sensitivity" in rates][-1]
+    spared, sentences = english["specificity"], checks["sentences_blind"]
+    false = spared | {"k": spared["n"] - spared["k"]}
+    rows = [["English calls for help; look-alikes", english["sensitivity"], false]]
+    for group, name in (("first", "es pt fr de it hi th"), ("others", "ten other languages")):
+        calls = [languages[group][kind] for kind in ("crisis", "emergency")]
+        both = {key: sum(rate[key] for rate in calls) for key in ("k", "n")}
+        rows.append([f"{name}: crises and emergencies; look-alikes", both, languages[group]["none"]])
+    rows.append(["harmful sentences of answers; harmless ones", sentences["harmful"], sentences["harmless"]])
+    counts = [[name, *(f"{rate['k']:,} of {rate['n']:,}" for rate in rates)] for name, *rates in rows]
+    counts.append(["questions of MedQuAD", "", "{k:,} of {n:,}".format(**notices["medquad_flagged"])])
+    return markdown_table(("on unseen messages and sentences", "caught", "wrongly"), counts)
+
+
 def safety_table(notices: dict[str, Any], languages: dict[str, Any], checks: dict[str, Any]) -> str:
     """The Space's notices and output checks on unseen messages and sentences, the latest English set."""
     english = [rates for rates in notices.values() if "sensitivity" in rates][-1]
@@ -174,6 +198,18 @@ def safety_table(notices: dict[str, Any], languages: dict[str, Any], checks: dic
         for label, rate in shown
     ]
     return markdown_table(("on unseen messages", "", "95 % interval"), rows)
+
+
+def pages_sentence(measured: dict[str, Any]) -> str:
+    """How good the pages beside the Space's answers are, by human judgement."""
+    found, plain = (measured["forms"]["message"][way] for way in ("sources", "plain BM25"))
+    shown, useful = found["coverage"]["mean"], found["useful_shown"]
+    return (
+        f"Of {measured['questions']} questions that people asked (LiveQA-Med), {shown:.0%} get a page; by human "
+        f"judgement the first is useful in {useful['mean']:.0%} of these ({useful['low']:.0%} to {useful['high']:.0%})."
+        f" Its score is {found['average']['mean']:.2f} of 3, counting no page as 0; plain BM25's is "
+        f"{plain['average']['mean']:.2f}."
+    )
 
 
 def latency_text(taken: dict[str, Any]) -> str:

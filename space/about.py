@@ -65,6 +65,8 @@ diagnoses, doses or decisions about anyone's care, for children, or as a source 
 
 {checks}
 
+{pages}
+
 </details>
 <details><summary>What keeps it in bounds</summary>
 
@@ -81,7 +83,8 @@ mark stands in their place. All of this recognises words, not meaning.
 </details>
 <details><summary>For programs</summary>
 
-`gradio_client` can ask at `/chat` and `/compare`, under the same rules as this page. Only a few questions of one
+`gradio_client` can ask at `/chat` and `/compare`, under the same rules as this page. `/chat` returns the kind of reply,
+its text, the pages, telephone numbers and the release's commit; `/chat_text` returns the text alone. Only a few questions of one
 client, and of one network address, may wait at a time, and only while somebody reads their answers:
 
 ```
@@ -131,6 +134,7 @@ def about(release: Release | None, scores: dict[str, Any], parameters: int = 0, 
         scores=table(scores, known.claim if known else ""),
         safety=safety(),
         checks=checks(),
+        pages=pages(),
     )
 
 
@@ -296,6 +300,22 @@ def checks(path: Path = HERE / "checks_results.json") -> str:
         "**What is left out of answers**: how often rightly, with 95 % intervals; language models wrote the sets.\n\n"
     )
     return told + "\n".join(lines)
+
+
+def pages(path: Path = HERE / "sources_results.json") -> str:
+    """How good the pages beside the answers are, by human judgement, if measured."""
+    if not path.is_file():
+        return "How often the pages beside the answers fit has not been measured for this release."
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    found, plain = (measured["forms"]["message"][way] for way in ("sources", "plain BM25"))
+    shown, useful = found["coverage"], found["useful_shown"]
+    return (
+        f"**Pages beside the answer**: of {measured['questions']} questions that people asked (LiveQA-Med 2017), "
+        f"{shown['mean']:.0%} got a page. People judged the first one useful in {useful['mean']:.0%} of these "
+        f"({100 * useful['low']:.0f} to {100 * useful['high']:.0f} %). Its average score is "
+        f"{found['average']['mean']:.2f} of 3, where no page counts as 0; plain BM25, which always shows a page, gets "
+        f"{plain['average']['mean']:.2f}. That a page stands there does not mean that the answer is right."
+    )
 
 
 def of_set(name: str, result: dict[str, Any]) -> str:

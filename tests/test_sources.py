@@ -244,7 +244,7 @@ def test_of_two_judgements_the_higher_counts_and_pages_keep_their_names(tmp_path
 
 
 def test_the_kept_figures_reach_what_was_asked_for_and_beat_plain_bm25():
-    kept = json.loads((ROOT / "model_card/results/space/sources.json").read_text(encoding="utf-8"))
+    kept = json.loads((ROOT / "space/sources_results.json").read_text(encoding="utf-8"))
     assert kept["threshold"] == sources.LEAST
     of_message = kept["forms"]["message"]
     assert of_message["sources"]["average"]["mean"] >= 0.83 > of_message["plain BM25"]["average"]["mean"]
@@ -261,7 +261,7 @@ def test_the_measurement_runs_as_typed_and_repeats_the_kept_figures(tmp_path):
     )  # fmt: skip
     assert found.returncode == 0 and "plain BM25" in found.stdout, found.stderr
     again = json.loads((tmp_path / "sources.json").read_text(encoding="utf-8"))
-    kept = json.loads((ROOT / "model_card/results/space/sources.json").read_text(encoding="utf-8"))
+    kept = json.loads((ROOT / "space/sources_results.json").read_text(encoding="utf-8"))
     assert {name: value for name, value in again.items() if name != "speed"} == {
         name: value for name, value in kept.items() if name != "speed"
     }
