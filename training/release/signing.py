@@ -71,7 +71,8 @@ def verify(folder: Path) -> str:
         verifier = verifying.Config().use_elliptic_key_verifier(public_key=public)
         verifier.set_hashing_config(all_but_signature()).verify(folder, folder / SIGNATURE)
     except (InvalidSignature, ValueError, LookupError, OSError) as error:
-        raise ValueError(f"{SIGNATURE} doesn't fit the files ({str(error) or 'not signed by this key'})") from error
+        said = str(error).split(": Expected")[0] or "not signed by this key"
+        raise ValueError(f"{SIGNATURE} doesn't fit the files ({said})") from error
     return sha256(public.read_bytes()).hexdigest()
 
 
