@@ -15,11 +15,12 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import sources
 import spaces  # first: it must see torch before CUDA does
 from contract import Contract, Decoding, Limits
 from history import FAILED, Draft
 from output_checks import checked, so_far
-from release import Release, fetch_adapter, fetch_base, find_release, read_scores
+from release import Release, fetch_adapter, fetch_base, fetch_table, find_release, read_scores
 from trouble import LOADING, UNLOADED, explained, without_folders
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def start_loading() -> None:
 
 
 def load() -> None:
-    """Fill SERVED, or say in `trouble` why not; the caller holds the lock."""
+    """Load the table of pages, then fill SERVED or say in `trouble` why not; the caller holds the lock."""
+    load_table()
     try:
         started = time.monotonic()
         folder, release = fetch_adapter(find_release())
@@ -94,6 +96,23 @@ def load() -> None:
     finally:
         SERVED.loaded.set()
         SERVED.loading.release()
+
+
+def load_table() -> None:
+    """Pages are found a few seconds after the start, long before there is a model, and without one.
+
+    Without a table the page comes up and answers all the same: `sources.ready` tells.
+    """
+    if sources.ready():
+        return
+    try:
+        started = time.monotonic()
+        table = fetch_table()
+        sources.load(table)
+        print(f"loaded the pages of {table.name} in {time.monotonic() - started:.0f} s", flush=True)
+    except Exception as error:  # as in `load`
+        line = " ".join(str(error).split())[:400]
+        print(f"pages can't be looked up: {line or type(error).__name__}", file=sys.stderr, flush=True)
 
 
 def loaded(folder: Path, base: Path) -> "Assistant":

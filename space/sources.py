@@ -22,6 +22,8 @@ import numpy as np
 from bm25s.stopwords import STOPWORDS_EN_PLUS
 from pyarrow import ArrowInvalid, parquet
 
+YEAR = 2019  # when MedQuAD was published: its links are of then
+CREDIT = f"MedQuAD, Ben Abacha and Demner-Fushman {YEAR}, CC BY 4.0"
 COLUMNS = ("document_source", "document_url", "synonyms", "question_id", "question_focus", "question_type", "question")
 LEAST = 0.82  # of 1: a lower score is not shown
 BM25, KIND = 0.5, 0.3  # weights beside the name's, which is 1
@@ -92,7 +94,11 @@ STRENGTH = re.compile(r"([a-z]{4,})(?=\d)")  # `metformin500`
 
 @dataclass(frozen=True)
 class Source:
-    """A page for a question; passage is empty where its text may not be shown, score lies in 0..1."""
+    """A page for a question, with a score in 0..1.
+
+    passage, credit: empty where the text may not be shown. url: empty for text of this project's sample, which is no
+    page; its publisher says so.
+    """
 
     title: str
     url: str
@@ -101,6 +107,8 @@ class Source:
     document_source: str
     question_id: str
     score: float
+    year: int  # of the link
+    credit: str
 
 
 @dataclass(frozen=True)
@@ -160,6 +168,11 @@ def loaded() -> Index:
 def find(question: str, k: int = 3) -> list[Source]:
     """At most k different pages that fit the question, best first; none where nothing fits well enough."""
     return search(_index, question, k) if _index else []
+
+
+def pages(question: str) -> tuple[Source, ...] | None:
+    """What `find` finds, and None where no table has been loaded."""
+    return tuple(find(question)) if ready() else None
 
 
 def read_rows(table: Path) -> list[dict[str, str]]:
@@ -350,14 +363,17 @@ def pairs(word: str) -> set[str]:
 
 def source(row: dict[str, str], score: float, asked: list[str]) -> Source:
     kind = row["question_type"]
+    quoted = "" if row["document_source"] in COPYRIGHTED else passage(row["answer"], asked)
     return Source(
         title=row["question_focus"] if kind in ("", "information") else f"{row['question_focus']}: {kind}",
         url=row["document_url"],
         publisher=PUBLISHERS.get(row["document_source"], row["document_source"]),
-        passage="" if row["document_source"] in COPYRIGHTED else passage(row["answer"], asked),
+        passage=quoted,
         document_source=row["document_source"],
         question_id=row["question_id"],
         score=round(score, 4),
+        year=YEAR,
+        credit=CREDIT if quoted else "",
     )
 
 

@@ -284,6 +284,7 @@ def main() -> None:
 
     delay = float(os.environ.get("ECHO_DELAY", "0"))
     serving.SERVED.assistant = small_llama() if "SMALL_LLAMA" in os.environ else echo_assistant(delay)
+    serving.load_table()
     serving.SERVED.loaded.set()
     build().launch(**LAUNCH)
 
