@@ -2,7 +2,7 @@
 
 `python space/serve.py --adapter FOLDER` answers with the adapter itself; with `--upstream URL` a server such as vLLM,
 llama.cpp or Ollama writes the answers, and only the release's contract.toml is needed here. `med_llama` in a response
-tells its kind: `answer`, or that of the notice or fixed reply that was due instead.
+tells its kind, which is `answer` or that of the notice or fixed reply that was due instead, and the pages that fit.
 """
 
 import argparse
@@ -14,10 +14,12 @@ import socket
 import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from dataclasses import asdict
 from http import HTTPStatus
 from itertools import takewhile
 from pathlib import Path
 from secrets import token_hex
+from threading import Thread
 from typing import Any
 
 import httpx
@@ -51,6 +53,7 @@ class Upstream:
     """Writes answers like an Assistant, with the model of another server. model: its name there, "" for the first."""
 
     parameters = 0  # unknown
+    models = ("tuned",)
 
     def __init__(self, url: str, contract: Contract, model: str) -> None:
         key = os.environ.get("UPSTREAM_API_KEY")
@@ -65,7 +68,7 @@ class Upstream:
         """Drafts of one answer; raises an httpx.HTTPError, ValueError, LookupError or ConnectionError."""
         own, text = self.contract.decoding, ""
         conversation = [{"role": "system", "content": self.contract.system_prompt}, *map(harmless, messages)]
-        body = {"model": self.model or self.models()[0], "messages": conversation, "stream": True,
+        body = {"model": self.model or self.names()[0], "messages": conversation, "stream": True,
                 "max_tokens": length, "temperature": temperature, "top_p": own.top_p,
                 "repetition_penalty": own.repetition_penalty, "repeat_penalty": own.repetition_penalty}  # fmt: skip
         with self.client.stream("POST", "/chat/completions", json=body) as response:
@@ -78,7 +81,8 @@ class Upstream:
                         return
         raise ConnectionError("the stream ended before the answer did")
 
-    def models(self) -> list[str]:
+    def names(self) -> list[str]:
+        """The models that the server offers."""
         return [model["id"] for model in self.client.get("/models").raise_for_status().json()["data"]]
 
 
@@ -193,14 +197,21 @@ def addition(sent: str, text: str) -> str:
     return "\n\n" + "\n".join(lines[len(list(same)) :])
 
 
-def piece(shared: dict[str, Any], said: Said | None = None, **what: Any) -> dict[str, Any]:
-    """One object of a response; said: the last step, whose kind is told."""
-    end = said and ("length" if CUT in said.text else "stop")
-    about = {"med_llama": {"kind": said.kind}} if said else {}
-    return shared | about | {"choices": [{"index": 0, "logprobs": None, "finish_reason": end} | what]}
+def piece(shared: dict[str, Any], **what: Any) -> dict[str, Any]:
+    """One object of a response; what: of its only choice."""
+    return shared | {"choices": [{"index": 0, "logprobs": None, "finish_reason": None} | what]}
 
 
-async def events(shared: dict[str, Any], first: Said, rest: AsyncGenerator[Said, None]) -> AsyncIterator[str]:
+def last_piece(shared: dict[str, Any], turn: Turn, said: Said, **what: Any) -> dict[str, Any]:
+    """The object that tells how and as what a response ends."""
+    pages = None if turn.sources is None else [asdict(page) for page in turn.sources]
+    whole = piece(shared, finish_reason="length" if CUT in said.text else "stop", **what)
+    return whole | {"med_llama": {"kind": said.kind, "sources": pages}}
+
+
+async def events(
+    shared: dict[str, Any], turn: Turn, first: Said, rest: AsyncGenerator[Said, None]
+) -> AsyncIterator[str]:
     """Server-sent events from the first step with a text: checked sentences, then the kind, or an error."""
 
     def event(data: dict[str, Any]) -> str:
@@ -215,7 +226,7 @@ async def events(shared: dict[str, Any], first: Said, rest: AsyncGenerator[Said,
                 sent = sayable(now)
                 yield event(piece(shared, delta={"content": new}))
             if now.kind not in UNFINISHED:
-                yield event(piece(shared, now, delta={}))
+                yield event(last_piece(shared, turn, now, delta={}))
             now = await anext(rest, None)
     except HTTPException as failed:
         yield event(problem(failed.status_code, failed.detail))
@@ -240,7 +251,7 @@ def make_app(served: str, at_once: int) -> FastAPI:
         """Whether questions are answered; notices are shown at any status."""
         assistant = serving.SERVED.assistant
         try:
-            if not assistant or (isinstance(assistant, Upstream) and not assistant.models()):
+            if not assistant or (isinstance(assistant, Upstream) and not assistant.names()):
                 raise failure()
         except (httpx.HTTPError, ValueError, LookupError):
             raise failure() from None
@@ -263,9 +274,10 @@ def make_app(served: str, at_once: int) -> FastAPI:
         async for said in steps:
             if asked.stream and sayable(said):  # a failure before that is an error instead of a stream
                 shared["object"] = "chat.completion.chunk"
-                return StreamingResponse(events(shared, said, steps), media_type="text/event-stream")
+                return StreamingResponse(events(shared, turn, said, steps), media_type="text/event-stream")
         shared["object"] = "chat.completion"
-        return JSONResponse(piece(shared, said, message={"role": "assistant", "content": said.text}))
+        message = {"role": "assistant", "content": said.text}
+        return JSONResponse(last_piece(shared, turn, said, message=message))
 
     return app
 
@@ -284,17 +296,21 @@ def main() -> None:
     parser.add_argument("--revision", default="", help="tag or commit of a Hub id; default: $ADAPTER_REVISION")
     parser.add_argument("--upstream", metavar="URL", help="an OpenAI-compatible server that writes the answers; its "
                         "key, if it wants one, in $UPSTREAM_API_KEY")  # fmt: skip
+    parser.add_argument("--sources", metavar="FILE", help="the table of pages, as for app.py; default: $SOURCES")
     parser.add_argument("--model", default="", help="its name upstream (default: the first there), and here")
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s, for this machine only")
     parser.add_argument("--port", type=int, default=8000, help="default: %(default)s; 0 takes a free one")
     options = parser.parse_args()
     if options.adapter:
         os.environ |= {"ADAPTER": options.adapter, "ADAPTER_REVISION": options.revision}
+    if options.sources:
+        os.environ["SOURCES"] = options.sources
     try:
         listener = socket.create_server((options.host, options.port))
         if options.upstream:
             serving.SERVED.assistant = Upstream(options.upstream, find_contract(), options.model)
             serving.SERVED.loaded.set()
+            Thread(target=serving.load_table, daemon=True).start()
         else:
             serving.start_loading()
     except (OSError, ValueError) as trouble:

@@ -13,9 +13,11 @@ from types import SimpleNamespace
 import httpx
 import openai
 import pandas as pd
+import pyarrow as pa
 import pytest
 from conftest import ROOT, command
 from hub.spaces import end, free_port
+from pyarrow import parquet
 from space_app import SPACE, wait_for
 
 # isort: split
@@ -27,6 +29,9 @@ from serve import addition
 EMERGENCY = "my dad has crushing chest pain and is sweating"
 QUESTION = "What are the symptoms of asthma?"
 ASTHMA = "Asthma narrows the airways. People wheeze and cough. It can be treated."
+PAGE = {"document_source": "NHLBI", "document_url": "https://example.org/asthma", "question_focus": "Asthma",
+        "question_id": "1", "question_type": "symptoms", "question": "What are the symptoms of Asthma ?",
+        "synonyms": "", "answer": "Asthma makes people wheeze."}  # fmt: skip
 SENTINEL = "zzqxwombat"
 
 
@@ -103,9 +108,11 @@ def model() -> Iterator[Model]:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory, model) -> Iterator[tuple[str, Path]]:
     """Address and folder of a server in front of the model, with nothing of the release but its contract."""
-    folder = tmp_path_factory.mktemp("serve")
-    upstream = f"http://127.0.0.1:{model.server_port}"
-    with serving(folder, "--upstream", upstream, "--adapter", ROOT / "training") as address:
+    folder, table = tmp_path_factory.mktemp("serve"), tmp_path_factory.mktemp("pages") / "pages.parquet"
+    parquet.write_table(pa.Table.from_pylist([PAGE]), table)
+    upstream = ("--upstream", f"http://127.0.0.1:{model.server_port}")
+    with serving(folder, *upstream, "--adapter", ROOT / "training", "--sources", table) as address:
+        wait_for(lambda: "loaded the pages" in (folder / "serve.log").read_text(encoding="utf-8"), 60, "the pages")
         yield address, folder
 
 
@@ -222,6 +229,12 @@ def test_the_labelled_cases_get_the_same_kind_of_text_as_on_the_page(client):
         assert ask(client, *turns).med_llama["kind"] == kind, turns
         kinds.add(kind)
     assert kinds >= {"answer", "crisis", "emergency", "poison", "harmful", "off_topic", "personal", "language"}
+
+
+def test_the_pages_that_fit_are_told_beside_an_answer_and_none_beside_a_notice(client):
+    for about in (ask(client, QUESTION).med_llama, streamed(client, QUESTION)[1].med_llama):
+        assert [page["url"] for page in about["sources"]] == ["https://example.org/asthma"]
+    assert ask(client, EMERGENCY).med_llama["sources"] == []
 
 
 def test_a_notice_needs_no_model(client, model, contract):
