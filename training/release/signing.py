@@ -10,7 +10,7 @@ from contextlib import suppress
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from model_signing import hashing
@@ -38,7 +38,7 @@ def public_key(key: Path) -> bytes:
     return private.public_key().public_bytes(serialization.Encoding.PEM, kind)
 
 
-def password() -> bytes | None:
+def password() -> Any:  # model-signing says str, and needs bytes
     given = os.environ.get("SIGNING_KEY_PASSWORD")
     return given.encode() if given else None
 
@@ -56,7 +56,7 @@ def sign(folder: Path, key: Path) -> None:
         with suppress(ValueError):
             verify(folder)
             return
-    signer = signing.Config().use_elliptic_key_signer(private_key=key, password=password())  # type: ignore[arg-type]
+    signer = signing.Config().use_elliptic_key_signer(private_key=key, password=password())
     signer.set_hashing_config(all_but_signature()).sign(folder, folder / SIGNATURE)
     shutil.copyfile(folder / SIGNATURE, kept)
 
