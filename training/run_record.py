@@ -50,9 +50,9 @@ def energy_meter() -> Iterator[dict[str, Any]]:
     if find_spec("codecarbon") is None or not first:
         yield facts
         return
-    logging.getLogger("codecarbon").setLevel(logging.ERROR)
     from codecarbon import OfflineEmissionsTracker  # optional
 
+    logging.getLogger("codecarbon").setLevel(logging.ERROR)  # importing it sets another level
     tracker = OfflineEmissionsTracker(output_methods=[], log_level="error")
     tracker.start()
     try:
