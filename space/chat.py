@@ -14,10 +14,12 @@ import safety
 import serving
 import sources
 from history import ANSWER, COMING, FAILED, GENERAL, REMINDER, WRITING, for_model, put_aside, user_turns
+from lists import with_lists
 from output_checks import NOTHING_LEFT
 from prompt import with_disclaimer
 from safety import Reply, looked_for, screen
 from sources import Source
+from trouble import ONE_MODEL
 
 if TYPE_CHECKING:
     from contract import Message
@@ -147,12 +149,12 @@ def compared(turn: Turn, chosen: Settings) -> Iterator[tuple[Said, Said]]:
         return
     length = max(chosen.length // 2, SHORTEST)
     for (base, tuned), state in serving.answers(("base", "tuned"), turn.prompt, length, chosen.temperature):
-        yield shown(base, state), shown(tuned, state)
+        yield shown(base, FAILED if base == ONE_MODEL else state), shown(tuned, state)
 
 
 def shown(text: str, state: str, reminder: bool = False) -> Said:
     kind = GENERAL if reminder else ANSWER
     mark = "" if state != serving.WRITING else WRITING if text else COMING
-    body = "\n\n".join(part for part in (REMINDER if reminder else "", text, mark) if part)
+    body = "\n\n".join(part for part in (REMINDER if reminder else "", with_lists(text), mark) if part)
     kinds = {serving.WRITING: f"unfinished {kind}", serving.WHOLE: kind, FAILED: FAILED}
     return Said(with_disclaimer(body, serving.contract()), kinds[state])

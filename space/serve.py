@@ -14,7 +14,6 @@ import socket
 import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from dataclasses import asdict
 from http import HTTPStatus
 from itertools import takewhile
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import Any
 import httpx
 import serving
 import uvicorn
+from api import as_object
 from chat import Said, Settings, Turn, reply, settings, start
 from contract import Contract, load_contract
 from fastapi import FastAPI, HTTPException, Request
@@ -204,9 +204,9 @@ def piece(shared: dict[str, Any], **what: Any) -> dict[str, Any]:
 
 def last_piece(shared: dict[str, Any], turn: Turn, said: Said, **what: Any) -> dict[str, Any]:
     """The object that tells how and as what a response ends."""
-    pages = None if turn.sources is None else [asdict(page) for page in turn.sources]
     whole = piece(shared, finish_reason="length" if CUT in said.text else "stop", **what)
-    return whole | {"med_llama": {"kind": said.kind, "sources": pages}}
+    about = {key: value for key, value in as_object(said, turn).items() if key != "text"}
+    return whole | {"med_llama": about}
 
 
 async def events(

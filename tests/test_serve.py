@@ -22,7 +22,7 @@ from space_app import SPACE, wait_for
 
 # isort: split
 import clicks
-from history import as_typed
+from history import SOURCES, as_typed
 from output_checks import CUT
 from serve import addition
 
@@ -222,12 +222,17 @@ def labelled(n: int = 30) -> list[list[str]]:
 def test_the_labelled_cases_get_the_same_kind_of_text_as_on_the_page(client):
     cases, kinds = labelled(), set()
     assert len(cases) >= 300
-    for turns in cases:
-        chat = [{"role": "user", "content": as_typed(text), "metadata": None} for text in turns[:-1]]
-        _, page, *_ = clicks.ask(turns[-1], chat, "", SimpleNamespace(session_hash="page"))
-        kind = page[-1]["metadata"]["id"].removeprefix("unfinished ")
-        assert ask(client, *turns).med_llama["kind"] == kind, turns
-        kinds.add(kind)
+    for *before, last in cases:
+        answer = {"role": "assistant", "content": "It is."}
+        history = [message for text in before for message in (*user(text), answer)]
+        chat = [
+            message | {"content": as_typed(message["content"]), "metadata": {"id": "answer"}} for message in history
+        ]
+        page, *_ = clicks.ask(last, chat, "", SimpleNamespace(session_hash="page"))
+        kind = next(each["metadata"]["id"] for each in page[::-1] if each["metadata"]["id"] != SOURCES)
+        served = client.chat.completions.create(model="med-llama", messages=[*history, *user(last)])
+        assert served.med_llama["kind"] == kind.removeprefix("unfinished "), last
+        kinds.add(served.med_llama["kind"])
     assert kinds >= {"answer", "crisis", "emergency", "poison", "harmful", "off_topic", "personal", "language"}
 
 
@@ -241,7 +246,7 @@ def test_a_notice_needs_no_model(client, model, contract):
     before = len(model.asked)
     text, last = streamed(client, EMERGENCY)
     assert text == said(client, EMERGENCY) and "911" in text and text.count(contract.disclaimer) == 1
-    assert last.med_llama["kind"] == "emergency" and len(model.asked) == before
+    assert last.med_llama["kind"] == "emergency" and "911" in last.med_llama["numbers"] and len(model.asked) == before
 
 
 # ---------------------------------------------------------------- errors

@@ -20,7 +20,7 @@ from space.licences import LLAMAS
 from space.prompt import encode_prompt
 from training.bases import FILES, ORIGIN, Base, set_base
 from training.configs import TrainConfig
-from training.outputs import need_file, read_json, whole_folder, write_json, write_text
+from training.outputs import need_file, read_json, up_to_date, whole_folder, write_json, write_text
 from training.release.bom import BOM, bill_of_materials
 from training.release.signing import PUBLIC_KEY, public_key, sign
 
@@ -127,6 +127,7 @@ class Run:
     record: dict[str, Any]  # run.json
     data: dict[str, Any]  # data.json
     scores: dict[str, Any]  # scores-test.json
+    benchmarks: dict[str, Any] | None = None  # benchmarks.json
 
 
 def read_run(folder: Path) -> Run:
@@ -142,7 +143,13 @@ def read_run(folder: Path) -> Run:
     config = replace(TrainConfig(**values), name=folder.name, out=str(folder.parents[1]))
     data = read_json(config.data_dir / "data.json", f"python -m training prepare {config.name}")
     scores = read_json(folder / "scores-test.json", f"python -m training score {config.name}")
-    return Run(config, record, data, scores)
+    return Run(config, record, data, scores, read_benchmarks(folder, record["adapter_sha256"]))
+
+
+def read_benchmarks(run: Path, adapter_sha256: str) -> dict[str, Any] | None:
+    """benchmarks.json of a run; None if there is none, or one of an earlier adapter."""
+    path = run / "benchmarks.json"
+    return read_json(path, "") if up_to_date(path, adapter_sha256, "adapter_sha256") else None
 
 
 def fill_bundle(folder: Path, config: TrainConfig, llama_licence: Path | None, base: Base) -> None:
@@ -151,8 +158,8 @@ def fill_bundle(folder: Path, config: TrainConfig, llama_licence: Path | None, b
     Raises FileNotFoundError naming the step that is missing.
     """
     data_json, evaluation = config.data_dir / "data.json", folder / "evaluation"
-    source = read_json(data_json, f"python -m training prepare {config.name}")["source"]
-    for name, content in licence_files(base, data_notice(source), llama_licence).items():
+    data = read_json(data_json, f"python -m training prepare {config.name}")
+    for name, content in licence_files(base, data_notice(data["source"]), llama_licence).items():
         (folder / name).write_bytes(content)
     evaluation.mkdir()
     for path in (*(config.run_dir / "adapter" / name for name in FROM_ADAPTER), config.run_dir / "run.json"):
@@ -164,9 +171,13 @@ def fill_bundle(folder: Path, config: TrainConfig, llama_licence: Path | None, b
     for path in (data_json, config.run_dir / "scores-test.json", *pictures, *study):
         if path.exists():
             shutil.copyfile(path, evaluation / path.name)
+    adapter = read_json(folder / "run.json", "")["adapter_sha256"]
+    if results := read_benchmarks(config.run_dir, adapter):
+        write_json(evaluation / "benchmarks.json", results)
+        if "pairs" in results["tasks"]:
+            shutil.copytree(config.run_dir / "lm_eval", evaluation / "lm_eval")
     write_json(folder / "golden.json", golden_ids(folder))
     name_base(folder, base)
-    data = read_json(data_json, f"python -m training prepare {config.name}")
     write_text(folder / BOM, bill_of_materials(folder, title_of(base.model, data)))
 
 

@@ -26,6 +26,7 @@ from training.release.checks import (
     Check,
     Options,
     Previous,
+    benchmarks_gate,
     check_belongs,
     check_lines,
     check_only_ours,
@@ -71,7 +72,7 @@ def make_plan(api: HfApi, options: Options) -> Plan:
     base, base_files = find_base_repo(api, run_base(run), remotes, options)
     bundle = build_bundle(run, base, options.llama_licence)
     version, previous = place_among_releases(api, remotes.adapter if remotes else None, bundle, options.version)
-    gated = gates(run.scores, run.data["sha256"]["test"], previous)
+    gated = [*gates(run.scores, run.data["sha256"]["test"], previous), benchmarks_gate(run.benchmarks)]
     accepted = accepted_text(options.accept, gated)
     write_card(bundle, run, options.repo, version, options.space, accepted, options.sign)
     states = hub.changes(bundle, hub.list_files(api, remotes.adapter) if remotes else {})
