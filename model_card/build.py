@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,8 @@ def card_text(
         dated="date_string" in template_of(bundle),
         messages=snippet_messages(contract, run["prompt"]["system_role"]),
         title=title,
+        key=sha256(key.read_bytes()).hexdigest() if (key := bundle / "model.pub").is_file() else None,
+        energy=run.get("energy"),
         repo=repo,
         revision=f', revision="{revision}"' if revision else "",
         space=space,
@@ -180,5 +183,18 @@ def metadata(
         tags=["lora", "medical", "sft", *([f"base_model:adapter:{base}"] if on_hub else [])],
         model_name=title,
         eval_results=results,
+        co2_eq_emissions=emissions(run) if "energy" in run else None,
     )
     return card.to_yaml()
+
+
+def emissions(run: dict[str, Any]) -> dict[str, Any]:
+    """The CO₂ of the training as the Hub reads it, in grams."""
+    energy, resumed = run["energy"], run["resumed_from_step"]
+    return {
+        "emissions": float(f"{1000 * energy['co2_kg']:.3g}"),
+        "source": energy["by"] + (f", of the steps after {resumed}" if resumed else ""),
+        "training_type": "fine-tuning",
+        "geographical_location": energy["grid"],
+        "hardware_used": run["device"],
+    }

@@ -65,6 +65,8 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--space-folder", type=Path, default=ROOT / "space", metavar="DIR", help="default: space/")
     parser.add_argument("--llama-licence", "--licence-texts", type=Path, metavar="DIR",
                         help="the base's LICENSE, and of a Llama its USE_POLICY.md")  # fmt: skip
+    parser.add_argument("--sign", type=Path, metavar="KEY",
+                        help="a private key (PEM) to sign the files with; needs the extra `signing`")  # fmt: skip
     parser.add_argument("--timeout", type=float, default=60, metavar="SECONDS", help="for any answer of the Hub (60)")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
                         help="with --preflight: what the run will be trained with; repeatable")  # fmt: skip

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 from contract import load_contract
+from history import Draft
 from peft import PeftModel
 from prompt import encode_prompt, end_of_turn
 from transformers import (
@@ -50,13 +51,8 @@ class Assistant:
     def parameters(self) -> int:
         return self.models["tuned"].num_parameters()
 
-
-@dataclass(frozen=True)
-class Draft:
-    """An answer so far, as the model wrote it; state: writing, ended, or cut at its length limit."""
-
-    text: str
-    state: str = "writing"
+    def write(self, name: str, messages: "list[Message]", length: int, temperature: float) -> Iterator[Draft]:
+        return write(self, name, messages, length, temperature)
 
 
 def load(adapter: Path, base: Path, device: str) -> Assistant:

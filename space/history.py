@@ -9,6 +9,7 @@ or one of those below; the page keeps it as the `id` in the metadata of the chat
 import html
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import languages
@@ -44,6 +45,14 @@ NUMBER = re.compile(
 )
 MOST_CHARS = 100_000  # of one message that are read; of a longer one, both ends
 MOST_MESSAGES = 100
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An answer so far, as the model wrote it; state: writing, ended, or cut at its length limit."""
+
+    text: str
+    state: str = "writing"
 
 
 def as_typed(text: str) -> str:

@@ -13,12 +13,11 @@ from chat import SHORTEST, TEMPERATURES
 from fair_queue import MODEL, FairQueue, Readers
 from first_sight import FirstSight
 from gradio.state_holder import SessionState
-from limits import Limits
+from limits import AT_ONCE, Limits
 from starlette.middleware import Middleware
 
 # Gradio would hold what was typed last in each session, for links to a chat, which this page doesn't have.
 SessionState._update_value_in_config = lambda *_: None  # type: ignore[method-assign]
-AT_ONCE = 2  # answers written at the same time
 IN_TURN: dict[str, Any] = {"concurrency_id": MODEL, "concurrency_limit": AT_ONCE}
 HIDDEN: dict[str, Any] = {"api_visibility": "private"}
 NOW: dict[str, Any] = HIDDEN | {"queue": False, "show_progress": "hidden"}

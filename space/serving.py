@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING, Any
 import sources
 import spaces  # first: it must see torch before CUDA does
 from contract import Contract, Decoding, Limits
-from history import FAILED
+from history import FAILED, Draft
 from output_checks import checked, so_far
 from release import Release, fetch_adapter, fetch_base, fetch_table, find_release, read_scores
 from trouble import LOADING, ONE_MODEL, UNLOADED, explained, without_folders
 
 if TYPE_CHECKING:
-    from assistant import Assistant, Draft
+    from assistant import Assistant
     from contract import Message
+    from serve import Upstream
 
 ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")  # as `spaces` reads it
 PATIENCE = 240  # seconds that a question waits for the model to be loaded
@@ -51,7 +52,7 @@ class Served:
     """What there is to serve. `trouble` is a line for the page; `loaded` is set once loading has ended, well or not."""
 
     release: Release | None = None
-    assistant: "Assistant | None" = None
+    assistant: "Assistant | Upstream | None" = None
     scores: dict[str, Any] = field(default_factory=dict)
     trouble: str = ""
     loaded: threading.Event = field(default_factory=threading.Event)
@@ -139,17 +140,16 @@ def seconds(names: tuple[str, ...], messages: "list[Message]", length: int, temp
 @spaces.GPU(duration=seconds)
 def drafts(
     names: tuple[str, ...], messages: "list[Message]", length: int, temperature: float
-) -> "Iterator[tuple[Draft, ...]]":
+) -> Iterator[tuple[Draft, ...]]:
     """The answers of several models to one conversation, token by token, side by side.
 
     Raises RuntimeError with nothing in it of what was typed: ZeroGPU prints what is raised here to the log.
     """
-    from assistant import write
-
     now: tuple[Draft, ...] = ()
     try:
         assert SERVED.assistant, "nobody is asked to wait for a model that is not loaded"
-        for step in zip_longest(*(write(SERVED.assistant, name, messages, length, temperature) for name in names)):
+        write = SERVED.assistant.write
+        for step in zip_longest(*(write(name, messages, length, temperature) for name in names)):
             now = tuple(new or old for new, old in zip_longest(step, now))
             yield now
     except Exception as error:  # whatever torch raises may quote what was typed

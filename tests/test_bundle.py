@@ -42,6 +42,7 @@ def test_the_bundle_holds_exactly_what_is_pushed(bundle):
         "README.md",
         "adapter_config.json",
         "adapter_model.safetensors",
+        "bom.json",
         "chat_template.jinja",
         "contract.toml",
         "evaluation/data.json",

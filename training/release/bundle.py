@@ -13,7 +13,7 @@ from huggingface_hub import ModelCardData, hf_hub_download
 from jinja2 import UndefinedError
 from transformers import AutoTokenizer
 
-from model_card.build import card_text
+from model_card.build import card_text, title_of
 from space.contract import load_contract
 from space.credit import Credit
 from space.licences import LLAMAS
@@ -21,6 +21,8 @@ from space.prompt import encode_prompt
 from training.bases import FILES, ORIGIN, Base, set_base
 from training.configs import TrainConfig
 from training.outputs import need_file, read_json, up_to_date, whole_folder, write_json, write_text
+from training.release.bom import BOM, bill_of_materials
+from training.release.signing import PUBLIC_KEY, public_key, sign
 
 FROM_ADAPTER = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json",
                 "chat_template.jinja", "contract.toml")  # fmt: skip
@@ -156,8 +158,8 @@ def fill_bundle(folder: Path, config: TrainConfig, llama_licence: Path | None, b
     Raises FileNotFoundError naming the step that is missing.
     """
     data_json, evaluation = config.data_dir / "data.json", folder / "evaluation"
-    source = read_json(data_json, f"python -m training prepare {config.name}")["source"]
-    for name, content in licence_files(base, data_notice(source), llama_licence).items():
+    data = read_json(data_json, f"python -m training prepare {config.name}")
+    for name, content in licence_files(base, data_notice(data["source"]), llama_licence).items():
         (folder / name).write_bytes(content)
     evaluation.mkdir()
     for path in (*(config.run_dir / "adapter" / name for name in FROM_ADAPTER), config.run_dir / "run.json"):
@@ -176,6 +178,7 @@ def fill_bundle(folder: Path, config: TrainConfig, llama_licence: Path | None, b
             shutil.copytree(config.run_dir / "lm_eval", evaluation / "lm_eval")
     write_json(folder / "golden.json", golden_ids(folder))
     name_base(folder, base)
+    write_text(folder / BOM, bill_of_materials(folder, title_of(base.model, data)))
 
 
 def chosen_by_study(config: TrainConfig) -> bool:
@@ -215,8 +218,15 @@ def build_bundle(run: Run, base: Base, llama_licence: Path | None) -> Path:
     return folder
 
 
-def write_card(bundle: Path, run: Run, repo: str, version: str, space: str | None, accepted: str | None) -> None:
-    """Write the card, which reads the other files, then check the bundle. Arguments as for `card_text`."""
+def write_card(
+    bundle: Path, run: Run, repo: str, version: str, space: str | None, accepted: str | None, key: Path | None
+) -> None:
+    """Write the card, which reads the other files, then check the bundle and, with a private key, sign it.
+
+    Other arguments as for `card_text`.
+    """
+    if key:
+        (bundle / PUBLIC_KEY).write_bytes(public_key(key))
     try:
         text = card_text(bundle, repo, version, space=space, accepted=accepted)
     except UndefinedError as error:
@@ -226,6 +236,8 @@ def write_card(bundle: Path, run: Run, repo: str, version: str, space: str | Non
         ) from error
     write_text(bundle / "README.md", text)
     check_bundle(bundle)
+    if key:
+        sign(bundle, key)
 
 
 def check_bundle(folder: Path) -> list[Path]:

@@ -21,6 +21,7 @@ from training.network import Unfinished, token_source
 from training.outputs import file_sha256
 from training.release import hub
 from training.release.bundle import TOKEN, Run, licence_files
+from training.release.signing import public_key
 from training.release.space import SOURCES, find_sources
 from training.scoring.benchmarks import falls
 from training.scoring.table import points, rate_text
@@ -45,6 +46,7 @@ class Options:
     space: str | None = None
     space_folder: Path = Path("space")
     llama_licence: Path | None = None
+    sign: Path | None = None
     timeout: float = 60
     settings: Sequence[str] = ()  # --set, for --preflight: how the run will be trained
     push: bool = False
@@ -63,6 +65,10 @@ def check_options(options: Options) -> None:
         raise ValueError("--private and --space: the public Space can't read a private adapter")
     if options.accept is not None and not options.accept.strip():
         raise ValueError("--accept: give the reason, which the card will show")
+    if options.sign and options.rollback:
+        raise ValueError("--sign and --rollback: a rollback brings back the release's own signature")
+    if options.sign:
+        public_key(options.sign)
     if not options.timeout > 0:
         raise ValueError(f"--timeout {options.timeout:g}: give seconds above 0")
     if options.settings and not options.preflight:

@@ -19,6 +19,7 @@ from training.datasets import find_source
 from training.network import Offline, Unfinished
 from training.outputs import file_sha256, read_json
 from training.release import hub
+from training.release.bom import BOM
 from training.release.bundle import FROM_ADAPTER, Run, build_bundle, read_run, stage_base, write_card
 from training.release.checks import (
     GIB,
@@ -34,10 +35,12 @@ from training.release.checks import (
     hub_checks,
     request_checks,
 )
+from training.release.signing import PUBLIC_KEY, SIGNATURE
 from training.scoring.table import ROUGE_LABELS, VIEWS, points
 
 # What a bundle holds, outside of evaluation/
-BUNDLED = {*FROM_ADAPTER, "golden.json", "run.json", "README.md", "LICENSE", "USE_POLICY.md", "NOTICE", *hub.KEPT}
+ABOUT = {"README.md", SIGNATURE, PUBLIC_KEY}  # may change while the version stays
+BUNDLED = {*FROM_ADAPTER, "golden.json", "run.json", BOM, "LICENSE", "USE_POLICY.md", "NOTICE", *ABOUT, *hub.KEPT}
 VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
 BASE_TITLE = "Base of "  # begins the title of a commit that pushes a base
 
@@ -71,7 +74,7 @@ def make_plan(api: HfApi, options: Options) -> Plan:
     version, previous = place_among_releases(api, remotes.adapter if remotes else None, bundle, options.version)
     gated = [*gates(run.scores, run.data["sha256"]["test"], previous), benchmarks_gate(run.benchmarks)]
     accepted = accepted_text(options.accept, gated)
-    write_card(bundle, run, options.repo, version, options.space, accepted)
+    write_card(bundle, run, options.repo, version, options.space, accepted, options.sign)
     states = hub.changes(bundle, hub.list_files(api, remotes.adapter) if remotes else {})
     files = {options.repo: change_lines(bundle, states)} | base_files
     if options.space and options.space_folder.is_dir():
@@ -241,7 +244,7 @@ def place_among_releases(
     def states(commit: str) -> dict[str, str]:
         return hub.changes(bundle, hub.list_files(api, remote, commit))
 
-    released = next((tag for tag, commit in found if hub.differing(states(commit)) <= {"README.md"}), None)
+    released = next((tag for tag, commit in found if hub.differing(states(commit)) <= ABOUT), None)
     latest, commit = found[0]
     same_weights = states(commit).get("adapter_model.safetensors") == "same"
     with tempfile.TemporaryDirectory(prefix="plan-") as cache:

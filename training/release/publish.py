@@ -54,7 +54,7 @@ def push_base(api: HfApi, plan: Plan) -> Plan:
     print(f"push: the base is {plan.base.model} at {hub.short(commit)}", flush=True)
     base = replace(plan.base, revision=commit)
     bundle = build_bundle(plan.run, base, options.llama_licence)
-    write_card(bundle, plan.run, options.repo, plan.version, options.space, plan.accepted)
+    write_card(bundle, plan.run, options.repo, plan.version, options.space, plan.accepted, options.sign)
     return replace(plan, base=base)
 
 
@@ -129,6 +129,8 @@ def verify(repo: str, commit: str, bundle: Path, timeout: float, lenient: bool) 
     told = "not recorded" if facts["deviation"] is None else f"{facts['deviation']:.4f} from those of training"
     ended = "ends by itself" if facts["ended"] else "does NOT end by itself"
     print(f"verify: logits {told}, {facts['effect']:.2f} from the base's; the golden answer {ended}", flush=True)
+    if facts["signed_by"]:
+        print(f"verify: the signature fits, by the key with sha256 {facts['signed_by']}", flush=True)
     return facts
 
 
