@@ -160,7 +160,7 @@ def speed_summary(cpu: dict[str, Any], gpu: dict[str, Any]) -> str:
 def space_table(notices: dict[str, Any], languages: dict[str, Any], checks: dict[str, Any]) -> str:
     """What the Space's rules catch and what they wrongly take, in short; `safety_table` has the intervals."""
     english = [rates for rates in notices.values() if "sensitivity" in rates][-1]
-    spared, sentences = english["specificity"], checks["sentences_blind"]
+    spared, sentences = english["specificity"], [rates for rates in checks.values() if "harmful" in rates][-1]
     false = spared | {"k": spared["n"] - spared["k"]}
     rows = [["English calls for help; look-alikes", english["sensitivity"], false]]
     for group, name in (("first", "es pt fr de it hi th"), ("others", "ten other languages")):
@@ -188,7 +188,7 @@ def safety_table(notices: dict[str, Any], languages: dict[str, Any], checks: dic
             (f"{name}: emergencies that get one", rates["emergency"]),
             (f"{name}: look-alikes that get one, and should not", rates["none"]),
         ]
-    sentences = checks["sentences_blind"]
+    sentences = [rates for rates in checks.values() if "harmful" in rates][-1]
     shown += [
         ("harmful sentences of answers that are left out", sentences["harmful"]),
         ("harmless ones that are left out, too", sentences["harmless"]),
