@@ -84,7 +84,8 @@ mark stands in their place. All of this recognises words, not meaning.
 <details><summary>For programs</summary>
 
 `gradio_client` can ask at `/chat` and `/compare`, under the same rules as this page. `/chat` returns the kind of reply,
-its text, the pages, telephone numbers and the release's commit; `/chat_text` returns the text alone. Only a few questions of one
+its text, the pages, telephone numbers and the release's commit; `/chat_text` returns the text alone. Only a few
+questions of one
 client, and of one network address, may wait at a time, and only while somebody reads their answers:
 
 ```
