@@ -9,6 +9,8 @@ import pytest
 import torch
 import yaml
 from conftest import ROOT, script_here
+from hub import LocalHub
+from hub.releasing import ACCEPT, client_of, folder_contents, last_line, publish_here, releasable, titles
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from peft import LoraConfig, PeftModel, get_peft_model
 from small_models import FAMILIES, make_model, make_tokenizer, real_tokenizer
@@ -209,3 +211,27 @@ def test_an_adapter_that_is_no_bundle_yet_is_refused(llama, tmp_path):
     (copy / "golden.json").unlink()
     done = export(copy, tmp_path / "to", "--merged")
     assert done.returncode == 1 and "golden.json is missing: `python -m training bundle CONFIG`" in done.stderr
+
+
+# Publishing
+
+
+def test_only_what_was_verified_is_published_beside_the_adapter_with_links_to_it(small_out, tmp_path):
+    run = releasable(small_out, tmp_path)
+    assert export(run / "bundle", run / "export", "--merged").returncode == 0
+    repo, merged, base = "maintainer/small-LoRA", "maintainer/small", "maintainer/small-base"
+    words = [repo, "--run", run, "--base-repo", base, "--export", merged, "--push", *ACCEPT]
+    with LocalHub(tmp_path / "hub") as hub, client_of(hub):
+        done = publish_here(hub, tmp_path / "home", *words)
+        assert done.returncode == 0, done.stderr
+        again = publish_here(hub, tmp_path / "home", *words)
+        assert again.returncode == 0 and titles(hub, merged) == [f"Export of {repo} v1.0.0"], again.stderr
+        assert hub.repo(merged).contents("v1.0.0") == folder_contents(run / "export" / "merged")
+        assert f"https://huggingface.co/{repo}/tree/v1.0.0" in hub.repo(merged).contents()["README.md"].decode()
+        assert f"https://huggingface.co/{merged}" in hub.repo(repo).contents("v1.0.0")["README.md"].decode()
+        [items] = hub.collections.values()
+        assert [item["id"] for item in items] == [repo, merged]
+        (run / "export" / "merged" / "generation_config.json").write_text("{}", encoding="utf-8")
+        changed = publish_here(hub, tmp_path / "home", *words)
+        assert changed.returncode == 1 and "generation_config.json changed since" in last_line(changed)
+        assert titles(hub, merged) == [f"Export of {repo} v1.0.0"]

@@ -219,7 +219,8 @@ def check_prompts(release: Release, file: str, loader: str, ids: list[list[int]]
 
 def finish(release: Release, folder: Path, kind: str, rows: list[Findings]) -> None:
     """Write the findings and the card, check the files, and show what was found."""
-    facts = release.facts(kind, rows)
+    sums = {path.name: file_sha256(path) for path in sorted(folder.iterdir())}
+    facts = release.facts(kind, rows) | {"files": sums}
     write_json(folder / RECORD, facts)
     write_text(folder / "README.md", export_card(facts, release.name))
     check_bundle(folder)

@@ -197,10 +197,10 @@ def build_bundle(run: Run, base: Base, llama_licence: Path | None) -> Path:
     return folder
 
 
-def write_card(bundle: Path, run: Run, repo: str, version: str, space: str | None, accepted: str | None) -> None:
+def write_card(bundle: Path, run: Run, repo: str, version: str, **links: Any) -> None:
     """Write the card, which reads the other files, then check the bundle. Arguments as for `card_text`."""
     try:
-        text = card_text(bundle, repo, version, space=space, accepted=accepted)
+        text = card_text(bundle, repo, version, **links)
     except UndefinedError as error:
         raise ValueError(
             f"{run.config.run_dir}: the card needs what an older version did not record ({error}): prepare and train "

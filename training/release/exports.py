@@ -1,12 +1,16 @@
 """What an export says of itself: its findings as a table, its card, and whether it may be published."""
 
+from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelCardData
 
 from space.licences import LLAMAS, licence_name
+from training.outputs import file_sha256, read_json, write_text
+from training.release.checks import Check, Options
 
 RECORD = "export.json"
+QUANTISED = ("-Q8_0.gguf", "-Q4_K_M.gguf")  # whose answers may differ; the card says by how much
 HEADS = ("file", "loader", "prompt ids equal", "ends by itself", "holds the disclaimer", "answers equal", "ROUGE-L")
 DISCLAIMER = "No loader adds the disclaimer or checks an answer: see the adapter's card."
 LOAD = {
@@ -69,3 +73,31 @@ Compared with the adapter on its base, in float32 and greedy, on the golden conv
 Licence: [{licence_name(base["licence"])}](LICENSE){" with Meta's [use policy](USE_POLICY.md)" if llama else ""}.\
  {llama.notice if llama else ""}
 """
+
+
+# Publishing
+
+
+def export_parts(options: Options) -> list[tuple[str, Path]]:
+    """Repository and folder of each part to publish: one whose name ends in -GGUF gets the GGUF files."""
+    folder = options.export_folder or options.run / "export"
+    return [(repo, folder / ("gguf" if repo.endswith("-GGUF") else "merged")) for repo in options.export]
+
+
+def write_export_card(part: Path, adapter: str, version: str) -> None:
+    """Write the card again, with the adapter where it is published."""
+    write_text(part / "README.md", export_card(read_json(part / RECORD, ""), adapter, version))
+
+
+def export_gates(part: Path, adapter_sha256: str) -> list[Check]:
+    """Files in full precision give the adapter's answers; raises if a part isn't what was verified, of this adapter."""
+    facts = read_json(part / RECORD, f"python scripts/export.py RUN/bundle --to {part.parent} --{part.name} …")
+    changed = [name for name, checksum in facts["files"].items()
+               if not (part / name).is_file() or file_sha256(part / name) != checksum]  # fmt: skip
+    if facts["adapter_sha256"] != adapter_sha256 or changed:
+        what = f"{', '.join(changed)} changed since" if changed else "it is of another adapter"
+        raise ValueError(f"{part} is not what was verified ({what}): run scripts/export.py again")
+    rows = [row for row in facts["findings"] if "answers" in row and not row["file"].endswith(QUANTISED)]
+    return [Check(f"answers of {row['file']}", row["equal"] == row["answers"],
+                  f"{row['equal']} of {row['answers']} golden answers are the adapter's: all must be")
+            for row in rows]  # fmt: skip
