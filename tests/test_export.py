@@ -31,7 +31,10 @@ def bundle_of(base: Path, folder: Path, seed: int = 0, tokens: int = 24) -> Path
     model = load_base(base, "fp32", "cpu")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        adapted = get_peft_model(model, LoraConfig(r=4, target_modules=lora_targets(model), init_lora_weights=False))
+        adapted = get_peft_model(model, LoraConfig(r=4, target_modules=lora_targets(model)))
+        for name, weights in adapted.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(weights, std=0.02)
     adapted.save_pretrained(folder)
     load_tokenizer(base).save_pretrained(folder)
     text = CONTRACT.read_text(encoding="utf-8").replace("max_new_tokens = 512", f"max_new_tokens = {tokens}")

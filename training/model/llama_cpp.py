@@ -45,7 +45,7 @@ def make_gguf(model: Path, out: Path, kind: str, llama_cpp: Path) -> None:
     """Write a GGUF file of a kind: by the converter from a model's folder, else by the quantiser from its F16 file."""
     if kind in CONVERTED:
         words = [sys.executable, str(llama_cpp / CONVERTER), str(model), "--outtype", CONVERTED[kind]]
-        run([*words, "--outfile", str(out)])
+        run([*words, "--model-name", out.name.partition(f"-{kind}")[0], "--outfile", str(out)])
         return
     f16 = out.with_name(f"{out.name}.f16")
     try:
@@ -92,6 +92,8 @@ class LlamaCpp:
 
     def answer(self, messages: list[Message], max_tokens: int) -> tuple[str, bool]:
         """The greedy answer to a conversation, and whether it ended by itself."""
-        body = {"messages": messages, "max_tokens": max_tokens, "temperature": 0, "cache_prompt": False}
-        [choice] = self.server.handle_chat_completions(body)["choices"]
+        # TRAP: the file holds the contract's decoding, of which `temperature` alone would leave the penalty
+        greedy = {"temperature": 0, "top_k": 1, "repeat_penalty": 1.0, "cache_prompt": False}
+        asked = {"messages": messages, "max_tokens": max_tokens}
+        [choice] = self.server.handle_chat_completions(asked | greedy)["choices"]
         return choice["message"]["content"].strip(), choice["finish_reason"] == "stop"

@@ -114,8 +114,8 @@ def collect(api: HfApi, plan: Plan) -> None:
     try:
         made = hub.retry("making a collection", lambda: api.create_collection(name, namespace=owner, exists_ok=True))
         for repo in repos:
-            kind = {"item_type": "space" if repo == options.space else "model"}
-            add = partial(api.add_collection_item, made.slug, repo, exists_ok=True, **kind)
+            add = partial(api.add_collection_item, made.slug, repo, exists_ok=True)
+            add = partial(add, item_type="space" if repo == options.space else "model")
             hub.retry(f"adding {repo} to the collection", add)
         print(f"collection: {made.slug} holds {', '.join(repos)}", flush=True)
     except (PermissionError, ValueError) as error:
