@@ -14,26 +14,25 @@ from jinja2 import Environment, StrictUndefined
 from space.contract import Contract, load_contract
 from space.credit import Credit
 from space.licences import LLAMAS, licence_name
-from training.scoring.facts import AGREEMENT
+from training.scoring.benchmarks import BITS, benchmarks_blocks, measures
 from training.scoring.table import (
     ROUGE_LABELS,
     VIEWS,
-    agreement_sentence,
-    facts_count,
-    facts_table,
-    grade_sentence,
-    has_facts,
-    markdown_table,
+    asked,
+    audit_blocks,
+    facts_blocks,
+    marks_blocks,
     novel_sentence,
-    only_types,
     rates_table,
     systems_table,
     types_table,
     verdict,
+    written,
 )
 
 TEMPLATE = Path(__file__).with_name("template.md")
 VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # the values of --max-lora-rank
+AUDIT = Path(__file__).with_name("results") / "audit" / "liveqa.json"
 
 
 def card_text(
@@ -54,13 +53,15 @@ def card_text(
     run, data, scores = (
         read(bundle / name) for name in ("run.json", "evaluation/data.json", "evaluation/scores-test.json")
     )
+    path = bundle / "evaluation" / "benchmarks.json"
+    benchmarks = read(path) if path.exists() else None
     contract = load_contract(bundle / "contract.toml")
     config = read(bundle / "adapter_config.json")
     base = run["base"]
     title = repo.split("/")[1] if repo.count("/") == 1 else title_of(base["model"], data)
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        metadata=metadata(run, data, scores, title),
+        metadata=metadata(run, data, scores, title, benchmarks),
         llama=LLAMAS.get(base["licence"]),
         licence=licence_name(base["licence"]),
         question=json.dumps(contract.golden[0].messages[0]["content"], ensure_ascii=False),
@@ -81,13 +82,14 @@ def card_text(
         records=data["records"],
         scores=scores,
         verdict=verdict(scores),
-        only_types=only_types(scores),
-        facts=facts_part(scores),
-        table=systems_table(scores),
-        rates=rates_table(scores),
-        types=types_table(scores),
-        novel=novel_sentence(scores),
-        grades=grade_sentence(scores),
+        asked=asked(scores),
+        table=written([systems_table(scores)]),
+        facts=written(facts_blocks(scores)),
+        benchmarks=written(benchmarks_blocks(benchmarks)) if benchmarks else "",
+        pairs=benchmarks is not None and "pairs" in benchmarks["tasks"],
+        marks=written(marks_blocks(scores)),
+        audit=written(audit_blocks(read(AUDIT))),
+        more=written([novel_sentence(scores), types_table(scores), rates_table(scores)]),
         pictures=alt_texts(bundle),
         contract=contract,
         target_modules=", ".join(f"`{name}`" for name in config["target_modules"]),
@@ -96,18 +98,6 @@ def card_text(
 
 def read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def facts_part(scores: dict[str, Any]) -> dict[str, str] | None:
-    """What the card says of facts; None if no question asks for one."""
-    if not has_facts(scores):
-        return None
-    return {
-        "sentence": scores["facts"]["sentence"],
-        "count": facts_count(scores),
-        "table": markdown_table(*facts_table(scores)),
-        "agreement": agreement_sentence(read(AGREEMENT)),
-    }
 
 
 def title_of(base: str, data: dict[str, Any]) -> str:
@@ -154,7 +144,13 @@ def alt_text(picture: Path) -> str:
     return " ".join(html.unescape(title[1]).split())
 
 
-def metadata(run: dict[str, Any], data: dict[str, Any], scores: dict[str, Any], title: str) -> str:
+def metadata(
+    run: dict[str, Any],
+    data: dict[str, Any],
+    scores: dict[str, Any],
+    title: str,
+    benchmarks: dict[str, Any] | None = None,
+) -> str:
     """The card's YAML: licence, base, tags, and the scores as `model-index`."""
     base, on_hub = run["base"]["model"], run["base"]["revision"] is not None
     results = [
@@ -171,6 +167,18 @@ def metadata(run: dict[str, Any], data: dict[str, Any], scores: dict[str, Any], 
         for view in VIEWS
         for kind, label in ROUGE_LABELS.items()
     ]
+    for name, task, metric, found in measures(benchmarks or {"tasks": {}}):
+        mean, bits = found["tuned"], metric == BITS
+        results.append(
+            EvalResult(
+                task_type="text-generation" if bits else "multiple-choice",
+                dataset_type=data["source"]["name"] if task["dataset"] == "json" else task["dataset"],
+                dataset_name=f"{name}, a task of lm-eval, n = {task['n']}",
+                metric_type=metric if bits else "accuracy",
+                metric_name=metric,
+                metric_value=round(mean["mean"] if bits else 100 * mean["share"], 4),
+            )
+        )
     card = ModelCardData(
         language=None if data.get("warnings") else "en",
         license=run["base"]["licence"],

@@ -1,10 +1,9 @@
-"""Fit the classifiers of English text: `fit_notices.py` writes space/notices.safetensors and its measured rates.
+"""Fit the classifier of English notices: `fit_notices.py` writes space/notices.safetensors and its measured rates.
 
-The one of the notices learns from tests/cases/messages.parquet (labelled messages that language models wrote in many
-roles, without the rules and without each other), from the sets that were measured before (held_out*.jsonl but for the
-last), and from questions and answers of the embedded sample; the one of personal questions from personal.parquet and
-the sample. Copies with typing errors and disguises, and messages among other turns, are added.
-The same cases give the same file.
+It learns from tests/cases/messages.parquet (labelled messages that language models wrote in many roles, without the
+rules and without each other), from the sets that were measured before (held_out*.jsonl but for the last), and from
+questions and answers of the embedded sample. Copies with typing errors and disguises, and messages among other turns,
+are added. The same cases give the same file.
 
   fit_notices.py                      fit, and measure the sets that the classifier has not learned from
   fit_notices.py --measure FILE...    only measure: FILE holds a line {"turns": [...], "kind": "..."} for each case
@@ -41,7 +40,6 @@ from text_classifier import to_arrays  # noqa: E402
 
 CASES = ROOT / "tests" / "cases"
 MESSAGES = CASES / "messages.parquet"
-PERSONAL = CASES / "personal.parquet"  # personal questions, and general ones on the same subjects
 LEARNED = (MESSAGES, *(CASES / f"held_out{number}.jsonl" for number in ("", "_2", "_3", "_4")))  # measured once, then
 UNSEEN = {"fifth": CASES / "held_out_5.jsonl"}
 SAMPLE = ROOT / "training" / "data" / "sample.csv"
@@ -80,7 +78,7 @@ def main() -> None:
     elif options.left_out:
         left_out(read_messages())
     else:
-        write_model(fit(learned()) | fit_personal())
+        write_model(fit(learned()))
         report(options.medquad)
 
 
@@ -141,16 +139,6 @@ def fit(cases: list[Case], features: int = safety.FEATURES["notices"]) -> dict[s
     return to_arrays(model, "notices") | {"words": words}
 
 
-def fit_personal(features: int = safety.FEATURES["personal"]) -> dict[str, np.ndarray]:
-    """The arrays of the classifier of personal questions, which learns from cases of its own."""
-    dice = random.Random(0)
-    cases = read_messages(PERSONAL) + general()
-    cases = cases + disguised(cases, dice)
-    texts = [plain(case["turns"][-1]) for case in cases]
-    model = safety.pipeline(features).fit(texts, [safety.PERSONAL.index(case["kind"]) for case in cases])
-    return to_arrays(model, "personal")
-
-
 def vocabulary(cases: list[Case]) -> np.ndarray:
     """The words that at least three messages hold, the most frequent first, as bytes."""
     counts = Counter(word for case in cases for turn in case["turns"] for word in set(plain(turn).split()))
@@ -161,7 +149,7 @@ def vocabulary(cases: list[Case]) -> np.ndarray:
 
 def write_model(arrays: dict[str, np.ndarray], path: Path = safety.MODEL) -> None:
     """One entry of metadata: safetensors writes several in any order."""
-    sums = {file.name: file_sha256(file) for file in (*LEARNED, PERSONAL)}
+    sums = {file.name: file_sha256(file) for file in LEARNED}
     save_file(arrays, path, metadata={"cases_sha256": json.dumps(sums)})
     safety.classifier.cache_clear()
     safety.vocabulary.cache_clear()
@@ -268,7 +256,7 @@ def left_out(cases: list[Case]) -> None:
         for part in range(PARTS):
             without = set(writers[part::PARTS])
             others = [case for case in cases if case["by"] not in without]
-            write_model(fit(others) | fit_personal(), safety.MODEL)
+            write_model(fit(others), safety.MODEL)
             show(f"writers {sorted(without)}", [case for case in cases if case["by"] in without])
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import languages
 import personal
-from output_checks import CUT, MARK, NOTHING_LEFT
+from output_checks import CUT, LOOPED, MARK, NOTHING_LEFT
 from prompt import with_disclaimer, without_disclaimer
 from safety import clean, triage
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ANSWER, GENERAL = "answer", "general answer"  # written by the model; GENERAL: after a notice, under the reminder
 UNFINISHED = {"unfinished answer": ANSWER, "unfinished general answer": GENERAL}
+SOURCES = "sources"  # the pages beside an answer, in a message of their own
 FAILED = "failed"  # the model, the GPU or the queue: the text says why there is no answer, or none any further
 TOLD = "told"  # a fixed text in a program's history, which names no kinds
 
@@ -30,7 +31,9 @@ WRITING = "*Writing…*"
 TROUBLE = "**No answer just now.**"  # followed by why, and what to do
 STOPPED = "*(You stopped the answer here.)*"
 LOST = "*(The connection was lost here. Press Retry to ask again.)*"
-MARKS = (COMING, WRITING, STOPPED, LOST, CUT)
+MARKS = (COMING, WRITING, STOPPED, LOST, CUT, LOOPED)
+# What markup.py puts around a message: the text without it, and the small lines under it.
+SHOWN = re.compile(r'<div class="[^"]*"[^>]*>\n\n(.*?)\n\n</div>(?:<div class="fine">.*)?', re.DOTALL)
 # On top of what is shown after a person said that an emergency is not happening now.
 REMINDER = "**If this is happening now: 911 (US, Canada) · 999 (UK) · 112 (EU and most mobile phones).**"
 # Characters that Markdown and HTML interpret; as entities they are displayed as typed and convert back without loss.
@@ -64,9 +67,15 @@ def from_page(chat: Iterable[Any]) -> "list[Message]":
     for role, text, sent in texts(chat):
         if role == "user":
             messages.append({"role": role, "content": html.unescape(text)})
-        else:
-            messages.append({"role": role, "content": text, "kind": kind(sent)})
+        elif kind(sent) != SOURCES:
+            messages.append({"role": role, "content": unwrapped(text), "kind": kind(sent)})
     return messages
+
+
+def unwrapped(text: str) -> str:
+    """A text of the page without the HTML around it."""
+    found = SHOWN.fullmatch(text)
+    return found[1] if found else text
 
 
 def from_api(history: Iterable[Any] | None) -> "list[Message]":

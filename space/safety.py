@@ -30,14 +30,13 @@ MODEL = Path(__file__).with_name("notices.safetensors")
 NOTICES = ("crisis", "emergency", "poison")  # the first one that a rule calls for is shown
 REDIRECTS = ("harmful", "medicine", "off_topic")
 KINDS = ("none", *NOTICES, *REDIRECTS)  # the classes of the classifier
-PERSONAL = ("none", "personal", "violence")  # those of the second one
-FEATURES = {"notices": 2**17, "personal": 2**15}  # hashed, of words and of characters each
+FEATURES = {"notices": 2**17}  # hashed, of words and of characters each
 NOTICE = 0.65  # probability of all notices together from which one is shown
 NOTICE_ALONE = 0.75  # the same for the last turn without the turns before it, which may explain it
 NOTICE_EARLIER = 0.95  # and for an earlier turn alone, which later ones may have explained
 NOTICE_IN_LONG = 0.9  # and for each of many windows
 REDIRECT = 0.5  # probability of one redirect
-PERSONAL_REPLY = 0.6  # and of a personal question or of violence
+PERSONAL_REPLY = 0.5  # and of a personal question and violence together
 TURNS = 3  # user turns that count together
 WINDOW = 40  # words that are read at once, in steps of half of them
 SHORT = 4  # windows of a text that is read like a message
@@ -99,10 +98,10 @@ def personal_reply(last: str) -> Reply | None:
     """
     if rule := personal.matched(last):
         return Reply("personal", personal.reply(rule), rule)
-    chances = classifier("personal").predict_proba(windowed(plain(last))[:READ]).max(0)
-    if chances[1:].max() <= PERSONAL_REPLY:
+    chances = personal.classifier().predict_proba(windowed(plain(last))[:READ]).max(0)
+    if 1 - chances[0] <= PERSONAL_REPLY:
         return None
-    violence = chances[PERSONAL.index("violence")] == chances[1:].max()
+    violence = chances[personal.KINDS.index("violence")] == chances[1:].max()
     return Reply("personal", personal.reply("violence" if violence else personal.topic(last)), "classifier")
 
 
@@ -201,7 +200,7 @@ def pipeline(features: int) -> Pipeline:
 
 @cache
 def classifier(name: str) -> Pipeline:
-    """A fitted pipeline, `notices` or `personal`."""
+    """A fitted pipeline."""
     return from_arrays(pipeline(FEATURES[name]), name, load_file(MODEL))
 
 

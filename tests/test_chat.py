@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 from space_app import SPACE, echo_assistant
+from test_sources import write_table
 
 # isort: split
 import about
@@ -25,6 +26,7 @@ import personal
 import release
 import safety
 import serving
+import sources
 import trouble
 from output_checks import so_far
 
@@ -60,6 +62,59 @@ def on_page(message: dict) -> dict:
     """A message as the chatbot holds it."""
     blocks = [{"type": "text", "text": message["content"]}]
     return {"role": message["role"], "content": blocks, "metadata": {"id": message.get("kind")}}
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory) -> sources.Index:
+    return sources.indexed(sources.read_rows(write_table(tmp_path_factory.mktemp("pages") / "table.parquet")))
+
+
+@pytest.fixture
+def pages(monkeypatch, table) -> None:
+    """A small table of pages is loaded."""
+    monkeypatch.setattr(sources, "_index", table)
+
+
+def sources_of(*messages: dict, general: bool = False) -> list[str] | None:
+    found = chat.start(list(messages), general).sources
+    return None if found is None else [page.title for page in found]
+
+
+# ---------------------------------------------------------------- pages beside the answer
+def test_what_goes_to_the_model_has_its_pages_before_the_answer(pages):
+    assert sources_of(user("What are the symptoms of asthma?")) == ["Asthma: symptoms", "Asthma: symptoms"]
+    assert sources_of(user("What is lupus?")) == []
+
+
+def test_without_a_table_no_pages_can_be_looked_up_which_is_not_none_found(monkeypatch):
+    monkeypatch.setattr(sources, "_index", None)
+    assert sources_of(user("What are the symptoms of asthma?")) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["my asthma is so bad i cant breathe and my lips are blue", "i have gout and i want to kill myself tonight", POISON,
+     "my husband has gout and he beats me", GERMAN, "write a poem about gout", ""],
+)  # fmt: skip
+def test_fixed_texts_stand_alone(pages, text):
+    assert first(user(text)).kind != history.ANSWER and sources_of(user(text)) == []
+
+
+def test_a_reply_to_a_personal_question_has_the_page_beside_it(pages):
+    asked = user("My son has asthma symptoms, is it serious?")
+    assert first(asked).kind == "personal" and "Asthma: symptoms" in sources_of(asked)
+
+
+def test_after_a_notice_that_was_put_aside_there_are_pages_again(pages):
+    asked = user("asthma symptoms, i cant breathe and my lips are blue")
+    assert first(asked).kind == "emergency" and sources_of(asked) == []
+    assert "Asthma: symptoms" in sources_of(asked, general=True)
+
+
+def test_a_follow_up_finds_the_pages_of_what_it_is_about(pages):
+    before = [user("What is gout?"), assistant("A disease.")]
+    assert sources_of(*before, user("How is it treated?")) == ["Gout: treatment"]
+    assert sources_of(*before, user("How is lupus treated?")) == [], "that is about something else"
 
 
 # ---------------------------------------------------------------- history

@@ -32,6 +32,7 @@ from hub.releasing import (
 from hub.spaces import running_space
 from huggingface_hub import HfApi, constants
 from safetensors.numpy import load_file, save_file
+from test_sources import write_table
 
 from training.bases import Base
 from training.configs import BASE, DEMO, MEDQUAD
@@ -51,13 +52,14 @@ from training.release.checks import (
     check_our_space,
     check_repo_id,
     check_rights,
+    check_sources,
     check_visibility,
     check_weights,
     gates,
 )
 from training.release.hub import Remote, connect, download, ensure_repo, look_up, push_folder, set_tag
 from training.release.plan import choose_version, preflight, previous_release
-from training.release.space import Pin, pinned_readme
+from training.release.space import SOURCES, Pin, find_sources, pinned_readme
 
 CARD = "---\nlicense: llama3.2\n---\n# A card\n"
 
@@ -262,6 +264,14 @@ def test_a_spaces_readme_preloads_exactly_the_release():
     assert pinned_readme(text, pin, needed) == text
     assert "Built with Llama. Llama 3.2 is licensed under" in text
     assert "Llama" not in pinned_readme(text, replace(pin, licence="apache-2.0"), needed)
+    served = pinned_readme(text, replace(pin, sources=SOURCES), needed)
+    assert f"datasets:\n- {SOURCES}\n" in served and served.count(SOURCES) == 1, "a data set can't be preloaded"
+
+
+def test_the_table_of_pages_is_pinned_to_its_commit_where_the_hub_has_it(api: HfApi, hub: LocalHub, tmp_path: Path):
+    assert find_sources(api) == ("", "", "") and check_sources(*find_sources(api)).ok is None
+    commit = hub.seed(SOURCES, write_table(tmp_path / "data" / "train.parquet").parents[1], "datasets")
+    assert find_sources(api) == (SOURCES, commit, "data/train.parquet") and check_sources(*find_sources(api)).ok
 
 
 def test_no_token_survives_redaction(monkeypatch: pytest.MonkeyPatch):

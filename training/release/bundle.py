@@ -21,7 +21,7 @@ from space.licences import LLAMAS
 from space.prompt import encode_prompt, has_system_role, with_system_prompt
 from training.bases import FILES, ORIGIN, Base, set_base
 from training.configs import TrainConfig
-from training.outputs import need_file, read_json, whole_folder, write_json, write_text
+from training.outputs import need_file, read_json, up_to_date, whole_folder, write_json, write_text
 
 FROM_ADAPTER = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json",
                 "chat_template.jinja", "contract.toml")  # fmt: skip
@@ -127,6 +127,7 @@ class Run:
     record: dict[str, Any]  # run.json
     data: dict[str, Any]  # data.json
     scores: dict[str, Any]  # scores-test.json
+    benchmarks: dict[str, Any] | None = None  # benchmarks.json
 
 
 def read_run(folder: Path) -> Run:
@@ -142,7 +143,13 @@ def read_run(folder: Path) -> Run:
     config = replace(TrainConfig(**values), name=folder.name, out=str(folder.parents[1]))
     data = read_json(config.data_dir / "data.json", f"python -m training prepare {config.name}")
     scores = read_json(folder / "scores-test.json", f"python -m training score {config.name}")
-    return Run(config, record, data, scores)
+    return Run(config, record, data, scores, read_benchmarks(folder, record["adapter_sha256"]))
+
+
+def read_benchmarks(run: Path, adapter_sha256: str) -> dict[str, Any] | None:
+    """benchmarks.json of a run; None if there is none, or one of an earlier adapter."""
+    path = run / "benchmarks.json"
+    return read_json(path, "") if up_to_date(path, adapter_sha256, "adapter_sha256") else None
 
 
 def fill_bundle(folder: Path, config: TrainConfig, llama_licence: Path | None, base: Base) -> None:
@@ -164,6 +171,11 @@ def fill_bundle(folder: Path, config: TrainConfig, llama_licence: Path | None, b
     for path in (data_json, config.run_dir / "scores-test.json", *pictures, *study):
         if path.exists():
             shutil.copyfile(path, evaluation / path.name)
+    adapter = read_json(folder / "run.json", "")["adapter_sha256"]
+    if results := read_benchmarks(config.run_dir, adapter):
+        write_json(evaluation / "benchmarks.json", results)
+        if "pairs" in results["tasks"]:
+            shutil.copytree(config.run_dir / "lm_eval", evaluation / "lm_eval")
     write_json(folder / "golden.json", make_portable(folder))
     name_base(folder, base)
     write_json(folder / "adapter_config.json", lean(read_json(folder / "adapter_config.json", "")))

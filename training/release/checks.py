@@ -21,12 +21,15 @@ from training.network import Unfinished, token_source
 from training.outputs import file_sha256
 from training.release import hub
 from training.release.bundle import TOKEN, Run, licence_files
+from training.release.space import SOURCES, find_sources
+from training.scoring.benchmarks import falls
 from training.scoring.table import points, rate_text
 
 GIB = 2**30
 OVER_BASE = "gain of tuned over base"
 ENDED = "ended, where the reference fits"
 ENDED_SHARE = 0.90
+FALL = 0.02  # on a task of lm-eval
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,16 @@ def previous_gate(scores: dict[str, Any], test_sha256: str, previous: Previous |
     low = old["mean"] if old["low"] is None else old["low"]
     text = f"ROUGE-L {points(new)}, {previous.tag} had {points(old)}"
     return Check(name, new["mean"] >= low, f"{text}: it must not be below that interval")
+
+
+def benchmarks_gate(benchmarks: dict[str, Any] | None) -> Check:
+    """A gate, too: on no task of lm-eval may tuned be worse than base by more than two points beyond the interval."""
+    name = "nothing forgotten"
+    if benchmarks is None:
+        return Check(name, None, "not measured: `python -m training benchmark` does")
+    if fallen := falls(benchmarks, FALL):
+        return Check(name, False, f"{'; '.join(fallen)}: no task may fall by over {FALL:.0%} beyond its interval")
+    return Check(name, True, f"no task of {len(benchmarks['tasks'])} falls by over {FALL:.0%} beyond its interval")
 
 
 def asked_of(scores: dict[str, Any]) -> tuple[int, list[str]]:
@@ -281,6 +294,7 @@ def hub_checks(api: HfApi, options: Options, remotes: hub.Remotes, base: Base, c
     ]
     if remotes.space:
         checks.append(check_our_space(remotes.space.repo, hub.list_files(api, remotes.space)))
+        checks.append(check_sources(*find_sources(api)))
         readme = options.space_folder / "README.md"
         checks += [check_card_on_hub(api, readme.read_text(encoding="utf-8"), "space")] if readme.exists() else []
     return checks
@@ -389,6 +403,13 @@ def check_visibility(remotes: list[hub.Remote], private: bool) -> Check:
     if hidden and any(remote.kind == "space" for remote in remotes):
         return Check("visibility", False, f"{', '.join(hidden)}: private, so the Space can't read it; make it public")
     return Check("visibility", True, "private" if private or hidden else "public")
+
+
+def check_sources(dataset: str, commit: str, file: str) -> Check:
+    """The table of the pages that the Space shows beside its answers; it runs without one, too."""
+    missing = f"{SOURCES} is not on the Hub with one Parquet file: the Space will say that pages can't be looked up"
+    text = f"{file} of {dataset} at {hub.short(commit)}" if dataset else missing
+    return Check("pages beside answers", True if dataset else None, text)
 
 
 def check_our_space(space: str, there: dict[str, str]) -> Check:

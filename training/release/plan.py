@@ -25,6 +25,7 @@ from training.release.checks import (
     Check,
     Options,
     Previous,
+    benchmarks_gate,
     check_belongs,
     check_lines,
     check_only_ours,
@@ -69,7 +70,7 @@ def make_plan(api: HfApi, options: Options) -> Plan:
     base, base_files = find_base_repo(api, run_base(run), remotes, options)
     bundle = build_bundle(run, base, options.llama_licence)
     version, previous = place_among_releases(api, remotes.adapter if remotes else None, bundle, options.version)
-    gated = gates(run.scores, run.data["sha256"]["test"], previous)
+    gated = [*gates(run.scores, run.data["sha256"]["test"], previous), benchmarks_gate(run.benchmarks)]
     adapter = file_sha256(bundle / "adapter_model.safetensors")
     gated += [gate for _, part in export_parts(options) for gate in export_gates(part, adapter)]
     accepted = accepted_text(options.accept, gated)

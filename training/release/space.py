@@ -24,6 +24,7 @@ START_SECONDS, LOOK_SECONDS, ANSWER_SECONDS = 30 * 60, 2, 300  # to start, betwe
 PRELOADED = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json",
              "chat_template.jinja", "contract.toml", "golden.json", "run.json", "evaluation/scores-test.json",
              "evaluation/data.json", "LICENSE", "NOTICE")  # fmt: skip
+SOURCES = "lavita/MedQuAD"  # the data set with the addresses of MedQuAD's pages
 BASE_PRELOADED = ("config.json", "generation_config.json", "model.safetensors.index.json")  # beside the weights
 # How the app says that the model gave no answer (space/trouble.py): for good, else because of load or a used-up quota.
 TROUBLE, BROKEN = "No answer just now", ("could not be loaded", "Something failed")
@@ -35,7 +36,7 @@ class SpaceFailed(ValueError):
 
 @dataclass(frozen=True)
 class Pin:
-    """What a Space serves, its release.json. `date`: of the adapter's commit."""
+    """What a Space serves, its release.json. `date`: of the adapter's commit; `sources`: the table of pages, if any."""
 
     adapter: str
     revision: str
@@ -44,6 +45,9 @@ class Pin:
     base: str
     base_revision: str
     licence: str
+    sources: str = ""
+    sources_revision: str = ""
+    sources_file: str = ""
 
 
 def publish_space(
@@ -77,12 +81,19 @@ def publish_space(
 
 
 def make_pin(api: HfApi, adapter: hub.Remote, version: str, bundle: Path) -> Pin:
-    """The pin of a released commit; it depends on that commit alone."""
+    """The pin of a released commit, and of the table of pages as it is now."""
     log = hub.retry(f"looking at {adapter.repo}", lambda: api.list_repo_commits(adapter.repo, revision=adapter.head))
     config, run = read_json(bundle / "adapter_config.json", ""), read_json(bundle / "run.json", "")
     date = log[0].created_at.date().isoformat()
     base = (config["base_model_name_or_path"], config["revision"], run["base"]["licence"])
-    return Pin(adapter.repo, adapter.main, version, date, *base)
+    return Pin(adapter.repo, adapter.main, version, date, *base, *find_sources(api))
+
+
+def find_sources(api: HfApi) -> tuple[str, str, str]:
+    """Data set, commit and file of the table of pages; empty where the Hub doesn't have it: the Space then says so."""
+    remote = hub.look_up(api, SOURCES, "dataset")
+    tables = [name for name in hub.list_files(api, remote) if name.endswith(".parquet")]
+    return (SOURCES, remote.main, tables[0]) if len(tables) == 1 else ("", "", "")
 
 
 def base_files(api: HfApi, pin: Pin, bundle: Path) -> list[str]:
@@ -108,6 +119,8 @@ def pinned_readme(text: str, pin: Pin, base_files: list[str], exports: Sequence[
     card = RepoCard(text or "# Chat\n")
     card.data["sdk"] = card.data.get("sdk") or "gradio"
     card.data["models"] = [pin.adapter, pin.base, *exports]
+    card.data["datasets"] = [pin.sources] if pin.sources else None
+    # no data set: the Hub's build takes each entry for a model, and fails. The app fetches its six megabytes at start.
     card.data["preload_from_hub"] = [
         f"{pin.base} {','.join(base_files)} {pin.base_revision}",
         f"{pin.adapter} {','.join(PRELOADED)} {pin.revision}",
@@ -184,7 +197,8 @@ def answer_of(host: str, token: str | bool | None, question: str) -> str:
     client = None
     try:
         client = Client(host, token=token, verbose=False, analytics_enabled=False)
-        return str(client.submit(question, api_name="/chat").result(timeout=ANSWER_SECONDS))
+        said = client.submit(question, api_name="/chat").result(timeout=ANSWER_SECONDS)
+        return str(said["text"] if isinstance(said, dict) else said)  # a text alone by the app of an earlier release
     except httpx.HTTPError as error:
         raise Unfinished(f"{host} can't be reached ({type(error).__name__})") from error
     except (ValueError, TimeoutError) as error:  # AppError is a ValueError
