@@ -112,6 +112,7 @@ def test_training_and_the_space_encode_with_the_shipped_tokenizer_as_before(ship
 def test_older_versions_can_read_the_tokenizer_and_the_adapter(shipped):
     config = read_json(shipped.folder / "tokenizer_config.json", "")
     assert config["tokenizer_class"] == "PreTrainedTokenizerFast" and "backend" not in config
+    assert config["model_input_names"] == ["input_ids", "attention_mask"], "without it, 4.57 adds token types"
     assert portable_config({"extra_special_tokens": ["<x>"]})["additional_special_tokens"] == ["<x>"]
     written = LoraConfig(r=8, target_modules=["q_proj"], use_rslora=True, init_lora_weights=True).to_dict()
     kept = lean(written)

@@ -164,7 +164,7 @@ def generation_config(base: Path, release: Release) -> GenerationConfig:
     config.update(
         do_sample=True, temperature=decoding.temperature, top_p=decoding.top_p, max_new_tokens=decoding.max_new_tokens,
         repetition_penalty=decoding.repetition_penalty, eos_token_id=sorted(ends),
-        pad_token_id=release.tokenizer.pad_token_id,
+        pad_token_id=release.tokenizer.pad_token_id, _from_model_config=False,
     )  # fmt: skip
     return config
 

@@ -294,7 +294,8 @@ def portable_config(config: dict[str, Any]) -> dict[str, Any]:
     config = {key: value for key, value in config.items() if key not in ("backend", "is_local", "local_files_only")}
     if isinstance(config.get("extra_special_tokens"), list):
         config["additional_special_tokens"] = config.pop("extra_special_tokens")
-    return config | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    inputs = {"model_input_names": ["input_ids", "attention_mask"]}  # there token types are a default, models refuse it
+    return inputs | config | {"tokenizer_class": "PreTrainedTokenizerFast"}
 
 
 def lean(config: dict[str, Any]) -> dict[str, Any]:
