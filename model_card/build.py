@@ -3,6 +3,8 @@
 import html
 import json
 import re
+import shlex
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ from training.scoring.table import (
 )
 
 TEMPLATE = Path(__file__).with_name("template.md")
+VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # the values of --max-lora-rank
 AUDIT = Path(__file__).with_name("results") / "audit" / "liveqa.json"
 
 
@@ -40,12 +43,13 @@ def card_text(
     *,
     space: str | None = None,
     accepted: str | None = None,
+    exports: Sequence[str] = (),
 ) -> str:
     """The card of a bundle, whose other files are all there already.
 
     repo: what the snippet loads, a Hub id or a folder. revision: the tag it pins. space: where to try it, owner/name.
-    accepted: why it was published although it missed a gate. Raises jinja2.UndefinedError where the template asks
-    for something that no file holds.
+    accepted: why it was published although it missed a gate. exports: repositories made from it. Raises
+    jinja2.UndefinedError where the template asks for something that no file holds.
     """
     run, data, scores = (
         read(bundle / name) for name in ("run.json", "evaluation/data.json", "evaluation/scores-test.json")
@@ -53,7 +57,7 @@ def card_text(
     path = bundle / "evaluation" / "benchmarks.json"
     benchmarks = read(path) if path.exists() else None
     contract = load_contract(bundle / "contract.toml")
-    adapter = read(bundle / "adapter_config.json")
+    config = read(bundle / "adapter_config.json")
     base = run["base"]
     title = repo.split("/")[1] if repo.count("/") == 1 else title_of(base["model"], data)
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
@@ -61,8 +65,10 @@ def card_text(
         metadata=metadata(run, data, scores, title, benchmarks),
         llama=LLAMAS.get(base["licence"]),
         licence=licence_name(base["licence"]),
-        dated="date_string" in template_of(bundle),
-        messages=snippet_messages(contract, run["prompt"]["system_role"]),
+        question=json.dumps(contract.golden[0].messages[0]["content"], ensure_ascii=False),
+        disclaimer=json.dumps(contract.disclaimer, ensure_ascii=False),
+        exports=exports,
+        vllm=vllm_command(title, repo, base, config["r"], contract),
         title=title,
         key=sha256(key.read_bytes()).hexdigest() if (key := bundle / "model.pub").is_file() else None,
         energy=run.get("energy"),
@@ -89,7 +95,7 @@ def card_text(
         more=written([novel_sentence(scores), types_table(scores), rates_table(scores)]),
         pictures=alt_texts(bundle),
         contract=contract,
-        target_modules=", ".join(f"`{name}`" for name in adapter["target_modules"]),
+        target_modules=", ".join(f"`{name}`" for name in config["target_modules"]),
     )
 
 
@@ -103,18 +109,23 @@ def title_of(base: str, data: dict[str, Any]) -> str:
     return f"{Path(base).name.removesuffix('-Instruct')}-{'-'.join(words)}-LoRA"
 
 
-def template_of(bundle: Path) -> str:
-    path = bundle / "chat_template.jinja"
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
-
-
-def snippet_messages(contract: Contract, system_role: bool) -> list[str]:
-    """The first golden conversation, whose token ids golden.json holds, as lines of Python."""
-    question = contract.golden[0].messages[0]["content"]
-    if not system_role:
-        question = f"{contract.system_prompt}\n\n{question}"
-    roles = {"system": contract.system_prompt, "user": question} if system_role else {"user": question}
-    return [f'{{"role": "{role}", "content": {json.dumps(text)}}}' for role, text in roles.items()]
+def vllm_command(name: str, adapter: str, base: dict[str, Any], rank: int, contract: Contract) -> str:
+    """The shell command that serves an adapter (a Hub id or folder) with vLLM. base: from run.json."""
+    decoding = contract.decoding
+    sampling = {
+        "temperature": decoding.temperature,
+        "top_p": decoding.top_p,
+        "repetition_penalty": decoding.repetition_penalty,
+        "max_new_tokens": decoding.max_new_tokens,
+    }
+    revision = ["--revision", base["revision"]] if base["revision"] else []
+    words = [
+        "vllm", "serve", base["model"], *revision, "--enable-lora",
+        "--max-lora-rank", str(next(allowed for allowed in VLLM_RANKS if allowed >= rank)),
+        "--lora-modules", f"{name}={adapter}", "--chat-template", "chat_template.jinja",
+        "--override-generation-config", json.dumps(sampling),
+    ]  # fmt: skip
+    return shlex.join(words)
 
 
 def dataset_name(data: dict[str, Any]) -> str:

@@ -45,6 +45,8 @@ class Options:
     base_repo: str | None = None
     space: str | None = None
     space_folder: Path = Path("space")
+    export: Sequence[str] = ()  # repositories for parts of `export_folder`
+    export_folder: Path | None = None  # default: RUN/export
     llama_licence: Path | None = None
     sign: Path | None = None
     timeout: float = 60
@@ -59,6 +61,10 @@ def check_options(options: Options) -> None:
     for option, repo in (("", options.repo), ("--base-repo ", options.base_repo), ("--space ", options.space)):
         if repo is not None:
             check_repo_id(option, repo)
+    for repo in options.export:
+        check_repo_id("--export ", repo)
+    if len({options.repo, *options.export}) < 1 + len(options.export):
+        raise ValueError(f"--export {', '.join(options.export)}: the adapter and each export need a repository each")
     if options.base_repo == options.repo:
         raise ValueError(f"--base-repo {options.base_repo}: base and adapter need a repository each")
     if options.private and options.space:
@@ -173,7 +179,7 @@ def request_checks(options: Options, base: Base, source: dict[str, Any], config:
     source: of the training data, from data.json. config: the configuration's name. needed: bytes of disk.
     """
     checks = [
-        *(check_name(repo, base.licence) for repo in (options.repo, options.base_repo) if repo),
+        *(check_name(repo, base.licence) for repo in (options.repo, options.base_repo, *options.export) if repo),
         check_licence(base, options.llama_licence),
         check_data(source, config),
         check_base(base, options.base_repo),

@@ -5,6 +5,7 @@ import re
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from textwrap import shorten
@@ -49,15 +50,18 @@ class Pin:
     sources_file: str = ""
 
 
-def publish_space(api: HfApi, space: str, source: Path, adapter: hub.Remote, version: str, bundle: Path) -> str:
+def publish_space(
+    api: HfApi, space: str, source: Path, adapter: hub.Remote, version: str, bundle: Path, exports: Sequence[str] = ()
+) -> str:
     """Push, wait, ask; returns the Space's commit. Raises ValueError after restoring a Space that failed.
 
-    source: the app's folder. adapter: its head is the released commit. bundle: the files of that commit.
+    source: the app's folder. adapter: its head is the released commit. bundle: the files of that commit. exports:
+    other repositories to link to.
     """
     hub.ensure_repo(api, space, "space", space_sdk="gradio", space_hardware=HARDWARE)
     remote, pin = hub.look_up(api, space, "space"), make_pin(api, adapter, version, bundle)
     with tempfile.TemporaryDirectory(prefix="space-") as temporary:
-        stage_space(Path(temporary), source, pin, base_files(api, pin, bundle))
+        stage_space(Path(temporary), source, pin, base_files(api, pin, bundle), exports)
         before = commit_before(api, remote, Path(temporary))
         commit = hub.push_folder(api, remote, Path(temporary), f"Serve {pin.adapter} {version}")
     print(f"space: {space} is at {hub.short(commit)}, pinned to {pin.adapter} {version}", flush=True)
@@ -99,7 +103,7 @@ def base_files(api: HfApi, pin: Pin, bundle: Path) -> list[str]:
     return [name for name in (*weights, *BASE_PRELOADED) if name in there]
 
 
-def stage_space(folder: Path, source: Path, pin: Pin, base_files: list[str]) -> None:
+def stage_space(folder: Path, source: Path, pin: Pin, base_files: list[str], exports: Sequence[str] = ()) -> None:
     """Fill a fresh folder with the app's files, release.json, and a README that names the release."""
     for name, path in hub.local_files(source).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -107,14 +111,14 @@ def stage_space(folder: Path, source: Path, pin: Pin, base_files: list[str]) -> 
     write_json(folder / "release.json", asdict(pin))
     readme = folder / "README.md"
     text = readme.read_text(encoding="utf-8") if readme.exists() else ""
-    write_text(readme, pinned_readme(text, pin, base_files))
+    write_text(readme, pinned_readme(text, pin, base_files, exports))
 
 
-def pinned_readme(text: str, pin: Pin, base_files: list[str]) -> str:
+def pinned_readme(text: str, pin: Pin, base_files: list[str], exports: Sequence[str] = ()) -> str:
     """A Space's README that preloads exactly this release, links to its card, and names a Llama base as required."""
     card = RepoCard(text or "# Chat\n")
     card.data["sdk"] = card.data.get("sdk") or "gradio"
-    card.data["models"] = [pin.adapter, pin.base]
+    card.data["models"] = [pin.adapter, pin.base, *exports]
     card.data["datasets"] = [pin.sources] if pin.sources else None
     # no data set: the Hub's build takes each entry for a model, and fails. The app fetches its six megabytes at start.
     card.data["preload_from_hub"] = [
