@@ -4,7 +4,8 @@ VENV := .venv/bin
 # The first Python that is 3.11 or 3.12; `make PYTHON=/path/to/python3.12 demo` chooses another.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && echo $$p && break; done)
-EXTRAS := space,benchmarks,dev
+EXTRAS := space
+TEST_EXTRAS := $(EXTRAS),benchmarks,export,signing,dev
 STEP := $(VENV)/python -m training
 # one thread a process: the processes of the tests share the cores
 TEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(VENV)/python -m pytest
@@ -28,17 +29,17 @@ ask: demo  ## chat in the terminal with the demo adapter
 rehearse: demo  ## a whole release of the demo on a local Hub, its Space included
 	@$(VENV)/python scripts/rehearse.py
 
-test: .venv/installed  ## the test suite, without the network
+test: .venv/for-tests  ## the test suite, without the network
 	@$(TEST) -n auto --dist loadscope
 
-test-all: .venv/installed  ## the same and all the rest: soaks, repeated runs, publishing to a Hub that fails in every way
+test-all: .venv/for-tests  ## the same and all the rest: soaks, repeated runs, publishing to a Hub that fails in every way
 	@$(TEST) -m ""
 
 study-demo: .venv/installed  ## three configurations on the embedded sample, and the choice between them
 	@$(STEP) prepare demo
 	@$(STEP) study demo --set name=study --set epochs=1.5
 
-lint: .venv/installed  ## ruff, and types by mypy
+lint: .venv/for-tests  ## ruff, and types by mypy
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check .
 	@$(VENV)/mypy
 	@$(VENV)/mypy --explicit-package-bases space
@@ -51,4 +52,9 @@ clean:
 	@echo "Installing the pinned stack into .venv (a few minutes, once)"
 	@$(PYTHON) -m venv .venv
 	@$(VENV)/pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS)]"
+	@touch $@
+
+.venv/for-tests: .venv/installed
+	@echo "Installing what the tests need"
+	@$(VENV)/pip install --quiet --disable-pip-version-check --editable ".[$(TEST_EXTRAS)]"
 	@touch $@

@@ -90,14 +90,14 @@ def rendered(page: Path) -> str:
     """The page with its measured parts rendered again."""
     results, speed, gpu = kept(), kept(SPEED), json.loads(GPU.read_text(encoding="utf-8"))
     audit = audit_blocks(json.loads(AUDIT.read_text(encoding="utf-8")))
+    worth = "\n".join(f"- {line}" for line in audit if isinstance(line, str))
     measured = [read_json(SPACE / f"{name}_results.json", f"scripts/{by}.py") for name, by in MEASURED.items()]
     pages = read_json(SPACE / "sources_results.json", "scripts/measure_sources.py")
     if page == README:
         parts = {
-            "results": map(summary, results),
+            "results": [summary(results[0]), *map(sentence, results[1:]), worth],
             "speed": [speed_summary(speed[0], gpu)],
             "space": [space_table(*measured), pages_sentence(pages)],
-            "audit": ["\n".join(f"- {line}" for line in audit if isinstance(line, str))],
         }
     else:
         latency = read_json(LATENCY, f"tests/time_space.py BUNDLE --json {LATENCY}")
@@ -150,8 +150,9 @@ def speed_summary(cpu: dict[str, Any], gpu: dict[str, Any]) -> str:
         rows.append([row["name"], *small, f"{speed:,}", f"{speed / first:.1f}", f"{other['peak_gib']:.1f}"])
     scoring = cpu["scoring"]
     return (
-        f"135M: {cpu['base']} on {cpu['machine']['name']}, {cpu['machine']['threads']} cores. 1B: random weights of "
-        f"Llama 3.2 1B's shape on {gpu['gpu']}. Rows of MedQuAD.\n\n{markdown_table(head, rows)}\n\n"
+        f"By `python scripts/benchmark.py`, on rows of MedQuAD; padding is not counted. 135M: {cpu['base']} on "
+        f"{cpu['machine']['name']}, {cpu['machine']['threads']} cores. 1B: random weights of Llama 3.2 1B's shape on "
+        f"{gpu['gpu']}. First recipe: padded to 1,024 tokens, batches of 4, fp32.\n\n{markdown_table(head, rows)}\n\n"
         f"Scoring on the 135M base is {scoring['ratio']:.1f} times as fast as one question at a time; "
         f"{scoring['equal_answers']} of {scoring['questions']['first recipe']} answers are identical."
     )
@@ -238,6 +239,11 @@ def summary(result: dict[str, Any]) -> str:
             "answers end, repeat and copy.",
         ]
     )
+
+
+def sentence(result: dict[str, Any]) -> str:
+    """A further run in a paragraph."""
+    return f"`{result['scores']['config']}`. {description(result)} {verdict(result['scores'])}"
 
 
 def section(result: dict[str, Any]) -> str:

@@ -139,7 +139,7 @@ def interpreter(code: Path) -> str:
     environment = Path("environment").resolve()
     call(["uv", "venv", "--quiet", "--python", sys.executable, str(environment)])
     python = str(environment / "bin" / "python")
-    call(["uv", "pip", "install", "--quiet", "--python", python, f"{code}[benchmarks]"])
+    call(["uv", "pip", "install", "--quiet", "--python", python, f"{code}[benchmarks,space]"])
     return python
 
 

@@ -91,7 +91,7 @@ def add_step(
     parser = steps.add_parser(
         name,
         description=about,
-        epilog=f"configurations:\n{configs}\n\nkeys for --set: {keys}\n",
+        epilog=None if name == "audit" else f"configurations:\n{configs}\n\nkeys for --set: {keys}\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     if name == "audit":
