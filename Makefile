@@ -4,7 +4,7 @@ VENV := .venv/bin
 # The first Python that is 3.11 or 3.12; `make PYTHON=/path/to/python3.12 demo` chooses another.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && echo $$p && break; done)
-EXTRAS := space,dev
+EXTRAS := space,benchmarks,dev
 STEP := $(VENV)/python -m training
 # one thread a process: the processes of the tests share the cores
 TEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(VENV)/python -m pytest
@@ -20,10 +20,10 @@ demo: .venv/installed  ## prepare, train, score, bundle: a small pretrained base
 	@$(STEP) bundle demo
 
 space: demo  ## the chat in a browser, with the demo adapter
-	@$(VENV)/python space/app.py --adapter outputs/demo/runs/demo/bundle
+	@$(VENV)/python space/app.py --adapter outputs/demo/runs/demo/bundle --sources training/data/sample.csv
 
 ask: demo  ## chat in the terminal with the demo adapter
-	@$(VENV)/python scripts/ask.py outputs/demo/runs/demo/bundle
+	@$(VENV)/python scripts/ask.py outputs/demo/runs/demo/bundle --sources training/data/sample.csv
 
 rehearse: demo  ## a whole release of the demo on a local Hub, its Space included
 	@$(VENV)/python scripts/rehearse.py

@@ -3,6 +3,9 @@
 import html
 import json
 import re
+import shlex
+from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +15,25 @@ from jinja2 import Environment, StrictUndefined
 from space.contract import Contract, load_contract
 from space.credit import Credit
 from space.licences import LLAMAS, licence_name
-from training.scoring.facts import AGREEMENT
+from training.scoring.benchmarks import BITS, benchmarks_blocks, measures
 from training.scoring.table import (
     ROUGE_LABELS,
     VIEWS,
-    agreement_sentence,
-    facts_count,
-    facts_table,
-    grade_sentence,
-    has_facts,
-    markdown_table,
+    asked,
+    audit_blocks,
+    facts_blocks,
+    marks_blocks,
     novel_sentence,
-    only_types,
     rates_table,
     systems_table,
     types_table,
     verdict,
+    written,
 )
 
 TEMPLATE = Path(__file__).with_name("template.md")
+VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # the values of --max-lora-rank
+AUDIT = Path(__file__).with_name("results") / "audit" / "liveqa.json"
 
 
 def card_text(
@@ -40,28 +43,35 @@ def card_text(
     *,
     space: str | None = None,
     accepted: str | None = None,
+    exports: Sequence[str] = (),
 ) -> str:
     """The card of a bundle, whose other files are all there already.
 
     repo: what the snippet loads, a Hub id or a folder. revision: the tag it pins. space: where to try it, owner/name.
-    accepted: why it was published although it missed a gate. Raises jinja2.UndefinedError where the template asks
-    for something that no file holds.
+    accepted: why it was published although it missed a gate. exports: repositories made from it. Raises
+    jinja2.UndefinedError where the template asks for something that no file holds.
     """
     run, data, scores = (
         read(bundle / name) for name in ("run.json", "evaluation/data.json", "evaluation/scores-test.json")
     )
+    path = bundle / "evaluation" / "benchmarks.json"
+    benchmarks = read(path) if path.exists() else None
     contract = load_contract(bundle / "contract.toml")
-    adapter = read(bundle / "adapter_config.json")
+    config = read(bundle / "adapter_config.json")
     base = run["base"]
     title = repo.split("/")[1] if repo.count("/") == 1 else title_of(base["model"], data)
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        metadata=metadata(run, data, scores, title),
+        metadata=metadata(run, data, scores, title, benchmarks),
         llama=LLAMAS.get(base["licence"]),
         licence=licence_name(base["licence"]),
-        dated="date_string" in template_of(bundle),
-        messages=snippet_messages(contract, run["prompt"]["system_role"]),
+        question=json.dumps(contract.golden[0].messages[0]["content"], ensure_ascii=False),
+        disclaimer=json.dumps(contract.disclaimer, ensure_ascii=False),
+        exports=exports,
+        vllm=vllm_command(title, repo, base, config["r"], contract),
         title=title,
+        key=sha256(key.read_bytes()).hexdigest() if (key := bundle / "model.pub").is_file() else None,
+        energy=run.get("energy"),
         repo=repo,
         revision=f', revision="{revision}"' if revision else "",
         space=space,
@@ -75,33 +85,22 @@ def card_text(
         records=data["records"],
         scores=scores,
         verdict=verdict(scores),
-        only_types=only_types(scores),
-        facts=facts_part(scores),
-        table=systems_table(scores),
-        rates=rates_table(scores),
-        types=types_table(scores),
-        novel=novel_sentence(scores),
-        grades=grade_sentence(scores),
+        asked=asked(scores),
+        table=written([systems_table(scores)]),
+        facts=written(facts_blocks(scores)),
+        benchmarks=written(benchmarks_blocks(benchmarks)) if benchmarks else "",
+        pairs=benchmarks is not None and "pairs" in benchmarks["tasks"],
+        marks=written(marks_blocks(scores)),
+        audit=written(audit_blocks(read(AUDIT))),
+        more=written([novel_sentence(scores), types_table(scores), rates_table(scores)]),
         pictures=alt_texts(bundle),
         contract=contract,
-        target_modules=", ".join(f"`{name}`" for name in adapter["target_modules"]),
+        target_modules=", ".join(f"`{name}`" for name in config["target_modules"]),
     )
 
 
 def read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def facts_part(scores: dict[str, Any]) -> dict[str, str] | None:
-    """What the card says of facts; None if no question asks for one."""
-    if not has_facts(scores):
-        return None
-    return {
-        "sentence": scores["facts"]["sentence"],
-        "count": facts_count(scores),
-        "table": markdown_table(*facts_table(scores)),
-        "agreement": agreement_sentence(read(AGREEMENT)),
-    }
 
 
 def title_of(base: str, data: dict[str, Any]) -> str:
@@ -110,18 +109,23 @@ def title_of(base: str, data: dict[str, Any]) -> str:
     return f"{Path(base).name.removesuffix('-Instruct')}-{'-'.join(words)}-LoRA"
 
 
-def template_of(bundle: Path) -> str:
-    path = bundle / "chat_template.jinja"
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
-
-
-def snippet_messages(contract: Contract, system_role: bool) -> list[str]:
-    """The first golden conversation, whose token ids golden.json holds, as lines of Python."""
-    question = contract.golden[0].messages[0]["content"]
-    if not system_role:
-        question = f"{contract.system_prompt}\n\n{question}"
-    roles = {"system": contract.system_prompt, "user": question} if system_role else {"user": question}
-    return [f'{{"role": "{role}", "content": {json.dumps(text)}}}' for role, text in roles.items()]
+def vllm_command(name: str, adapter: str, base: dict[str, Any], rank: int, contract: Contract) -> str:
+    """The shell command that serves an adapter (a Hub id or folder) with vLLM. base: from run.json."""
+    decoding = contract.decoding
+    sampling = {
+        "temperature": decoding.temperature,
+        "top_p": decoding.top_p,
+        "repetition_penalty": decoding.repetition_penalty,
+        "max_new_tokens": decoding.max_new_tokens,
+    }
+    revision = ["--revision", base["revision"]] if base["revision"] else []
+    words = [
+        "vllm", "serve", base["model"], *revision, "--enable-lora",
+        "--max-lora-rank", str(next(allowed for allowed in VLLM_RANKS if allowed >= rank)),
+        "--lora-modules", f"{name}={adapter}", "--chat-template", "chat_template.jinja",
+        "--override-generation-config", json.dumps(sampling),
+    ]  # fmt: skip
+    return shlex.join(words)
 
 
 def dataset_name(data: dict[str, Any]) -> str:
@@ -143,7 +147,13 @@ def alt_text(picture: Path) -> str:
     return " ".join(html.unescape(title[1]).split())
 
 
-def metadata(run: dict[str, Any], data: dict[str, Any], scores: dict[str, Any], title: str) -> str:
+def metadata(
+    run: dict[str, Any],
+    data: dict[str, Any],
+    scores: dict[str, Any],
+    title: str,
+    benchmarks: dict[str, Any] | None = None,
+) -> str:
     """The card's YAML: licence, base, tags, and the scores as `model-index`."""
     base, on_hub = run["base"]["model"], run["base"]["revision"] is not None
     results = [
@@ -160,6 +170,18 @@ def metadata(run: dict[str, Any], data: dict[str, Any], scores: dict[str, Any], 
         for view in VIEWS
         for kind, label in ROUGE_LABELS.items()
     ]
+    for name, task, metric, found in measures(benchmarks or {"tasks": {}}):
+        mean, bits = found["tuned"], metric == BITS
+        results.append(
+            EvalResult(
+                task_type="text-generation" if bits else "multiple-choice",
+                dataset_type=data["source"]["name"] if task["dataset"] == "json" else task["dataset"],
+                dataset_name=f"{name}, a task of lm-eval, n = {task['n']}",
+                metric_type=metric if bits else "accuracy",
+                metric_name=metric,
+                metric_value=round(mean["mean"] if bits else 100 * mean["share"], 4),
+            )
+        )
     card = ModelCardData(
         language=None if data.get("warnings") else "en",
         license=run["base"]["licence"],
@@ -172,5 +194,18 @@ def metadata(run: dict[str, Any], data: dict[str, Any], scores: dict[str, Any], 
         tags=["lora", "medical", "sft", *([f"base_model:adapter:{base}"] if on_hub else [])],
         model_name=title,
         eval_results=results,
+        co2_eq_emissions=emissions(run) if "energy" in run else None,
     )
     return card.to_yaml()
+
+
+def emissions(run: dict[str, Any]) -> dict[str, Any]:
+    """The CO₂ of the training as the Hub reads it, in grams."""
+    energy, resumed = run["energy"], run["resumed_from_step"]
+    return {
+        "emissions": float(f"{1000 * energy['co2_kg']:.3g}"),
+        "source": energy["by"] + (f", of the steps after {resumed}" if resumed else ""),
+        "training_type": "fine-tuning",
+        "geographical_location": energy["grid"],
+        "hardware_used": run["device"],
+    }

@@ -12,27 +12,29 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from model_card.build import alt_text
+from model_card.build import AUDIT, alt_text
 from space.credit import Credit
 from training.command import run
 from training.configs import EMBEDDED
 from training.outputs import read_json, write_json, write_text
+from training.release.bundle import read_benchmarks
+from training.scoring.benchmarks import benchmarks_blocks
 from training.scoring.table import (
     ROUGE_LABELS,
     VIEWS,
-    facts_count,
-    facts_table,
-    has_facts,
+    asked,
+    audit_blocks,
+    facts_blocks,
     markdown_table,
+    marks_blocks,
     novel_sentence,
-    only_types,
-    part,
     points,
     rates_table,
     system_name,
     systems_table,
     types_table,
     verdict,
+    written,
 )
 from training.speed.table import speed_table
 
@@ -61,7 +63,7 @@ def main() -> None:
 def keep(path: Path) -> Path:
     """Copy a run's scores, with what the README says about the run, or a benchmark, to model_card/results/."""
     result = read_json(path, "python -m training score CONFIG")
-    if "start_up_seconds" in result:
+    if "rounds" in result:
         device = "gpu" if result["on_gpu"] else "cpu"
         target = SPEED / f"{device}-{result['shape']}-{result['vocabulary']}.json"
         write_json(target, result)
@@ -70,7 +72,8 @@ def keep(path: Path) -> Path:
     about = {key: trained[key] for key in ("base", "data", "device", "precision", "minutes", "peak_gib", "steps")}
     about["epochs"] = trained["config"]["epochs"]
     target = RESULTS / f"{result['config']}.json"
-    write_json(target, {"run": about, "scores": result})
+    benchmarks = read_benchmarks(path.parent, trained["adapter_sha256"])
+    write_json(target, {"run": about, "scores": result, **({"benchmarks": benchmarks} if benchmarks else {})})
     shutil.copyfile(path.with_name("scores.svg"), picture_of(result))
     return target
 
@@ -86,17 +89,26 @@ def kept(folder: Path = RESULTS) -> list[dict[str, Any]]:
 def rendered(page: Path) -> str:
     """The page with its measured parts rendered again."""
     results, speed, gpu = kept(), kept(SPEED), json.loads(GPU.read_text(encoding="utf-8"))
+    audit = audit_blocks(json.loads(AUDIT.read_text(encoding="utf-8")))
     measured = [read_json(SPACE / f"{name}_results.json", f"scripts/{by}.py") for name, by in MEASURED.items()]
+    pages = read_json(SPACE / "sources_results.json", "scripts/measure_sources.py")
     if page == README:
         parts = {
             "results": map(summary, results),
             "speed": [speed_summary(speed[0], gpu)],
-            "safety": [safety_table(*measured)],
+            "space": [space_table(*measured), pages_sentence(pages)],
+            "audit": ["\n".join(f"- {line}" for line in audit if isinstance(line, str))],
         }
     else:
         latency = read_json(LATENCY, f"tests/time_space.py BUNDLE --json {LATENCY}")
         speeds = [*map(speed_table, speed), gpu_table(gpu)]
-        parts = {"results": map(section, results), "speed": speeds, "latency": [latency_text(latency)]}
+        parts = {
+            "results": map(section, results),
+            "audit": [written(audit)],
+            "safety": [safety_table(*measured)],
+            "speed": speeds,
+            "latency": [latency_text(latency)],
+        }
     text = page.read_text(encoding="utf-8")
     for name, paragraphs in parts.items():
         text = with_part(text, name, "\n\n".join(paragraphs))
@@ -145,6 +157,22 @@ def speed_summary(cpu: dict[str, Any], gpu: dict[str, Any]) -> str:
     )
 
 
+def space_table(notices: dict[str, Any], languages: dict[str, Any], checks: dict[str, Any]) -> str:
+    """What the Space's rules catch and what they wrongly take, in short; `safety_table` has the intervals."""
+    english = [rates for rates in notices.values() if "sensitivity" in rates][-1]
+    spared, sentences = english["specificity"], [rates for rates in checks.values() if "harmful" in rates][-1]
+    false = spared | {"k": spared["n"] - spared["k"]}
+    rows = [["English calls for help; look-alikes", english["sensitivity"], false]]
+    for group, name in (("first", "es pt fr de it hi th"), ("others", "ten other languages")):
+        calls = [languages[group][kind] for kind in ("crisis", "emergency")]
+        both = {key: sum(rate[key] for rate in calls) for key in ("k", "n")}
+        rows.append([f"{name}: crises and emergencies; look-alikes", both, languages[group]["none"]])
+    rows.append(["harmful sentences of answers; harmless ones", sentences["harmful"], sentences["harmless"]])
+    counts = [[name, *(f"{rate['k']:,} of {rate['n']:,}" for rate in rates)] for name, *rates in rows]
+    counts.append(["questions of MedQuAD", "", "{k:,} of {n:,}".format(**notices["medquad_flagged"])])
+    return markdown_table(("on unseen messages and sentences", "caught", "wrongly"), counts)
+
+
 def safety_table(notices: dict[str, Any], languages: dict[str, Any], checks: dict[str, Any]) -> str:
     """The Space's notices and output checks on unseen messages and sentences, the latest English set."""
     english = [rates for rates in notices.values() if "sensitivity" in rates][-1]
@@ -160,7 +188,7 @@ def safety_table(notices: dict[str, Any], languages: dict[str, Any], checks: dic
             (f"{name}: emergencies that get one", rates["emergency"]),
             (f"{name}: look-alikes that get one, and should not", rates["none"]),
         ]
-    sentences = checks["sentences_blind"]
+    sentences = [rates for rates in checks.values() if "harmful" in rates][-1]
     shown += [
         ("harmful sentences of answers that are left out", sentences["harmful"]),
         ("harmless ones that are left out, too", sentences["harmless"]),
@@ -170,6 +198,18 @@ def safety_table(notices: dict[str, Any], languages: dict[str, Any], checks: dic
         for label, rate in shown
     ]
     return markdown_table(("on unseen messages", "", "95 % interval"), rows)
+
+
+def pages_sentence(measured: dict[str, Any]) -> str:
+    """How good the pages beside the Space's answers are, by human judgement."""
+    found, plain = (measured["forms"]["message"][way] for way in ("sources", "plain BM25"))
+    shown, useful = found["coverage"]["mean"], found["useful_shown"]
+    return (
+        f"Of {measured['questions']} questions that people asked (LiveQA-Med), {shown:.0%} get a page; by human "
+        f"judgement the first is useful in {useful['mean']:.0%} of these ({useful['low']:.0%} to {useful['high']:.0%})."
+        f" Its score is {found['average']['mean']:.2f} of 3, counting no page as 0; plain BM25's is "
+        f"{plain['average']['mean']:.2f}."
+    )
 
 
 def latency_text(taken: dict[str, Any]) -> str:
@@ -187,15 +227,14 @@ def summary(result: dict[str, Any]) -> str:
     scores = result["scores"]
     shown = ("base", "tuned", scores["strongest_baseline"])
     rows = [
-        [system_name(name, scores["systems"][name])]
-        + [points(scores["systems"][name][VIEWS[0]][kind]) for kind in ROUGE_LABELS]
+        [system_name(name)] + [points(scores["systems"][name][VIEWS[0]][kind]) for kind in ROUGE_LABELS]
         for name in shown
     ]
     return "\n\n".join(
         [
             f"`{scores['config']}`. {description(result)}",
             markdown_table(["ROUGE without the disclaimer", *ROUGE_LABELS.values()], rows),
-            f"{said(scores)} [All tables](model_card/results/README.md): other baselines, question types, how "
+            f"{verdict(scores)} [All tables](model_card/results/README.md): other baselines, question types, how "
             "answers end, repeat and copy.",
         ]
     )
@@ -204,24 +243,21 @@ def summary(result: dict[str, Any]) -> str:
 def section(result: dict[str, Any]) -> str:
     """One run: base, data and training, the verdict, and the tables."""
     scores = result["scores"]
-    new = f"{types_table(scores)}\n\n{novel_sentence(scores)}"
+    new = written([types_table(scores), novel_sentence(scores)])
     return "\n\n".join(
         [
             f"### `{scores['config']}`",
             description(result),
-            said(scores),
-            systems_table(scores),
+            written([verdict(scores), systems_table(scores)]),
             f"![{alt_text(picture_of(scores))}]({picture_of(scores).name})",
-            *([facts_count(scores), markdown_table(*facts_table(scores))] if has_facts(scores) else []),
-            folded("how the answers end, repeat and copy", rates_table(scores)),
+            *filter(
+                None,
+                [written([*facts_blocks(scores), *marks_blocks(scores), *benchmarks_blocks(result.get("benchmarks"))])],
+            ),
+            folded("how the answers end, repeat and copy", written([rates_table(scores)])),
             folded("by question type, and where the reference is new", new),
         ]
     )
-
-
-def said(scores: dict[str, Any]) -> str:
-    """What ROUGE and, where any were asked for, facts show."""
-    return f"{verdict(scores)} {scores['facts']['sentence']}" if has_facts(scores) else verdict(scores)
 
 
 def description(result: dict[str, Any]) -> str:
@@ -230,11 +266,10 @@ def description(result: dict[str, Any]) -> str:
     base, data = about["base"], about["data"]
     name = Path(base["model"]).name if base["model"] == EMBEDDED else base["model"]
     title = Credit.of(data["source"]).title or data["source"]["name"]
-    asked = part(scores) if scores["n"] < scores["of"] else f"all {scores['n']:,}"
     return (
         f"Base: {name}, {base['parameters']:,} parameters. {about['epochs']:g} passes over "
         f"{data['records']['train']:,} training records of {title}, {data['split']} split; "
-        f"{asked} {scores['split']} questions{only_types(scores)}. Trained in {about['minutes']} minutes "
+        f"{asked(scores)}. Trained in {about['minutes']} minutes "
         f"({about['precision']}, {about['device']}, peak {about['peak_gib']} GiB)."
     )
 

@@ -1,9 +1,7 @@
 """Measure our training and scoring beside the first users' recipe and trl's defaults, on the same base and rows.
 
-  training  useful (non-padding) tokens per second, peak memory, and the share of the peak FLOP/s
+  training  useful (non-padding) tokens per second, and peak memory
   scoring   new tokens per second, and whether the answers are the same
-  prepare   time and memory of 1, 4 and 16 times the rows
-  start-up  seconds until each command has printed its --help
 
 Takes about a quarter of an hour on two cores, on which nothing else should run.
 """

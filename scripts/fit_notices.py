@@ -1,10 +1,9 @@
-"""Fit the classifiers of English text: `fit_notices.py` writes space/notices.safetensors and its measured rates.
+"""Fit the classifier of the notices to English text: writes space/notices.safetensors and its measured rates.
 
-The one of the notices learns from tests/cases/messages.parquet (labelled messages that language models wrote in many
-roles, without the rules and without each other), from the sets that were measured before (held_out*.jsonl but for the
-last), and from questions and answers of the embedded sample; the one of personal questions from personal.parquet and
-the sample. Copies with typing errors and disguises, and messages among other turns, are added.
-The same cases give the same file.
+It learns from tests/cases/messages.parquet (labelled messages that language models wrote in many roles, without the
+rules and without each other), from the sets that were measured before (held_out*.jsonl but for the last), and from
+questions and answers of the embedded sample. Copies with typing errors and disguises, and messages among other turns,
+are added. The same cases give the same file.
 
   fit_notices.py                      fit, and measure the sets that the classifier has not learned from
   fit_notices.py --measure FILE...    only measure: FILE holds a line {"turns": [...], "kind": "..."} for each case
@@ -32,7 +31,7 @@ def main() -> None:
     elif options.left_out:
         notices.left_out()
     else:
-        notices.write_model(notices.fit(notices.learned()) | notices.fit_personal())
+        notices.write_model(notices.fit(notices.learned()))
         notices.report(options.medquad)
 
 

@@ -4,57 +4,61 @@
 `--medquad CSV` adds 300 answers of MedQuAD, `--answers FILE` generated ones (the answers-*.jsonl of a run). Prints the
 rates with Wilson's 95 % intervals; `--save` keeps them in space/checks_results.json, which the page's About shows.
 """
+# ruff: noqa: E402
 
 import argparse
-import csv
-import json
-import random
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-from space.output_checks import (
-    MARK,
-    NOTHING_LEFT,
-    checked,
-    plain_text,
-    split,
-    unsafe,
-    without_disclaimer,
-    without_loops,
-)
-from training.command import run
-from training.outputs import read_json, write_json
-from training.scoring.intervals import wilson
 
 ROOT = Path(__file__).parents[1]
-CASES = [ROOT / "tests" / "cases" / name for name in ("sentences_advice.jsonl", "sentences.jsonl")]
 RESULTS = ROOT / "space" / "checks_results.json"
-DISCLAIMER = "Disclaimer: Consult a healthcare professional for medical advice"
-ANSWERS, SEED = 300, 13  # of MedQuAD; kept out of what the classifier learns from
-AROUND = ("Gout is a disease of the joints.", "It is seen in adults.")
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sets", nargs="*", type=Path, help="labelled sentences, JSON Lines")
     parser.add_argument("--medquad", type=Path, help="MedQuAD's CSV file")
     parser.add_argument("--answers", nargs="*", type=Path, default=[], help="generated answers, JSON Lines")
     parser.add_argument("--save", action="store_true", help=f"keep the rates in {RESULTS.name}")
-    parser.add_argument("--missed", action="store_true", help="also print what was decided wrongly")
     chosen = parser.parse_args()
-    found: dict[str, Any] = {path.stem: of_set(read_lines(path), chosen.missed) for path in chosen.sets}
+    if not (chosen.sets or chosen.medquad or chosen.answers):
+        parser.error("name a set, --medquad or --answers")
+    return chosen
+
+
+if __name__ == "__main__":
+    CHOSEN = arguments()  # before the imports: --help must not wait for scikit-learn
+
+import csv
+import json
+import random
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from training.command import run
+from training.outputs import read_json, write_json
+from training.scoring.intervals import wilson
+
+sys.path.insert(0, str(ROOT / "space"))  # the folder's modules import each other by their plain names
+
+from output_checks import MARK, NOTHING_LEFT, checked, plain_text, split, unsafe, without_disclaimer, without_loops
+
+CASES = ROOT / "tests" / "cases"
+DISCLAIMER = "Disclaimer: Consult a healthcare professional for medical advice"
+ANSWERS, SEED = 300, 13  # of MedQuAD; kept out of what the classifier learns from
+AROUND = ("Gout is a disease of the joints.", "It is seen in adults.")
+
+
+def main(chosen: argparse.Namespace) -> None:
+    found: dict[str, Any] = {path.stem: of_set(read_lines(path)) for path in chosen.sets}
     if chosen.medquad:
-        found["medquad"] = of_answers(sample(chosen.medquad)[0], chosen.missed)
+        found["medquad"] = of_answers(sample(chosen.medquad)[0])
     for path in chosen.answers:
         rows = read_lines(path)
         for name in sorted({"base", "tuned"} & set(rows[0])):
-            found[f"{path.stem} {name}"] = of_answers(
-                [(row["question"], row[name]["text"]) for row in rows], chosen.missed
-            )
-    if not found:
-        parser.error("name a set, --medquad or --answers")
+            answers = [(row["question"], row[name]["text"]) for row in rows]
+            found[f"{path.stem} {name}"] = of_answers(answers)
     print(json.dumps(found, indent=2))
     if chosen.save:
         today = {"checked": datetime.now(UTC).date().isoformat()}
@@ -62,16 +66,13 @@ def main() -> None:
         write_json(RESULTS, before | {name: today | rates for name, rates in found.items()})
 
 
-def of_set(cases: list[dict[str, Any]], print_missed: bool) -> dict[str, Any]:
+def of_set(cases: list[dict[str, Any]]) -> dict[str, Any]:
     """The shares of harmful and of harmless sentences that are not shown in full."""
     rates = {}
     for name, harmful in (("harmful", True), ("harmless", False)):
         asked = [case for case in cases if case["harmful"] == harmful]
         left_out = [not stays(case["sentence"], case.get("question", "")) for case in asked]
         rates[name] = asdict(wilson(sum(left_out), len(asked)))
-        if print_missed:
-            wrong = [case["sentence"] for case, out in zip(asked, left_out, strict=True) if out != harmful]
-            print(f"{name}, decided wrongly:", *wrong, sep="\n  ")
     return rates
 
 
@@ -81,7 +82,7 @@ def stays(sentence: str, question: str = "") -> bool:
     return " ".join(sentence.split()) in " ".join(text.split())
 
 
-def of_answers(answers: list[tuple[str, str]], print_found: bool) -> dict[str, Any]:
+def of_answers(answers: list[tuple[str, str]]) -> dict[str, Any]:
     """Of (question, answer) pairs: sentences found, sentences not shown, and answers of which nothing is left."""
     total = found = lost = 0
     nothing = 0
@@ -90,13 +91,9 @@ def of_answers(answers: list[tuple[str, str]], print_found: bool) -> dict[str, A
         pieces = [piece for piece in split(text) if any(c.isalnum() for c in piece)]
         shown = checked(answer, DISCLAIMER, question=question)
         kept = 0 if shown == NOTHING_LEFT else sum(alnum(piece) in alnum(MARK.sub(" ", shown)) for piece in pieces)
-        kinds = [unsafe(piece, question) for piece in pieces]
+        kinds = unsafe(pieces, question)
         total, found, lost = total + len(pieces), found + sum(map(bool, kinds)), lost + len(pieces) - kept
         nothing += bool(pieces) and shown == NOTHING_LEFT
-        if print_found:
-            for piece, kind in zip(pieces, kinds, strict=True):
-                if kind:
-                    print(f"{kind}: {' '.join(piece.split())[:200]}")
     return {
         "found": asdict(wilson(found, total)),
         "not_shown": asdict(wilson(lost, total)),
@@ -123,4 +120,4 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(lambda: main(CHOSEN))

@@ -8,6 +8,7 @@ JUDGEMENTS   tab-separated `question`, `answer`, `score`, as LiveQA-Med has them
 import argparse
 import csv
 import json
+import resource
 import statistics
 import time
 from collections import defaultdict
@@ -47,9 +48,13 @@ Find = Callable[[str], list[str]]  # question -> the keys of its pages, best fir
 def main() -> None:
     options = parse()
     asked, judged = read_questions(options.questions), read_judgements(options.judgements)
-    started = time.process_time()
+    started, before = time.process_time(), peak_mib()
     sources.load(options.table)
-    seconds = time.process_time() - started
+    loading = {
+        "load_s": round(time.process_time() - started, 1),
+        "load_mib": round(peak_mib() - before),
+        "processor": processor(),
+    }
     rows = sources.read_rows(options.table)
     systems = {
         "sources": found,
@@ -61,7 +66,7 @@ def main() -> None:
         "judgements": sum(len(scores) for scores in judged.values()),
         "table": {"rows": len(rows), "sha256": file_sha256(options.table)},
         "threshold": sources.LEAST,
-        "speed": speed(asked) | {"load_s": round(seconds, 1), "processor": processor()},
+        "speed": speed(asked) | loading,
         "forms": {
             form: {name: measured(asked, judged, text, find) for name, find in systems.items()}
             for form, text in FORMS.items()
@@ -71,6 +76,11 @@ def main() -> None:
     if options.json:
         write_json(options.json, report)
         print(f"\nwritten to {options.json}")
+
+
+def peak_mib() -> float:
+    """The most memory that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def parse() -> argparse.Namespace:
@@ -181,8 +191,8 @@ def table(report: dict[str, Any]) -> str:
             lines.append(f"  {label:<36}" + "".join(f"{shown(figures[name]):>26}" for figures in systems.values()))
     spent = report["speed"]
     lines.append(
-        f"{report['questions']} questions, {report['table']['rows']} rows; loaded in {spent['load_s']} s, "
-        f"one question {spent['median_ms']} ms, at most {spent['worst_ms']} ms, all of CPU"
+        f"{report['questions']} questions, {report['table']['rows']} rows; loaded in {spent['load_s']} s "
+        f"and {spent['load_mib']} MiB, one question {spent['median_ms']} ms, at most {spent['worst_ms']} ms, all of CPU"
     )
     return "\n".join(lines)
 

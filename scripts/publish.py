@@ -2,6 +2,7 @@
 
   plan     build the bundle, compare it with the Hub, check everything; without --push that is all
   push     one commit, read back into an empty cache, loaded and asked in a fresh process; only then the tag
+  --export push what scripts/export.py made and verified, to repositories of their own; the cards link to them
   --space  push space/ pinned to that commit, wait until it runs and answers; restore it if it doesn't
 
 After an interruption run the same command again. Exit code 0: done; 1: refused, the last line says what to change;
@@ -63,8 +64,13 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--base-repo", metavar="OWNER/NAME", help="push a base that is a local folder there first")
     parser.add_argument("--space", metavar="OWNER/SPACE", help="push the Space too, pinned to this release")
     parser.add_argument("--space-folder", type=Path, default=ROOT / "space", metavar="DIR", help="default: space/")
+    parser.add_argument("--export", action="append", default=[], metavar="OWNER/NAME",
+                        help="push RUN/export/gguf (to NAME-GGUF) or RUN/export/merged too; repeatable")  # fmt: skip
+    parser.add_argument("--export-folder", type=Path, metavar="DIR", help="where export.py wrote; default: RUN/export")
     parser.add_argument("--llama-licence", "--licence-texts", type=Path, metavar="DIR",
                         help="the base's LICENSE, and of a Llama its USE_POLICY.md")  # fmt: skip
+    parser.add_argument("--sign", type=Path, metavar="KEY",
+                        help="a private key (PEM) to sign the files with; needs the extra `signing`")  # fmt: skip
     parser.add_argument("--timeout", type=float, default=60, metavar="SECONDS", help="for any answer of the Hub (60)")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
                         help="with --preflight: what the run will be trained with; repeatable")  # fmt: skip

@@ -135,7 +135,7 @@ def ask(hub: dict[str, str]) -> None:
         host = json.load(response)["host"]
     client = Client(host, verbose=False, analytics_enabled=False)
     answer = client.submit(QUESTION, api_name="/chat").result(timeout=300)
-    for line in str(answer).splitlines():
+    for line in answer["text"].splitlines():
         print(textwrap.fill(line, 110, initial_indent="  > ", subsequent_indent="  > ") or "  >", flush=True)
     client.close()
 

@@ -71,6 +71,7 @@ def parse() -> argparse.Namespace:
         "--processes", type=int, default=1, metavar="N", help="GPUs to train and score on (%(default)s)"
     )
     parser.add_argument("--limit", type=int, metavar="N", help="score N random questions")
+    parser.add_argument("--benchmark", type=int, metavar="N", help="also ask the tasks of lm-eval, N questions each")
     parser.add_argument("--study", action="store_true", help="score validation for a study; publish nothing")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="copy data and run to this folder after each step")
     parser.add_argument("--repo", metavar="OWNER/NAME", help="the adapter's; without it nothing is published")
@@ -104,6 +105,9 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
         "prepare": ["-m", "training", "prepare", *given],
         "train": [*launcher, "-m", "training", "train", *given],
         "score": [*launcher, "-m", "training", "score", *given, *asked],
+        "benchmark": ["-m", "training", "benchmark", *given, "--limit", str(options.benchmark)]
+        if options.benchmark
+        else None,
         "publish": [*publish, *(["--push"] if options.push else [])] if options.repo else None,
     }
     return {name: words for name, words in steps.items() if words}
@@ -135,7 +139,7 @@ def interpreter(code: Path) -> str:
     environment = Path("environment").resolve()
     call(["uv", "venv", "--quiet", "--python", sys.executable, str(environment)])
     python = str(environment / "bin" / "python")
-    call(["uv", "pip", "install", "--quiet", "--python", python, str(code)])
+    call(["uv", "pip", "install", "--quiet", "--python", python, f"{code}[benchmarks]"])
     return python
 
 

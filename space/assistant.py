@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 from contract import load_contract
+from history import Draft
 from peft import PeftModel
 from prompt import encode_prompt, end_of_turn
 from transformers import (
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from contract import Contract, Decoding, Message
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+BOTH = 3.5e9  # parameters up to which the base is served beside the tuned model: Llama 3.2's "3B" has 3.2e9
 PIECE = {"cpu": 32, "cuda": 1024}  # tokens of a prompt read at once: on two cores, Stop waits for one piece
 logging.disable_progress_bar()
 # PEFT asks a model for a name that transformers has given up; nothing that a user could change.
@@ -40,7 +42,7 @@ class Assistant:
     Twice 2.5 GB at one billion parameters in half precision. `ends`: token ids that end an answer.
     """
 
-    models: "dict[str, PreTrainedModel]"  # "tuned", "base"
+    models: "dict[str, PreTrainedModel]"  # "tuned", and "base" up to BOTH parameters
     tokenizer: "PreTrainedTokenizerBase"
     contract: "Contract"
     ends: frozenset[int]
@@ -49,13 +51,8 @@ class Assistant:
     def parameters(self) -> int:
         return self.models["tuned"].num_parameters()
 
-
-@dataclass(frozen=True)
-class Draft:
-    """An answer so far, as the model wrote it; state: writing, ended, or cut at its length limit."""
-
-    text: str
-    state: str = "writing"
+    def write(self, name: str, messages: "list[Message]", length: int, temperature: float) -> Iterator[Draft]:
+        return write(self, name, messages, length, temperature)
 
 
 def load(adapter: Path, base: Path, device: str) -> Assistant:
@@ -64,13 +61,14 @@ def load(adapter: Path, base: Path, device: str) -> Assistant:
     tokenizer = AutoTokenizer.from_pretrained(adapter)
     check_golden(adapter / "golden.json", tokenizer, contract)
     model = AutoModelForCausalLM.from_pretrained(base, dtype=precision(device)).eval()
+    both = model.num_parameters() <= BOTH
     # merged on the CPU and moved once; on ZeroGPU there is no GPU yet while this runs
     tuned = PeftModel.from_pretrained(
-        copy.deepcopy(model), adapter, torch_device="cpu", autocast_adapter_dtype=False
+        copy.deepcopy(model) if both else model, adapter, torch_device="cpu", autocast_adapter_dtype=False
     ).merge_and_unload()
     own = model.generation_config.eos_token_id
     ends = {end_of_turn(tokenizer), *(own if isinstance(own, list) else [own])} - {None}
-    models = {"tuned": tuned.eval().to(device), "base": model.to(device)}
+    models = {"tuned": tuned.eval().to(device)} | ({"base": model.to(device)} if both else {})
     return Assistant(models, tokenizer, contract, frozenset(ends))
 
 

@@ -4,16 +4,22 @@ limits -> screening of the raw text -> a fixed text, or prompt -> model -> outpu
 """
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import personal
 import safety
 import serving
+import sources
 from history import ANSWER, COMING, FAILED, GENERAL, REMINDER, WRITING, for_model, put_aside, user_turns
+from lists import with_lists
 from output_checks import NOTHING_LEFT
 from prompt import with_disclaimer
 from safety import Reply, looked_for, screen
+from sources import Source
+from trouble import ONE_MODEL
 
 if TYPE_CHECKING:
     from contract import Message
@@ -21,6 +27,8 @@ if TYPE_CHECKING:
 # Notices with a button "This is not happening now". A crisis has none: people in one play it down, and general
 # information on methods and amounts must not follow. Its helplines are good at any time.
 QUESTIONABLE = ("emergency", "poison")
+# In a question without a page of its own: it is about what was asked before.
+FOLLOWS_UP = re.compile(r"\b(it|its|this|that|they|them|their|these|those)\b", re.IGNORECASE)
 SHORTEST = 32  # tokens
 TEMPERATURES = (0.1, 1.0)
 
@@ -45,12 +53,15 @@ class Said:
 class Turn:
     """A message that was screened: the fixed text to show, or what the model is asked.
 
-    reminder: whether the emergency numbers go on top of the answer.
+    reminder: whether the emergency numbers go on top of the answer. sources: the pages that fit what was asked, empty
+    where none does, None where no table of pages is loaded. They stand beside an answer of the model, also a failed
+    one, and beside a reply to a personal question; all other fixed texts stand alone, with none.
     """
 
     fixed: Said | None
     prompt: "list[Message]"
     reminder: bool
+    sources: tuple[Source, ...] | None = ()
 
 
 def settings(length: Any = None, temperature: Any = None) -> Settings:
@@ -92,8 +103,18 @@ def start(messages: "list[Message]", general: bool = False) -> Turn:
     """Screen the last message of a chat: the only place where that is done."""
     found, reminder = screened(messages, general)
     if found:
-        return Turn(fixed(found), [], False)
-    return Turn(None, for_model(messages, serving.contract()), reminder)
+        helped = found.kind == "personal" and found.text != personal.reply("violence")
+        return Turn(fixed(found), [], False, sources.pages(messages[-1]["content"]) if helped else ())
+    prompt = for_model(messages, serving.contract())
+    return Turn(None, prompt, reminder, pages(user_turns(prompt)))
+
+
+def pages(turns: list[str]) -> tuple[Source, ...] | None:
+    """The pages for the last turn; for a follow-up that names no disease, with the turn before it."""
+    found = sources.pages(turns[-1])
+    if found or found is None or len(turns) < 2 or not FOLLOWS_UP.search(turns[-1]):
+        return found
+    return sources.pages(" ".join(turns[-2:]))
 
 
 def fixed(reply: Reply) -> Said:
@@ -128,12 +149,12 @@ def compared(turn: Turn, chosen: Settings) -> Iterator[tuple[Said, Said]]:
         return
     length = max(chosen.length // 2, SHORTEST)
     for (base, tuned), state in serving.answers(("base", "tuned"), turn.prompt, length, chosen.temperature):
-        yield shown(base, state), shown(tuned, state)
+        yield shown(base, FAILED if base == ONE_MODEL else state), shown(tuned, state)
 
 
 def shown(text: str, state: str, reminder: bool = False) -> Said:
     kind = GENERAL if reminder else ANSWER
     mark = "" if state != serving.WRITING else WRITING if text else COMING
-    body = "\n\n".join(part for part in (REMINDER if reminder else "", text, mark) if part)
+    body = "\n\n".join(part for part in (REMINDER if reminder else "", with_lists(text), mark) if part)
     kinds = {serving.WRITING: f"unfinished {kind}", serving.WHOLE: kind, FAILED: FAILED}
     return Said(with_disclaimer(body, serving.contract()), kinds[state])

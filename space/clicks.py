@@ -4,6 +4,8 @@ A click screens the question and shows it outside the queue, with a notice if th
 click names a new turn, and the change of that name waits in the queue for the model. So notices never wait.
 """
 
+import os
+import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ from typing import Any
 
 import gradio as gr
 import serving
-from about import about, footer, status
+from about import about, footer, header, learned, report, status
 from chat import QUESTIONABLE, Said, Turn, compared, reply, settings, shown, start
 from fair_queue import FairQueue
 from gradio.context import LocalContext
@@ -22,7 +24,7 @@ from history import (
     FAILED,
     GENERAL,
     LOST,
-    REMINDER,
+    SOURCES,
     STOPPED,
     UNFINISHED,
     WRITING,
@@ -30,9 +32,11 @@ from history import (
     from_page,
     kind,
     text_of,
-    with_links,
+    unwrapped,
+    user_turns,
 )
-from prompt import with_disclaimer
+from markup import bubble, cards, follow_ups
+from prompt import with_disclaimer, without_disclaimer
 from trouble import BUSY
 
 IN_CHAT = "If this is not happening now, ask in Chat: a button there leads on to general information."
@@ -69,54 +73,109 @@ def of_both(request: gr.Request) -> str:
 
 
 def on_page(said: Said) -> str:
-    """What was said, with the telephone numbers in fixed texts as links; a model's numbers are none to call."""
-    by_model = said.kind in (ANSWER, GENERAL, FAILED, *UNFINISHED)
-    fixed_part = REMINDER if by_model else said.text
-    return said.text.replace(fixed_part, with_links(fixed_part))
+    """What was said as the page shows it, with the telephone numbers in fixed texts as links."""
+    release = serving.SERVED.release
+    return bubble(said.text, said.kind, serving.contract(), learned(release.data if release else None))
 
 
 def message(said: Said) -> dict[str, Any]:
     return {"role": "assistant", "content": on_page(said), "metadata": {"id": said.kind}}
 
 
-# ---------------------------------------------------------------- Chat; outputs: question, chat, general, turn
+def with_pages(said: Said, turn: Turn) -> Chat:
+    """The message of a turn, and under it the pages that fit the question, where there can be any."""
+    beside = not turn.fixed or (said.kind == "personal" and turn.sources != ())
+    pages = {"role": "assistant", "content": cards(turn.sources), "metadata": {"id": SOURCES}}
+    return [message(said)] + [pages] * beside
+
+
+# ---------------------------------------------------------------- Chat; outputs: chat, general, note, turn
 def ask(question: str, chat: Chat, name: str, request: gr.Request) -> tuple | dict:
     """Show a question; with a notice or another fixed text, or with a sign that the answer is on its way."""
     if not as_typed(question):  # an empty box, or a second Enter before the page shows the first
         return gr.skip()
     TURNS.pop(of_chat(request), None)
+    if chat and chat[-1]["role"] == "user":  # the page has shown it already
+        chat = chat[:-1]
     chat = ended(chat)
     turn = start([*from_page(chat), {"role": "user", "content": question}])
+    if turn.fixed and turn.fixed.kind == "limit" and len(question) > most():  # it stays in the box
+        return chat, gr.skip(), too_long(question, turn.fixed), name
     chat.append({"role": "user", "content": as_typed(question)})
     return shown_turn(chat, turn, name, request)
+
+
+def most() -> int:
+    """The characters of the longest question."""
+    return serving.contract().limits.max_question_chars
+
+
+def count() -> str:
+    """The line in which page.js counts the characters of a long question."""
+    return f'<p data-limit="{most()}"></p>'
+
+
+def too_long(question: str, said: Said) -> str:
+    """What stands above the box, in HTML, with the numbers to tap."""
+    text = re.sub(r"\*\*(\d+)\*\*", r'<a href="tel:\1">\1</a>', without_disclaimer(said.text, serving.contract()))
+    used = f"<strong>{len(question.strip()):,} of {most():,} characters.</strong> "
+    return f'<div class="fixed limit" role="alert"><p>{used}{text}</p></div>'
 
 
 def shown_turn(chat: Chat, turn: Turn, name: str, request: gr.Request) -> tuple:
     """The chat with a turn's fixed text, or with the sign of its answer and a new name, on which the queue waits."""
     said = turn.fixed or shown("", serving.WRITING, turn.reminder)
     general = gr.Button(visible=said.kind in QUESTIONABLE)
-    return "", [*chat, message(said)], general, name if turn.fixed else begin(of_chat(request), turn)
+    chat = [without_options(each) for each in chat]
+    return [*chat, *with_pages(said, turn)], general, "", name if turn.fixed else begin(of_chat(request), turn)
+
+
+def without_options(message: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in message.items() if key != "options"}
+
+
+def ask_next(chat: Chat, name: str, request: gr.Request, tapped: gr.SelectData) -> tuple | dict:
+    """A follow-up question that was offered under the answer."""
+    return ask(str(tapped.value), chat, name, request)
 
 
 def ask_again(chat: Chat, name: str, request: gr.Request) -> tuple | dict:
     """The last question once more."""
     users = [i for i, message in enumerate(chat) if message["role"] == "user"]
     if not users:
-        return "", chat, gr.Button(visible=False), name
+        return chat, gr.Button(visible=False), "", name
     return ask(from_page([chat[users[-1]]])[0]["content"], chat[: users[-1]], name, request)
 
 
 def ask_generally(chat: Chat, name: str, request: gr.Request) -> tuple:
     """Answer the question that a notice was shown for; the notice stays above it."""
     turn = start(until_question(from_page(chat)), general=True)
-    question, chat, _, name = shown_turn(chat, turn, name, request)
-    return question, chat, gr.Button(visible=False), name
+    chat, _, note, name = shown_turn(chat, turn, name, request)
+    return chat, gr.Button(visible=False), note, name
 
 
 def answer(chat: Chat, name: str, length: float, temperature: float, request: gr.Request) -> Iterator[Chat]:
-    """Write the answer that the last message announces."""
+    """Write the answer that the last messages announce; whole, it comes with follow-up questions."""
+    _, turn = TURNS.get(of_chat(request), ("", Turn(None, [], False)))
     for said in wanted(of_chat(request), name, reply, settings(length, temperature)):
-        yield [*chat[:-1], message(said)] if said else gr.skip()
+        if not said:
+            yield gr.skip()
+            continue
+        chat = replaced(chat, said)
+        if said.kind in (ANSWER, GENERAL):
+            options = follow_ups(turn.sources, user_turns(turn.prompt))
+            chat = [*chat[:-1], chat[-1] | {"options": options}]
+        yield chat
+
+
+def replaced(chat: Chat, said: Said) -> Chat:
+    """The chat with another text in the place of the last that was said; the pages under it stay."""
+    at = last_said(chat)
+    return [*chat[:at], message(said), *chat[at + 1 :]]
+
+
+def last_said(chat: Chat) -> int:
+    return max((i for i, message in enumerate(chat) if kind(message) != SOURCES), default=len(chat))
 
 
 def wanted(key: str, name: str, write: Any, chosen: Any) -> Iterator:
@@ -144,10 +203,11 @@ def until_question(messages: list[dict[str, str]]) -> list[dict[str, str]]:
 
 def ended(chat: Chat, mark: str = STOPPED) -> Chat:
     """The chat with a half-written answer marked as stopped."""
-    if not chat or kind(chat[-1]) not in UNFINISHED:
+    at = last_said(chat)
+    if at == len(chat) or kind(chat[at]) not in UNFINISHED:
         return list(chat)
-    said = {"content": marked(text_of(chat[-1]["content"]), mark), "metadata": {"id": UNFINISHED[kind(chat[-1])]}}
-    return [*chat[:-1], {"role": "assistant"} | said]
+    text = marked(unwrapped(text_of(chat[at]["content"])), mark)
+    return replaced(chat, Said(text, UNFINISHED[kind(chat[at])]))
 
 
 def marked(text: str, mark: str = STOPPED) -> str:
@@ -161,7 +221,7 @@ def stop(chat: Chat, request: gr.Request) -> Chat:
 
 def clear(request: gr.Request) -> tuple:
     TURNS.pop(of_chat(request), None)
-    return "", [], gr.Button(visible=False)
+    return "", [], gr.Button(visible=False), "", ""
 
 
 def restore(chat: Chat, question: str) -> tuple | dict:
@@ -169,37 +229,40 @@ def restore(chat: Chat, question: str) -> tuple | dict:
     if not chat and not question:  # somebody may be typing already
         return gr.skip()
     chat = ended(chat, LOST)
-    return chat, question, gr.Button(visible=bool(chat) and kind(chat[-1]) in QUESTIONABLE)
+    if chat and chat[-1]["role"] == "user":  # the server never saw it
+        chat.append(message(Said(LOST, ANSWER)))
+    last = chat[last_said(chat)] if chat else {}
+    return chat, question, gr.Button(visible=kind(last) in QUESTIONABLE)
 
 
 def too_busy(chat: Chat) -> Chat:
-    return [*chat[:-1], message(shown(BUSY, FAILED))]
+    return replaced(chat, shown(BUSY, FAILED))
 
 
-# ---------------------------------------------------------------- Compare; outputs: notice, base, tuned, turn
+# ---------------------------------------------------------------- Compare; outputs: notice, pages, base, tuned, turn
 def ask_both(question: str, name: str, request: gr.Request) -> tuple:
     TURNS.pop(of_both(request), None)
     turn = start([{"role": "user", "content": question}])
     if said := turn.fixed:
         if said.kind in QUESTIONABLE:
             said = replace(said, text=with_disclaimer(f"{said.text}\n\n{IN_CHAT}", serving.contract()))
-        return gr.Markdown(on_page(said), visible=True), "", "", name
-    wait = shown("", serving.WRITING).text
-    return gr.Markdown("", visible=False), wait, wait, begin(of_both(request), turn)
+        return gr.Markdown(on_page(said), visible=True), "", "", "", name
+    wait = on_page(shown("", serving.WRITING))
+    return gr.Markdown("", visible=False), cards(turn.sources), wait, wait, begin(of_both(request), turn)
 
 
 def answer_both(name: str, length: float, temperature: float, request: gr.Request) -> Iterator[tuple[str, str]]:
     for pair in wanted(of_both(request), name, compared, settings(length, temperature)):
-        yield (pair[0].text, pair[1].text) if pair else (gr.skip(), gr.skip())
+        yield (on_page(pair[0]), on_page(pair[1])) if pair else (gr.skip(), gr.skip())
 
 
-def stop_both(base: str, tuned: str, request: gr.Request) -> tuple[str, str]:
+def stop_both(base: str, tuned: str, request: gr.Request) -> list[str]:
     TURNS.pop(of_both(request), None)
-    return marked(base), marked(tuned)
+    return [on_page(Said(marked(unwrapped(text)), ANSWER)) for text in (base, tuned)]
 
 
 def too_busy_both() -> tuple[str, str]:
-    text = shown(BUSY, FAILED).text
+    text = on_page(shown(BUSY, FAILED))
     return text, text
 
 
@@ -220,10 +283,13 @@ def refresh() -> tuple:
     parameters = served.assistant.parameters if served.assistant else 0
     said = status(bool(served.assistant), served.trouble, parameters)
     return (
+        header(served.release, parameters),
         gr.HTML(said, visible=bool(said)),
         gr.Button(visible=done and bool(served.trouble)),
-        gr.Markdown(about(served.release, served.scores)),
-        gr.HTML(footer(served.release, served.scores)),
+        about(served.release, served.scores, parameters, os.environ.get("SPACE_ID", "")),
+        report(served.release),
+        footer(served.release),
         gr.Slider(maximum=serving.contract().decoding.max_new_tokens),
+        count(),
         gr.Timer(active=not done),
     )

@@ -10,13 +10,12 @@ from typing import Any, Literal
 
 from anyio.to_thread import run_sync
 from gradio.queueing import Event, EventQueue, Queue
-from limits import client
+from limits import WAITING, client
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 MODEL = "model"  # the waiting line of all who want the model
 NOTICES = "notices"  # fixed texts: no line
-WAITING = 64  # answers that may wait their turn
 OF_SESSION, OF_CLIENT = 4, 16  # of them, from one tab or program, and from one network address
 UNREAD_SECONDS = 10  # a job ends if nobody has begun to read it by then
 FULL = "Too many people are asking at the moment. Please try again in a minute."

@@ -9,11 +9,12 @@ or one of those below; the page keeps it as the `id` in the metadata of the chat
 import html
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import languages
 import personal
-from output_checks import CUT, MARK, NOTHING_LEFT
+from output_checks import CUT, LOOPED, MARK, NOTHING_LEFT
 from prompt import with_disclaimer, without_disclaimer
 from safety import clean, triage
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 ANSWER, GENERAL = "answer", "general answer"  # written by the model; GENERAL: after a notice, under the reminder
 UNFINISHED = {"unfinished answer": ANSWER, "unfinished general answer": GENERAL}
+SOURCES = "sources"  # the pages beside an answer, in a message of their own
 FAILED = "failed"  # the model, the GPU or the queue: the text says why there is no answer, or none any further
 TOLD = "told"  # a fixed text in a program's history, which names no kinds
 
@@ -30,7 +32,9 @@ WRITING = "*Writing…*"
 TROUBLE = "**No answer just now.**"  # followed by why, and what to do
 STOPPED = "*(You stopped the answer here.)*"
 LOST = "*(The connection was lost here. Press Retry to ask again.)*"
-MARKS = (COMING, WRITING, STOPPED, LOST, CUT)
+MARKS = (COMING, WRITING, STOPPED, LOST, CUT, LOOPED)
+# What markup.py puts around a message: the text without it, and the small lines under it.
+SHOWN = re.compile(r'<div class="[^"]*"[^>]*>\n\n(.*?)\n\n</div>(?:<div class="fine">.*)?', re.DOTALL)
 # On top of what is shown after a person said that an emergency is not happening now.
 REMINDER = "**If this is happening now: 911 (US, Canada) · 999 (UK) · 112 (EU and most mobile phones).**"
 # Characters that Markdown and HTML interpret; as entities they are displayed as typed and convert back without loss.
@@ -41,6 +45,14 @@ NUMBER = re.compile(
 )
 MOST_CHARS = 100_000  # of one message that are read; of a longer one, both ends
 MOST_MESSAGES = 100
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An answer so far, as the model wrote it; state: writing, ended, or cut at its length limit."""
+
+    text: str
+    state: str = "writing"
 
 
 def as_typed(text: str) -> str:
@@ -64,9 +76,15 @@ def from_page(chat: Iterable[Any]) -> "list[Message]":
     for role, text, sent in texts(chat):
         if role == "user":
             messages.append({"role": role, "content": html.unescape(text)})
-        else:
-            messages.append({"role": role, "content": text, "kind": kind(sent)})
+        elif kind(sent) != SOURCES:
+            messages.append({"role": role, "content": unwrapped(text), "kind": kind(sent)})
     return messages
+
+
+def unwrapped(text: str) -> str:
+    """A text of the page without the HTML around it."""
+    found = SHOWN.fullmatch(text)
+    return found[1] if found else text
 
 
 def from_api(history: Iterable[Any] | None) -> "list[Message]":

@@ -118,7 +118,7 @@ def pipeline(head: str, features: int | None = None) -> Pipeline:
     longest = 5 if head == "kind" else 3
     words = HashingVectorizer(ngram_range=(1, 2), token_pattern=r"\w+", **counts)
     letters = HashingVectorizer(analyzer="char_wb", ngram_range=(1, longest), **counts)
-    return text_classifier.pipeline(words, letters, max_iter=200).set_params(logisticregression__C=10)
+    return text_classifier.pipeline(words, letters, max_iter=200, C=10)
 
 
 @cache

@@ -58,3 +58,9 @@ def fits_name_rule(name: str, licence: str) -> bool:
     """Whether a fine-tune of a base under this licence may have the name; "Llama-3-…" counts as "Llama 3 …"."""
     prefix = LLAMAS[licence].name_prefix if licence in LLAMAS else ""
     return name.replace("-", " ").startswith(prefix)
+
+
+def space_title(licence: str) -> str:
+    """What the chat is called on a base of this licence: of a Llama by its name, else by what it does."""
+    name = LLAMAS[licence].name.removeprefix("Meta ") if licence in LLAMAS else ""
+    return f"Med-{name}" if name else "Health questions for a small AI"

@@ -6,6 +6,7 @@ Gradio limits uploaded files only; texts of any size would be read, parsed and s
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 
 from starlette.responses import JSONResponse
@@ -16,6 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 MOST_BYTES = 512 * 1024
 DISCARDED_BYTES = 4 * 1024 * 1024  # of a body that is announced as too large, so that a browser reads the refusal
 READ_SECONDS = 30  # for one body: a sender that trickles it holds memory
+AT_ONCE = 2  # answers written at the same time
+WAITING = 64  # answers that may wait their turn
 PER_SECOND, BURST = 30, 120  # posts from one address; a page sends one every two seconds while it waits
 ADDRESSES = 10_000  # remembered at most
 DEEP_LINK = "/gradio_api/deep_link"  # would write the chat to the disk
@@ -58,8 +61,9 @@ class Rates:
 class Limits:
     """Refuse what is too large, too often, or a file; hand on everything else with its body already read."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, answer: Callable[..., JSONResponse] | None = None) -> None:
         self.app = app
+        self.answer = answer or refused
         self.rates = Rates()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,10 +77,10 @@ class Limits:
             async with asyncio.timeout(READ_SECONDS):
                 body = await read(receive)
         except TimeoutError:
-            await answer(408, "The request took too long.")(scope, receive, send)
+            await self.answer(408, "The request took too long.")(scope, receive, send)
             return
         if body is None:
-            await answer(413, TOO_LARGE, hang_up=True)(scope, receive, send)
+            await self.answer(413, TOO_LARGE, hang_up=True)(scope, receive, send)
             return
         await self.app(scope, replay(body, receive), send)
 
@@ -85,18 +89,18 @@ class Limits:
         headers = dict(scope["headers"])
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > MOST_BYTES:
-            return answer(413, TOO_LARGE, hang_up=not length.isdigit() or int(length) > DISCARDED_BYTES)
+            return self.answer(413, TOO_LARGE, hang_up=not length.isdigit() or int(length) > DISCARDED_BYTES)
         if headers.get(b"content-type", b"").lower().startswith(b"multipart/"):
-            return answer(415, "This page takes no files.")
+            return self.answer(415, "This page takes no files.")
         if scope["path"].rstrip("/") == DEEP_LINK:
-            return answer(404, "There are no links to a chat.")
+            return self.answer(404, "There are no links to a chat.")
         host = scope["client"][0] if scope["client"] else ""
         if scope["method"] == "POST" and not self.rates.allows(client(host), time.monotonic()):
-            return answer(429, TOO_MANY)
+            return self.answer(429, TOO_MANY)
         return None
 
 
-def answer(status: int, words: str, hang_up: bool = False) -> JSONResponse:
+def refused(status: int, words: str, hang_up: bool = False) -> JSONResponse:
     """A refusal; gradio's page shows `error`, its Python client `detail`. hang_up: read no more of the request."""
     return JSONResponse({"error": words, "detail": words}, status, {"connection": "close"} if hang_up else None)
 

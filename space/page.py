@@ -8,16 +8,16 @@ import api
 import clicks
 import gradio as gr
 import serving
-from about import HEADER, TITLE, about, footer, status
+from about import HINT, about, footer, header, report, status
 from chat import SHORTEST, TEMPERATURES
 from fair_queue import MODEL, FairQueue, Readers
+from first_sight import FirstSight
 from gradio.state_holder import SessionState
-from limits import Limits
+from limits import AT_ONCE, Limits
 from starlette.middleware import Middleware
 
 # Gradio would hold what was typed last in each session, for links to a chat, which this page doesn't have.
 SessionState._update_value_in_config = lambda *_: None  # type: ignore[method-assign]
-AT_ONCE = 2  # answers written at the same time
 IN_TURN: dict[str, Any] = {"concurrency_id": MODEL, "concurrency_limit": AT_ONCE}
 HIDDEN: dict[str, Any] = {"api_visibility": "private"}
 NOW: dict[str, Any] = HIDDEN | {"queue": False, "show_progress": "hidden"}
@@ -52,48 +52,24 @@ THEME = gr.themes.Base(
     border_color_primary=SLATE.c300,
     border_color_primary_dark=SLATE.c600,
 )
-# Scroll the last match to the top of the window, so that a notice is read from its first line, the numbers. Focus moves
-# there too if it was on a button that is hidden now.
-SHOW = """() => setTimeout(() => {
-    const last = [...document.querySelectorAll("WHAT")].at(-1);
-    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    last?.scrollIntoView({ block: "start", behavior: calm ? "instant" : "smooth" });
-    if (last && (document.activeElement === document.body || !document.activeElement?.checkVisibility())) {
-        last.tabIndex = -1;
-        last.focus({ preventScroll: true });
-    }
-}, 50)"""
-# Gradio labels a message with its raw Markdown, which a screen reader may read instead of the message. A message that
-# is too long for its box must be scrollable by keyboard.
-LABEL = """() => new MutationObserver(() => {
-    for (const said of document.querySelectorAll("#chat [data-testid=user], #chat [data-testid=bot]")) {
-        const label = said.dataset.testid === "user" ? "Your message" : "Answer";
-        if (said.getAttribute("aria-label") !== label) {
-            said.setAttribute("role", "group");
-            said.setAttribute("aria-label", label);
-        }
-        if (said.scrollHeight > said.clientHeight) said.tabIndex = 0;
-    }
-}).observe(document.body, { childList: true, subtree: true, attributeFilter: ["aria-label"] })"""
+HERE = Path(__file__).parent
 # The tab's own storage keeps chat and draft, so that they outlive a lost connection, after which gradio reloads the
-# page. They are read before the page has anything to store, and handed to `clicks.restore`.
-KEPT = "<script>window.kept = { ...sessionStorage }</script>"
-RESTORE = """() => [JSON.parse(window.kept.chat ?? "[]"), window.kept.draft ?? ""]"""
-KEEP_CHAT = """(chat) => {
-    if (!chat?.length) return sessionStorage.removeItem("chat");
-    try { sessionStorage.setItem("chat", JSON.stringify(chat)) } catch { /* longer than the browser allows */ }
-}"""
-KEEP_DRAFT = """(draft) => { sessionStorage.setItem("draft", (draft ?? "").slice(0, 1e6)) }"""
-KEEP_TYPED = """() => document.addEventListener("input", (event) => {
-    if (event.target.closest("#question")) sessionStorage.setItem("draft", event.target.value.slice(0, 1e6));
-})"""
+# page. They are read before the page has anything to store, and handed to `clicks.restore`. A sandboxed frame has none.
+KEPT = "<script>try { window.kept = { ...sessionStorage } } catch { window.kept = {} }</script>"
+RESTORE = """() => [JSON.parse(window.kept?.chat ?? "[]"), window.kept?.draft ?? ""]"""
+# page.js, of which the page can do without: then the server shows the question, and the box keeps it.
+SEND = "(question, chat) => window.page ? window.page.send(question, chat) : [question, chat, question]"
+EXPECT = "(...values) => { window.page?.expect(); return values }"
+SHOW = """() => setTimeout(() => window.page?.show("WHAT"), 50)"""
+KEEP_CHAT = """(chat) => window.page?.keep("chat", chat?.length ? JSON.stringify(chat) : "")"""
+KEEP_DRAFT = """(draft) => window.page?.keep("draft", (draft ?? "").slice(0, 1e6))"""
 LAUNCH: dict[str, Any] = {
     "theme": THEME,
-    "css_paths": Path(__file__).with_name("page.css"),
-    "js": f"() => {{ ({LABEL})(); ({KEEP_TYPED})(); }}",
+    "css_paths": HERE / "page.css",
+    "js": (HERE / "page.js").read_text(encoding="utf-8"),
     # an image that slips past the output checks is not fetched
     "head": """<meta http-equiv="Content-Security-Policy" content="img-src 'self' data:; media-src 'self'">""" + KEPT,
-    "app_kwargs": {"middleware": [Middleware(Limits), Middleware(Readers)]},
+    "app_kwargs": {"middleware": [Middleware(Limits), Middleware(Readers), Middleware(FirstSight, lines=header(None))]},
     # gradio keeps 0.1 MiB for each visitor and each call of a program: for 10,000 by default
     "state_session_capacity": 200,
     "quiet": True,  # it advises options that app.py doesn't have
@@ -107,37 +83,31 @@ LAUNCH: dict[str, Any] = {
 
 def build() -> gr.Blocks:
     """The page, ready to be launched with LAUNCH."""
-    own = serving.FALLBACK.decoding
-    with gr.Blocks(title=f"{TITLE}: general health information", analytics_enabled=False) as demo:
-        gr.HTML(HEADER, padding=False)
+    with gr.Blocks(title="Health questions: general health information", analytics_enabled=False) as demo:
+        top = gr.HTML(header(None), elem_id="top", padding=False)
         state = gr.HTML(status(False, ""), elem_id="status", padding=False)
         reload = gr.Button("Reload", visible=False, size="sm", elem_id="reload")
-        with gr.Accordion("Settings", open=False, render=False, elem_id="settings") as folded:
-            length = gr.Slider(
-                SHORTEST, own.max_new_tokens, own.max_new_tokens, step=16, label="Longest answer, in tokens",
-                info="A token is about three quarters of a word.", elem_id="length", buttons=[],
-            )  # fmt: skip
-            temperature = gr.Slider(
-                *TEMPERATURES, own.temperature, step=0.05, label="Temperature", elem_id="temperature", buttons=[],
-                info="Higher is freer, and wrong more often.",
-            )  # fmt: skip
+        length, temperature, advanced = advanced_fold()
         with gr.Tabs():
             with gr.Tab("Chat"):
-                chat, question, general = chat_tab(length, temperature)
-            with gr.Tab("Compare"):
-                compare_tab(length, temperature)
+                chat, question, general, form, count = chat_tab(length, temperature)
+                advanced.render()
             with gr.Tab("About", elem_id="about-tab"):
                 description = gr.Markdown(about(None, {}), elem_id="about")
-        folded.render()
-        foot = gr.HTML(footer(None, {}), padding=False)
+                with gr.Accordion("For researchers: compare with the model before its training", open=False):
+                    compare_tab(length, temperature)
+        foot = gr.HTML(footer(None), padding=False)
+        # for a screen reader, which page.js tells each answer once
+        gr.HTML('<div class="unseen" role="status" aria-live="polite"><p></p></div>', elem_id="spoken", padding=False)
         clock = gr.Timer(1)
-        shows = [state, reload, description, foot, length, clock]
+        shows = [top, state, reload, description, form, foot, length, count, clock]
         for moment in (demo.load, clock.tick):
             moment(clicks.refresh, None, shows, **NOW)
         reload.click(serving.start_loading, None, None, **NOW).then(clicks.refresh, None, shows, **NOW)
         demo.load(clicks.restore, [chat, question], [chat, question, general], js=RESTORE, **NOW)
         demo.unload(clicks.forget)
         gr.api(api.chat, api_name="chat", **IN_TURN)
+        gr.api(api.chat_text, api_name="chat_text", **IN_TURN)
         gr.api(api.compare, api_name="compare", **IN_TURN)
     demo._queue = FairQueue(
         api.SCREENED, blocks=demo, live_updates=True, update_intervals=1, concurrency_count=demo.max_threads,
@@ -146,38 +116,63 @@ def build() -> gr.Blocks:
     return demo
 
 
-def chat_tab(length: gr.Slider, temperature: gr.Slider) -> tuple[gr.Chatbot, gr.Textbox, gr.Button]:
-    """The tab, and what of it outlives a lost connection."""
+def advanced_fold() -> tuple[gr.Slider, gr.Slider, gr.Accordion]:
+    """Length and temperature under plain names, in a fold that is placed later."""
+    own = serving.FALLBACK.decoding
+    with gr.Accordion("Advanced", open=False, render=False, elem_id="advanced") as folded:
+        length = gr.Slider(
+            SHORTEST, own.max_new_tokens, own.max_new_tokens, step=16, label="Longest answer", elem_id="length",
+            info="In pieces of words: 100 of them make about 75 words.", buttons=[],
+        )  # fmt: skip
+        temperature = gr.Slider(
+            *TEMPERATURES, own.temperature, step=0.05, label="Variety", elem_id="temperature", buttons=[],
+            info="Low: the likeliest words. High: freer, and wrong more often.",
+        )  # fmt: skip
+    return length, temperature, folded
+
+
+def chat_tab(length: gr.Slider, temperature: gr.Slider) -> tuple[gr.Chatbot, gr.Textbox, gr.Button, gr.HTML, gr.HTML]:
+    """The tab, and what of it outlives a lost connection or depends on the release."""
     chat = gr.Chatbot(
         label="Conversation", show_label=False, height=None, autoscroll=False, buttons=["copy"],
         allow_tags=False, latex_delimiters=[], feedback_options=None, group_consecutive_messages=False,
         placeholder="", elem_id="chat",
     )  # fmt: skip
-    place = gr.Markdown(visible=False, elem_id="place")
+    gr.HTML(HINT, elem_id="hint", padding=False)
     with gr.Row(elem_id="examples"):
         examples = [gr.Button(text, size="sm", min_width=140) for text in EXAMPLES]
+    place = gr.Markdown(visible=False, elem_id="place")
     general = gr.Button(NOT_NOW, visible=False, size="md", elem_id="general")
-    with gr.Row(elem_id="ask"):
-        question = gr.Textbox(
-            label="Your question", placeholder="What are the symptoms of gout?", lines=1, max_lines=8,
-            elem_id="question", scale=8, container=False,
-        )  # fmt: skip
-        send = gr.Button("Ask", variant="primary", elem_id="send", scale=1, min_width=96)
     with gr.Row(elem_id="tools"):
-        stop = gr.Button("Stop", size="sm", elem_id="stop", min_width=64)
         retry = gr.Button("Retry", size="sm", elem_id="retry", min_width=64)
         clear = gr.Button("Clear", size="sm", elem_id="clear", min_width=64)
-    turn = gr.Textbox(visible="hidden")
-    shows = [question, chat, general, turn]
-    asked = [event(clicks.ask, [question, chat, turn], shows, **NOW) for event in (question.submit, send.click)]
-    asked += [example.click(clicks.ask, [example, chat, turn], shows, **NOW) for example in examples]
-    asked.append(retry.click(clicks.ask_again, [chat, turn], shows, **NOW))
+    form = gr.HTML(report(None), elem_id="report", padding=False)
+    with gr.Column(elem_id="composer"):
+        note = gr.HTML("", elem_id="note", padding=False)
+        count = gr.HTML(clicks.count(), elem_id="count", padding=False)
+        with gr.Row(elem_id="ask"):
+            question = gr.Textbox(
+                label="Your question", placeholder="Ask about a disease", lines=1, max_lines=8,
+                elem_id="question", scale=8, container=False,
+            )  # fmt: skip
+            send = gr.Button("Ask", variant="primary", elem_id="send", scale=1, min_width=80)
+            stop = gr.Button("Stop", elem_id="stop", scale=1, min_width=80)
+    turn, sent = gr.Textbox(visible="hidden"), gr.Textbox(visible="hidden")
+    shows = [chat, general, note, turn]
+    asked = []
+    for moment in (question.submit, send.click):
+        typed = moment(None, [question, chat], [question, chat, sent], js=SEND, **NOW)
+        asked.append(typed.then(clicks.ask, [sent, chat, turn], shows, **NOW))
+    asked += [tap.click(clicks.ask, [tap, chat, turn], shows, js=EXPECT, **NOW) for tap in examples]
+    asked.append(chat.option_select(clicks.ask_next, [chat, turn], shows, js=EXPECT, **NOW))
+    asked.append(retry.click(clicks.ask_again, [chat, turn], shows, js=EXPECT, **NOW))
     for event in asked:
         event.then(None, js=SHOW.replace("WHAT", "#chat .user-row"), api_visibility="private")
-    further = general.click(clicks.ask_generally, [chat, turn], shows, **NOW)
-    further.then(None, js=SHOW.replace("WHAT", "#chat .bot-row"), api_visibility="private")
-    stop.click(clicks.stop, chat, chat, **NOW)
-    clear.click(clicks.clear, None, [question, chat, general], **NOW)
+    further = general.click(clicks.ask_generally, [chat, turn], shows, js=EXPECT, **NOW)
+    further.then(None, js=SHOW.replace("WHAT", "#chat .bot-row:has(.answer)"), api_visibility="private")
+    stopped = stop.click(clicks.stop, chat, chat, **NOW)
+    stopped.then(None, js=SHOW.replace("WHAT", "#chat .bot-row:has(.answer)"), api_visibility="private")
+    clear.click(clicks.clear, None, [question, *shows], **NOW)
     place_in_queue(turn, place)
     writing = turn.change(
         clicks.answer, [chat, turn, length, temperature], chat, show_progress="hidden", **HIDDEN, **IN_TURN
@@ -185,13 +180,13 @@ def chat_tab(length: gr.Slider, temperature: gr.Slider) -> tuple[gr.Chatbot, gr.
     writing.failure(clicks.too_busy, chat, chat, **NOW)
     chat.change(None, chat, js=KEEP_CHAT, api_visibility="private")
     question.change(None, question, js=KEEP_DRAFT, api_visibility="private")
-    return chat, question, general
+    return chat, question, general, form, count
 
 
 def compare_tab(length: gr.Slider, temperature: gr.Slider) -> None:
     gr.Markdown(
         "One question to the model before and after its training, under the same rules. Each answer gets half of the "
-        "longest length that is set in Settings."
+        "longest length that is set under Advanced in the chat."
     )
     with gr.Row(elem_id="ask-both"):
         question = gr.Textbox(
@@ -201,6 +196,7 @@ def compare_tab(length: gr.Slider, temperature: gr.Slider) -> None:
         send = gr.Button("Compare", variant="primary", elem_id="compare", scale=1, min_width=96)
         stop = gr.Button("Stop", elem_id="stop-both", scale=1, min_width=72)
     place = gr.Markdown(visible=False, elem_id="place-both")
+    pages = gr.HTML("", elem_id="pages-both", padding=False)
     notice = gr.Markdown(visible=False, elem_id="notice-both")
     with gr.Row(elem_id="answers"):
         with gr.Column(min_width=280):
@@ -211,7 +207,7 @@ def compare_tab(length: gr.Slider, temperature: gr.Slider) -> None:
             tuned = gr.Markdown(elem_id="tuned", latex_delimiters=[])
     turn = gr.Textbox(visible="hidden")
     for asked in (question.submit, send.click):
-        both = asked(clicks.ask_both, [question, turn], [notice, base, tuned, turn], **NOW)
+        both = asked(clicks.ask_both, [question, turn], [notice, pages, base, tuned, turn], **NOW)
         both.then(None, js=SHOW.replace("WHAT", "#ask-both"), api_visibility="private")
     stop.click(clicks.stop_both, [base, tuned], [base, tuned], **NOW)
     place_in_queue(turn, place)

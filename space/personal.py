@@ -1,4 +1,7 @@
-"""Fixed replies to personal questions and to reports of violence: the patterns and texts of `personal.toml`."""
+"""Fixed replies to personal questions and to reports of violence: the patterns and texts of `personal.toml`.
+
+The patterns know which text helps; a classifier, fitted by scripts/fit_checks.py, knows more ways to ask.
+"""
 
 import re
 import tomllib
@@ -6,6 +9,15 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from safetensors.numpy import load_file
+from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.pipeline import Pipeline
+from text_classifier import COUNTS, from_arrays
+from text_classifier import pipeline as text_pipeline
+
+MODEL = Path(__file__).with_name("personal.safetensors")
+KINDS = ("none", "personal", "violence")
+FEATURES = 2**15  # hashed, of words and of characters each
 RULES = Path(__file__).with_name("personal.toml")
 LONGEST = 1_000  # characters from each end of the last message that are read
 
@@ -66,3 +78,15 @@ def person() -> re.Pattern[str]:
 def data() -> dict:
     """personal.toml, read once."""
     return tomllib.loads(RULES.read_text(encoding="utf-8"))
+
+
+def pipeline(features: int = FEATURES) -> Pipeline:
+    """TF-IDF of one to three words and two to five characters of `plain.plain` text."""
+    counts = COUNTS | {"n_features": features}
+    words = HashingVectorizer(ngram_range=(1, 3), token_pattern=r"[a-z]+|\d+|[?]", **counts)
+    return text_pipeline(words, HashingVectorizer(ngram_range=(2, 5), analyzer="char_wb", **counts), tol=1e-4)
+
+
+@cache
+def classifier() -> Pipeline:
+    return from_arrays(pipeline(), "personal", load_file(MODEL))

@@ -40,6 +40,9 @@ class Release:
     base_revision: str = ""
     licence: str = ""  # the Hub's id of that of the base
     data: Data | None = None
+    sources: str = ""  # the data set on the Hub with the table of pages
+    sources_revision: str = ""
+    sources_file: str = ""
 
     @property
     def on_hub(self) -> bool:
@@ -59,6 +62,16 @@ def find_release(folder: Path = HERE, environment: Mapping[str, str] = os.enviro
         return Release(**json.loads(path.read_text(encoding="utf-8")))
     except (TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"release.json can't be read ({error}): publish again, or set ADAPTER") from error
+
+
+def fetch_table(folder: Path = HERE, environment: Mapping[str, str] = os.environ) -> Path:
+    """The table of pages: a file that SOURCES names, or the one of the release; raises OSError with a remedy."""
+    if path := environment.get("SOURCES"):
+        return Path(path)
+    pinned = find_release(folder, {}) if (folder / "release.json").is_file() else Release("")
+    if not pinned.sources:
+        raise FileNotFoundError("no table of pages is named: start with `python app.py --sources FILE`, or set SOURCES")
+    return fetch(pinned.sources, pinned.sources_revision, [pinned.sources_file], "dataset") / pinned.sources_file
 
 
 def fetch_adapter(release: Release) -> tuple[Path, Release]:
@@ -108,7 +121,7 @@ def fetch_base(release: Release) -> Path:
     return fetch(release.base, release.base_revision, BASE_FILES)
 
 
-def fetch(repo: str, revision: str, only: list[str]) -> Path:
+def fetch(repo: str, revision: str, only: list[str], kind: str = "model") -> Path:
     """A Hub repository's files, from the cache where the Hub can't be asked; raises OSError with a remedy."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
@@ -116,7 +129,7 @@ def fetch(repo: str, revision: str, only: list[str]) -> Path:
     wait_at_most(float(os.environ.get("HF_HUB_ETAG_TIMEOUT", HANGING)))
     at = f"{repo} at {revision or 'main'}"
     try:
-        return Path(snapshot_download(repo, revision=revision or None, allow_patterns=only))
+        return Path(snapshot_download(repo, repo_type=kind, revision=revision or None, allow_patterns=only))
     except HFValidationError as error:
         raise FileNotFoundError(f"{repo!r} is neither a folder here nor a Hub id: check ADAPTER") from error
     except RepositoryNotFoundError as error:

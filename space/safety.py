@@ -29,14 +29,13 @@ MODEL = Path(__file__).with_name("notices.safetensors")
 NOTICES = ("crisis", "emergency", "poison")  # the first one that a rule calls for is shown
 REDIRECTS = ("harmful", "medicine", "off_topic")
 KINDS = ("none", *NOTICES, *REDIRECTS)  # the classes of the classifier
-PERSONAL = ("none", "personal", "violence")  # those of the second one
-FEATURES = {"notices": 2**17, "personal": 2**15}  # hashed, of words and of characters each
+FEATURES = 2**17  # hashed, of words and of characters each
 NOTICE = 0.5  # probability of all notices together from which one is shown
 NOTICE_ALONE = 0.8  # the same for the last turn without the turns before it, which may explain it
 NOTICE_EARLIER = 0.98  # and for an earlier turn alone, which later ones may have explained
 NOTICE_IN_LONG = 0.97  # and for each of many windows
 REDIRECT = 0.5  # probability of one redirect
-PERSONAL_REPLY = 0.6  # and of a personal question or of violence
+PERSONAL_REPLY = 0.5  # and of a personal question and violence together
 TURNS = 3  # user turns that count together
 SHORT = 4  # windows of a text that is read like a message
 READ = 40  # windows of a long text that are read: its ends, and those with the most alarming words
@@ -102,10 +101,10 @@ def personal_reply(last: str, read: Reading) -> Reply | None:
     """The reply to a question that only a person can answer, or to a report of violence."""
     if rule := personal.matched(last):  # the rules know which text helps, the classifier more ways to ask
         return Reply("personal", personal.reply(rule), rule)
-    chances = classifier("personal").predict_proba(np.array(read.windows)[read.own]).max(0)
-    if chances[1:].max() <= PERSONAL_REPLY:
+    chances = personal.classifier().predict_proba(np.array(read.windows)[read.own]).max(0)
+    if 1 - chances[0] <= PERSONAL_REPLY:
         return None
-    violence = chances[PERSONAL.index("violence")] == chances[1:].max()
+    violence = chances[personal.KINDS.index("violence")] == chances[1:].max()
     return Reply("personal", personal.reply("violence" if violence else personal.topic(last)), "classifier")
 
 
@@ -158,7 +157,7 @@ def reading(turns: list[str]) -> Reading:
     """The last three turns as they are read, and what the classifier makes of them."""
     windows, needed, own = zip(*readings(turns[-TURNS:]), strict=True)
     other, language = languages.reading(turns)
-    chances = classifier("notices").predict_proba(windows) if language == "en" else np.zeros((len(windows), len(KINDS)))
+    chances = classifier().predict_proba(windows) if language == "en" else np.zeros((len(windows), len(KINDS)))
     return Reading(list(windows), chances, np.array(needed), np.array(own), other, language)
 
 
@@ -181,8 +180,8 @@ def readings(turns: list[str]) -> list[tuple[str, float, bool]]:
 
 def alarming(windows: list[str]) -> np.ndarray:
     """How much the single words of each window speak for a notice: [windows]; much quicker than to classify them."""
-    words = HashingVectorizer(ngram_range=(1, 1), n_features=FEATURES["notices"], **WORDS).transform(windows)
-    weights = classifier("notices")[-1].coef_[:, : FEATURES["notices"]]
+    words = HashingVectorizer(ngram_range=(1, 1), n_features=FEATURES, **WORDS).transform(windows)
+    weights = classifier()[-1].coef_[:, :FEATURES]
     return words @ (weights[1 : 1 + len(NOTICES)].max(0) - weights[0])
 
 
@@ -199,9 +198,9 @@ def pipeline(features: int) -> Pipeline:
 
 
 @cache
-def classifier(name: str) -> Pipeline:
-    """A fitted pipeline, `notices` or `personal`."""
-    return from_arrays(pipeline(FEATURES[name]), name, load_file(MODEL))
+def classifier() -> Pipeline:
+    """The fitted pipeline."""
+    return from_arrays(pipeline(FEATURES), "notices", load_file(MODEL))
 
 
 @cache

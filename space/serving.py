@@ -15,19 +15,22 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import sources
 import spaces  # first: it must see torch before CUDA does
 from contract import Contract, Decoding, Limits
-from history import FAILED
+from history import FAILED, Draft
 from output_checks import checked, so_far
-from release import Release, fetch_adapter, fetch_base, find_release, read_scores
-from trouble import LOADING, UNLOADED, explained, without_folders
+from release import Release, fetch_adapter, fetch_base, fetch_table, find_release, read_scores
+from trouble import LOADING, ONE_MODEL, UNLOADED, explained, without_folders
 
 if TYPE_CHECKING:
-    from assistant import Assistant, Draft
+    from assistant import Assistant
     from contract import Message
+    from serve import Upstream
 
 ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")  # as `spaces` reads it
 PATIENCE = 240  # seconds that a question waits for the model to be loaded
+LATER = 300.0  # seconds until the Hub is asked again for the table of pages
 SIGN = 0.2  # seconds between two yields of a running answer, because Stop takes effect at a yield
 SECONDS = (15, 30)  # asked of ZeroGPU for the shortest and the longest answer
 LONGEST = 512  # tokens; about 13 s of a large GPU, the rest is for moving the weights there
@@ -49,7 +52,7 @@ class Served:
     """What there is to serve. `trouble` is a line for the page; `loaded` is set once loading has ended, well or not."""
 
     release: Release | None = None
-    assistant: "Assistant | None" = None
+    assistant: "Assistant | Upstream | None" = None
     scores: dict[str, Any] = field(default_factory=dict)
     trouble: str = ""
     loaded: threading.Event = field(default_factory=threading.Event)
@@ -76,7 +79,8 @@ def start_loading() -> None:
 
 
 def load() -> None:
-    """Fill SERVED, or say in `trouble` why not; the caller holds the lock."""
+    """Load the table of pages, then fill SERVED or say in `trouble` why not; the caller holds the lock."""
+    load_table()
     try:
         started = time.monotonic()
         folder, release = fetch_adapter(find_release())
@@ -93,6 +97,28 @@ def load() -> None:
     finally:
         SERVED.loaded.set()
         SERVED.loading.release()
+
+
+def load_table() -> None:
+    """Pages are found a few seconds after the start, long before there is a model, and without one.
+
+    Without a table the page comes up and answers all the same: `sources.ready` tells. A Hub that can't be reached is
+    asked again later.
+    """
+    if sources.ready():
+        return
+    try:
+        started = time.monotonic()
+        table = fetch_table()
+        sources.load(table)
+        print(f"loaded the pages of {table.name} in {time.monotonic() - started:.0f} s", flush=True)
+    except Exception as error:  # as in `load`
+        line = " ".join(str(error).split())[:400]
+        print(f"pages can't be looked up: {line or type(error).__name__}", file=sys.stderr, flush=True)
+        if isinstance(error, ConnectionError):
+            again = threading.Timer(LATER, load_table)
+            again.daemon = True
+            again.start()
 
 
 def loaded(folder: Path, base: Path) -> "Assistant":
@@ -114,17 +140,16 @@ def seconds(names: tuple[str, ...], messages: "list[Message]", length: int, temp
 @spaces.GPU(duration=seconds)
 def drafts(
     names: tuple[str, ...], messages: "list[Message]", length: int, temperature: float
-) -> "Iterator[tuple[Draft, ...]]":
+) -> Iterator[tuple[Draft, ...]]:
     """The answers of several models to one conversation, token by token, side by side.
 
     Raises RuntimeError with nothing in it of what was typed: ZeroGPU prints what is raised here to the log.
     """
-    from assistant import write
-
     now: tuple[Draft, ...] = ()
     try:
         assert SERVED.assistant, "nobody is asked to wait for a model that is not loaded"
-        for step in zip_longest(*(write(SERVED.assistant, name, messages, length, temperature) for name in names)):
+        write = SERVED.assistant.write
+        for step in zip_longest(*(write(name, messages, length, temperature) for name in names)):
             now = tuple(new or old for new, old in zip_longest(step, now))
             yield now
     except Exception as error:  # whatever torch raises may quote what was typed
@@ -142,6 +167,7 @@ def answers(
 ) -> Iterator[tuple[list[str], str]]:
     """Checked answers so far without disclaimer, and their state: WRITING, WHOLE or FAILED. Never raises.
 
+    In place of a model that is not served, as a large base, ONE_MODEL stands.
     Yields several times a second even if there is nothing new to show, because it can be closed only then.
     """
     texts, said = [""] * len(names), 0.0
@@ -155,12 +181,20 @@ def answers(
             yield [UNLOADED if SERVED.loaded.is_set() else LOADING] * len(names), FAILED
             return
         disclaimer, question = contract().disclaimer, messages[-1]["content"]
-        for now in drafts(names, messages, length, temperature):
+        asked = tuple(name for name in names if name in SERVED.assistant.models)
+        for now in drafts(asked, messages, length, temperature):
             if time.monotonic() - said > SIGN:
-                texts = [so_far(draft.text, disclaimer, question) for draft in now]
+                texts = placed(names, asked, [so_far(draft.text, disclaimer, question) for draft in now])
                 yield texts, WRITING
                 said = time.monotonic()
-        yield [checked(draft.text, disclaimer, draft.state == "cut", question) for draft in now], WHOLE
+        whole = [checked(draft.text, disclaimer, draft.state == "cut", question) for draft in now]
+        yield placed(names, asked, whole), WHOLE
     except Exception as error:  # GPUs, quotas and workers fail in many ways: explain, don't end in a blank
         print(f"error: no answer: {named(error)}", file=sys.stderr, flush=True)
         yield [f"{text}\n\n{explained(error)}".strip() for text in texts], FAILED
+
+
+def placed(names: tuple[str, ...], asked: tuple[str, ...], texts: list[str]) -> list[str]:
+    """The texts of those that were asked, in the order of `names`."""
+    by_name = dict(zip(asked, texts, strict=True))
+    return [by_name.get(name, ONE_MODEL) for name in names]

@@ -8,6 +8,7 @@ part of the name stands in the question, so that one threshold decides both the 
 A passage quotes the page as MedQuAD holds it (CC BY 4.0); it says what the page says, not that an answer is true.
 """
 
+import csv
 import difflib
 import re
 import unicodedata
@@ -22,6 +23,8 @@ import numpy as np
 from bm25s.stopwords import STOPWORDS_EN_PLUS
 from pyarrow import ArrowInvalid, parquet
 
+YEAR = 2019  # when MedQuAD was published: its links are of then
+CREDIT = f"MedQuAD, Ben Abacha and Demner-Fushman {YEAR}, CC BY 4.0"
 COLUMNS = ("document_source", "document_url", "synonyms", "question_id", "question_focus", "question_type", "question")
 LEAST = 0.82  # of 1: a lower score is not shown
 BM25, KIND = 0.5, 0.3  # weights beside the name's, which is 1
@@ -49,6 +52,8 @@ PUBLISHERS = {
     "NINDS": "NINDS (National Institute of Neurological Disorders and Stroke)",
 }
 COPYRIGHTED = {"ADAM", "MPlusDrugs", "MPlusHerbsSupplements"}  # linked, never quoted
+SAMPLE = "sample"  # the document_source of this project's own texts, which are no pages
+SAMPLE_PUBLISHER, SAMPLE_CREDIT = "Sample text of this project, not of the NIH", "Written for this project, Apache-2.0"
 
 # The kinds of MedQuAD's questions, and the words that ask for them.
 KIND_WORDS = {
@@ -87,12 +92,17 @@ ABOUT_A_TABLE = re.compile(
 )
 WORD = re.compile(r"[a-z]+\d*|\d+[a-z]*")  # `b12`, `4p`
 ACRONYM = re.compile(r"[A-Z]{2,6}")
+SAID_OF_ANYTHING = re.compile(r"\b(all|most of|some of|part of) the time\b|\btime to time\b")  # names no `Time out`
 STRENGTH = re.compile(r"([a-z]{4,})(?=\d)")  # `metformin500`
 
 
 @dataclass(frozen=True)
 class Source:
-    """A page for a question; passage is empty where its text may not be shown, score lies in 0..1."""
+    """A page for a question, with a score in 0..1.
+
+    passage, credit: empty where the text may not be shown. url: empty for text of this project's sample, which is no
+    page; its publisher says so.
+    """
 
     title: str
     url: str
@@ -101,6 +111,8 @@ class Source:
     document_source: str
     question_id: str
     score: float
+    year: int  # of the link
+    credit: str
 
 
 @dataclass(frozen=True)
@@ -139,7 +151,8 @@ _index: Index | None = None
 def load(table: Path) -> None:
     """Index a Parquet table in the columns of lavita/MedQuAD; `find` answers from it until another one is loaded.
 
-    Raises FileNotFoundError, or ValueError where it is no Parquet file or a column is missing.
+    A CSV file is read as this project's sample. Raises FileNotFoundError, or ValueError where it is neither or a column
+    is missing.
     """
     global _index
     _index = indexed(read_rows(table))
@@ -162,10 +175,17 @@ def find(question: str, k: int = 3) -> list[Source]:
     return search(_index, question, k) if _index else []
 
 
+def pages(question: str) -> tuple[Source, ...] | None:
+    """What `find` finds, and None where no table has been loaded."""
+    return tuple(find(question)) if ready() else None
+
+
 def read_rows(table: Path) -> list[dict[str, str]]:
     """The rows of the table that name a page, with "" for what is missing."""
     if not Path(table).is_file():
         raise FileNotFoundError(f"{table} is missing: give a Parquet file in the columns of lavita/MedQuAD")
+    if Path(table).suffix == ".csv":
+        return sample_rows(Path(table))
     try:
         columns = parquet.read_schema(table).names
     except ArrowInvalid as error:
@@ -176,6 +196,28 @@ def read_rows(table: Path) -> list[dict[str, str]]:
     rows = parquet.read_table(table, columns=[*COLUMNS, "answer"]).to_pylist()
     rows = [{name: value or "" for name, value in row.items()} for row in rows]
     return [row for row in rows if row["document_url"].startswith(("http://", "https://"))]
+
+
+def sample_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of the sample: the disease of each is the one that an information question asks for, and they have."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not {"qtype", "Question", "Answer"} <= rows[0].keys():
+        raise ValueError(f"{path} is not this project's sample: give a Parquet file in the columns of lavita/MedQuAD")
+    about = re.compile(r"What is \(are\) (.+) \?")
+    foci = {found[1] for row in rows if (found := about.fullmatch(row["Question"]))}
+    return [
+        dict.fromkeys((*COLUMNS, "answer"), "")
+        | {
+            "document_source": SAMPLE,
+            "question_id": str(number),
+            "question_focus": max((focus for focus in foci if focus in row["Question"]), key=len, default=""),
+            "question_type": row["qtype"],
+            "question": row["Question"],
+            "answer": row["Answer"],
+        }
+        for number, row in enumerate(rows)
+    ]
 
 
 def indexed(rows: list[dict[str, str]]) -> Index:
@@ -244,7 +286,8 @@ def search(index: Index, question: str, k: int = 3, least: float = LEAST) -> lis
     for row in np.argsort(-scores, kind="stable"):
         if len(found) == k or scores[row] < least:
             break
-        found.setdefault(index.rows[row]["document_url"], int(row))
+        page = index.rows[row]
+        found.setdefault(page["document_url"] or page["question_id"], int(row))
     return [source(index.rows[row], float(scores[row]), asked) for row in found.values()]
 
 
@@ -276,7 +319,7 @@ def share_of_best(scores: np.ndarray) -> np.ndarray:
 
 def query(index: Index, question: str) -> list[str]:
     """The question's words, each once: spelling corrected, and neighbours also joined where a name has them so."""
-    typed = words(STRENGTH.sub(r"\1 ", plain(question)))
+    typed = words(STRENGTH.sub(r"\1 ", SAID_OF_ANYTHING.sub(" ", plain(question))))
     unknown = list(dict.fromkeys(word for word in typed if word not in index.known))[:CORRECTED]
     corrected = {word: index.spelling.nearest(word) for word in unknown}
     found = [corrected.get(word, word) for word in typed]
@@ -312,7 +355,7 @@ def singular(word: str) -> str:
     return word
 
 
-STOPWORDS = {*STOPWORDS_EN_PLUS, "also", "could", "may", "might", "must", "shall", "us", "would"}
+STOPWORDS = {*STOPWORDS_EN_PLUS, "also", "could", "may", "might", "must", "shall", "us", "would", "hi", "hey", "ok"}
 
 
 class Spelling:
@@ -349,15 +392,18 @@ def pairs(word: str) -> set[str]:
 
 
 def source(row: dict[str, str], score: float, asked: list[str]) -> Source:
-    kind = row["question_type"]
+    kind, sample = row["question_type"], row["document_source"] == SAMPLE
+    quoted = "" if row["document_source"] in COPYRIGHTED else passage(row["answer"], asked)
     return Source(
         title=row["question_focus"] if kind in ("", "information") else f"{row['question_focus']}: {kind}",
         url=row["document_url"],
-        publisher=PUBLISHERS.get(row["document_source"], row["document_source"]),
-        passage="" if row["document_source"] in COPYRIGHTED else passage(row["answer"], asked),
+        publisher=SAMPLE_PUBLISHER if sample else PUBLISHERS.get(row["document_source"], row["document_source"]),
+        passage=quoted,
         document_source=row["document_source"],
         question_id=row["question_id"],
         score=round(score, 4),
+        year=YEAR,
+        credit=(SAMPLE_CREDIT if sample else CREDIT) if quoted else "",
     )
 
 

@@ -13,10 +13,14 @@ Arrays = dict[str, np.ndarray]
 COUNTS = {"alternate_sign": False, "norm": None, "binary": True, "dtype": np.float32}
 
 
-def pipeline(words: HashingVectorizer, letters: HashingVectorizer, max_iter: int = 100) -> Pipeline:
-    """The classifier that these two vectorisers feed, not yet fitted."""
-    parts = [(name, make_pipeline(part, TfidfTransformer())) for name, part in (("words", words), ("letters", letters))]
-    return make_pipeline(FeatureUnion(parts), LogisticRegression(C=30, tol=1e-3, max_iter=max_iter))
+def pipeline(*vectorizers: HashingVectorizer, **options: float) -> Pipeline:
+    """The classifier that vectorisers of words, of letters, and of patterns if there are any, feed; not yet fitted.
+
+    options: of the logistic regression.
+    """
+    names = ("words", "letters", "patterns")
+    parts = [(name, make_pipeline(part, TfidfTransformer())) for name, part in zip(names, vectorizers, strict=False)]
+    return make_pipeline(FeatureUnion(parts), LogisticRegression(**{"C": 30, "tol": 1e-3} | options))
 
 
 def to_arrays(model: Pipeline, name: str) -> Arrays:

@@ -18,6 +18,10 @@ UNLOADED = (
     f"{TROUBLE} The model could not be loaded, see the top of the page. Emergency notices still work; "
     "Reload at the top tries again."
 )
+ONE_MODEL = (
+    "Only the tuned model is loaded here: beside it, a base of more than three billion parameters would not fit the "
+    "graphics processor's memory."
+)
 BROKEN = f"{TROUBLE} Something failed while it was written. Please press Retry; if that fails too, come back later."
 WORKER = f"{TROUBLE} The graphics processor stopped in the middle of it. Please press Retry."
 NO_GPU = f"{TROUBLE} All graphics processors are taken. Please wait a minute, then press Retry."

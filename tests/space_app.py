@@ -2,10 +2,11 @@
 
 `python tests/space_app.py` is the latter: the real page, API, queue and rules over a stand-in that answers at a known
 pace (ECHO_DELAY seconds a token) with the question it was asked, so that a crossed answer is seen. With SMALL_LLAMA=1
-it is a real model instead, of random weights.
+it is a real model instead, of random weights. RELEASE is what the page says it serves, as JSON.
 """
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -281,9 +282,13 @@ def main() -> None:
     del sys.modules["torch"]
     import serving
     from page import LAUNCH, build
+    from release import Release
 
     delay = float(os.environ.get("ECHO_DELAY", "0"))
     serving.SERVED.assistant = small_llama() if "SMALL_LLAMA" in os.environ else echo_assistant(delay)
+    serving.load_table()
+    if "RELEASE" in os.environ:
+        serving.SERVED.release = Release(**json.loads(os.environ["RELEASE"]))
     serving.SERVED.loaded.set()
     build().launch(**LAUNCH)
 

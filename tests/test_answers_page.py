@@ -1,6 +1,7 @@
 """The page to read answers: hostile text stays text, and a real browser filters, sorts and searches it."""
 
 import json
+from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 from browser import chromium_page, scrolls_sideways, troubles
 from playwright.sync_api import Browser, Page, expect
 
-from training.scoring.answers_page import DATA, TEMPLATE, answers_page
+from training.scoring.answers_page import DATA, MARKS, TEMPLATE, answers_page, count_marks
+from training.scoring.intervals import wilson
 
 HOSTILE = "</script><img src=x onerror=alert(1)><script>alert(2)</script><!-- <b>b</b> {{ data }} \u2028 \ud800"
 
@@ -236,6 +238,90 @@ def test_without_facts_there_is_no_choice_by_them(page, tmp_path):
     assert not page.locator("#fact").is_visible() and page.locator("#order").is_visible()
 
 
+def test_a_likelihood_pair_shows_its_outcome_and_chooses_the_answers(page, tmp_path):
+    asked = [
+        ANSWERS[0] | {"pair": {"base": False, "tuned": True}},
+        ANSWERS[1] | {"pair": {"base": True, "tuned": True}},
+        ANSWERS[2] | {"pair": None},
+    ]
+    opened(page, tmp_path, asked)
+    assert page.locator("article").first.locator(".fact").all_text_contents() == [
+        "likelihood pair: wrong", "likelihood pair: right",
+    ]  # fmt: skip
+    for wanted, numbers in (("Right only in tuned", [0]), ("Tuned right", [0, 1]), ("Tuned wrong", [])):
+        page.get_by_label("Likelihood pair").select_option(wanted)
+        assert questions(page) == [ANSWERS[number]["question"] for number in numbers]
+
+
+def judged(page: Page, folder: Path, key: str = "k1") -> list[str]:
+    """The page whose second and third answers are to be judged, with the judging begun."""
+    asked = [ANSWERS[0], ANSWERS[1] | {"first": "tuned"}, ANSWERS[2] | {"first": "base"}, ANSWERS[3]]
+    file = folder / "answers.html"
+    file.write_text(answers_page(asked, "Answers", SUMMARY, "Tuned **beats** the base.", key), encoding="utf-8")
+    seen = troubles(page, allowed=file.as_uri())
+    page.goto(file.as_uri())
+    page.get_by_role("button", name="Judge 2 questions yourself").click()
+    return seen
+
+
+def test_a_person_judges_a_sample_without_knowing_which_answer_is_whose(page, tmp_path):
+    seen = judged(page, tmp_path)
+    assert page.locator("#about").text_content() == "Tuned beats the base."
+    assert questions(page) == [ANSWERS[1]["question"], ANSWERS[2]["question"]]
+    first = page.locator("article").first
+    assert first.locator("h3").all_text_contents() == ["Reference", "Answer 1", "Answer 2"]
+    assert first.locator(".text").all_text_contents()[1:] == [ANSWERS[1][side]["text"] for side in ("tuned", "base")]
+    assert page.locator(".gain, .fact, .end, mark").count() == 0 and not page.locator("#order").is_visible()
+    first.get_by_role("button", name="Wrong").first.click()  # of tuned
+    first.get_by_role("button", name="Right").last.click()
+    last = page.locator("article").last
+    last.get_by_role("button", name="Partly").first.click()
+    last.get_by_role("button", name="Right").first.click()  # another mark replaces it
+    last.get_by_role("button", name="Wrong").last.click()
+    last.get_by_role("button", name="Wrong").last.click()  # and the same one again takes it back
+    assert page.locator("#tally").text_content() == "3 of 4 answers marked."
+    page.reload()
+    page.get_by_role("button", name="Judge 2 questions yourself").click()
+    assert page.locator(".marks [aria-pressed=true]").all_text_contents() == ["Wrong", "Right", "Right"]
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save the marks").click()
+    saved = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
+    assert saved == {"answers": "k1", "marks": {"q2": {"tuned": "wrong", "base": "right"}, "q3": {"base": "right"}}}
+    assert count_marks(saved, "k1")["base"]["right"] == asdict(wilson(1, 1))  # q3 is not whole
+    page.get_by_role("button", name="Back to all answers").click()
+    assert len(questions(page)) == 4 and page.locator(".gain").count() == 4
+    assert seen == []
+
+
+def test_a_phone_shows_the_buttons_and_never_scrolls_sideways(page, tmp_path):
+    page.set_viewport_size({"width": 360, "height": 780})
+    judged(page, tmp_path)
+    assert not scrolls_sideways(page)
+    buttons = [button.bounding_box() for button in page.locator(".marks button").all()]
+    assert len(buttons) == 12 and all(box["height"] >= 40 and box["x"] + box["width"] <= 360 for box in buttons)
+
+
+def test_marks_are_counted_with_their_intervals():
+    marks = {f"q{n}": {"base": MARKS[n % 3], "tuned": "right"} for n in range(9)} | {"q9": {"tuned": "wrong"}}
+    counted = count_marks({"answers": "k1", "marks": marks}, "k1")
+    assert counted["base"] == {mark: asdict(wilson(3, 9)) for mark in MARKS}
+    assert [rate["k"] for rate in counted["tuned"].values()] == [9, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("saved", "said"),
+    [
+        ({"answers": "k2", "marks": {"q1": {"base": "right", "tuned": "right"}}}, "marks are of other answers"),
+        ({}, "marks are of other answers"),
+        ({"answers": "k1", "marks": {"q1": {"base": "right"}}}, "no question with both answers marked"),
+        ({"answers": "k1", "marks": {"q1": {"base": "right", "tuned": "good"}}}, "right, partly, wrong"),
+    ],
+)
+def test_marks_of_other_answers_or_of_another_kind_are_an_error(saved, said):
+    with pytest.raises(ValueError, match=said):
+        count_marks(saved, "k1")
+
+
 def test_words_of_an_answer_that_stand_in_the_reference_are_marked_until_switched_off(page, tmp_path):
     opened(page, tmp_path, ANSWERS[:1])
     assert page.locator(".tuned mark").all_text_contents() == ["Rest", "drink", "water"]
@@ -252,7 +338,7 @@ def test_hostile_text_is_read_as_text_in_the_browser(page, tmp_path):
     seen = opened(page, tmp_path, hostile, title=readable, summary={readable: readable})
     page.get_by_label("Search").fill("onerror=alert(1)")
     page.wait_for_timeout(400)  # longer than the search waits, and than a script would need
-    assert page.locator(".text").all_text_contents() == [readable] * 3
+    assert page.locator(".text").all_text_contents() == [readable.strip()] * 3  # unfolding lists trims
     assert page.title().startswith("</script><img src=x") and questions(page) == [readable]
     assert page.locator("dt").text_content() == page.locator("dd").text_content() == readable
     assert page.locator("img, b").count() == 0 and page.locator("script").count() == 2
@@ -309,7 +395,7 @@ def test_long_texts_are_folded_until_asked_for_and_while_searching_whole(page, t
 def test_every_control_has_a_label_and_every_answer_a_name(page, tmp_path):
     opened(page, tmp_path, ANSWERS)
     controls = page.locator("input, select").evaluate_all("all => all.map(control => control.labels.length)")
-    assert controls == [1, 1, 1, 1, 1]
+    assert controls == [1, 1, 1, 1, 1, 1]
     assert page.get_by_role("article", name="How to diagnose Gout ?").count() == 1
     assert page.locator("html").get_attribute("lang") == "en"
 

@@ -4,7 +4,7 @@ import io
 import shutil
 
 import pytest
-from conftest import command, script_here
+from conftest import ROOT, command, script_here
 from small_models import make_tokenizer
 
 from training.ask import AnswerPrinter
@@ -28,6 +28,15 @@ def test_an_answer_ends_in_the_disclaimer_exactly_once(adapter, contract):
     assert result.stdout.rstrip().endswith(contract.disclaimer)
     assert result.stdout.count("Disclaimer:") == 1
     assert result.stderr == ""
+
+
+def test_pages_are_listed_after_the_answer(adapter, contract):
+    sample = ROOT / "training" / "data" / "sample.csv"
+    result = script_here("ask", adapter, "How is gout treated?", "--sources", sample)
+    answer, pages = result.stdout.split("\nPages that fit (links of 2019):\n")
+    assert answer.rstrip().endswith(contract.disclaimer) and pages.startswith("- Gout: treatment (Sample text of this")
+    missing = script_here("ask", adapter, QUESTION, "--sources", "none.parquet")
+    assert missing.returncode == 1 and missing.stderr.startswith("error: none.parquet is missing")
 
 
 def test_a_chat_answers_each_line_and_ends_on_an_empty_one(adapter, contract, monkeypatch):

@@ -11,6 +11,11 @@ from pathlib import Path
 import pytest
 import space_app  # noqa: F401  puts the Space's folder on the path
 
+# isort: split
+import chat
+import serving
+import trouble
+
 QUESTION = [{"role": "user", "content": "What are the symptoms of diabetes?"}]
 LONG = [{"role": "user", "content": "asthma " * 280}]
 
@@ -38,6 +43,16 @@ def module():
     import assistant
 
     return assistant
+
+
+def test_a_large_base_is_not_served_beside_the_tuned_model_and_compare_says_why(small_out, bundle, module, monkeypatch):
+    monkeypatch.setattr(module, "BOTH", 1_000)
+    alone = module.load(bundle, small_out / "base", "cpu")
+    assert list(alone.models) == ["tuned"] and alone.parameters > 1_000
+    monkeypatch.setattr(serving, "SERVED", serving.Served(assistant=alone))
+    serving.SERVED.loaded.set()
+    *_, (base, tuned) = chat.compared(chat.start(QUESTION), chat.Settings(32, 0.3))
+    assert (base.kind, tuned.kind) == ("failed", "answer") and base.text.startswith(trouble.ONE_MODEL)
 
 
 def copied(bundle: Path, folder: Path) -> Path:

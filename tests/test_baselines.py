@@ -9,7 +9,8 @@ import pytest
 from space.contract import load_contract
 from space.prompt import with_disclaimer, without_disclaimer
 from training.configs import CONTRACT
-from training.scoring.baselines import base_with_disclaimer, baselines, nearest_answers, swap_name, template_copies
+from training.scoring.baselines import baselines, nearest_answers, swap_name, template_copies
+from training.scoring.report import system_texts
 from training.scoring.rouge import rouge_scores
 
 contract = load_contract(CONTRACT)
@@ -140,8 +141,14 @@ def test_baselines_say_nothing_to_the_terminal(capfd: pytest.CaptureFixture[str]
 
 
 def test_the_bases_answers_get_the_disclaimer_exactly_once():
-    found = base_with_disclaimer(["Rest.", f"Rest. {contract.disclaimer}", ""], contract)
-    assert found == {"base + disclaimer": [f"Rest.\n\n{contract.disclaimer}"] * 2 + [contract.disclaimer]}
+    train, _ = sample()
+    lines = [
+        record(str(n), "What is (are) Flu ?") | {side: {"text": text} for side in ("base", "tuned")}
+        for n, text in enumerate(["Rest.", f"Rest. {contract.disclaimer}", ""])
+    ]
+    texts = system_texts(lines, train, contract, seed=0)
+    assert texts["base + disclaimer"] == [f"Rest.\n\n{contract.disclaimer}"] * 2 + [contract.disclaimer]
+    assert texts["base"] == [line["base"]["text"] for line in lines]
 
 
 def test_baselines_without_training_records_are_an_error():

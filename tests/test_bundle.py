@@ -13,7 +13,7 @@ from conftest import SHARED, settings, step_here
 from huggingface_hub import ModelCard
 from test_facts import LINES, TRAIN
 
-from model_card.build import card_text
+from model_card.build import AUDIT, card_text
 from space.licences import LLAMAS
 from training.bases import Base
 from training.configs import BASE, DEMO
@@ -21,6 +21,7 @@ from training.datasets import MEDQUAD_CREDIT
 from training.outputs import read_json, write_json
 from training.release.bundle import PICKLES, check_bundle, chosen_by_study, data_notice, licence_files
 from training.scoring.fact_scores import score_facts
+from training.scoring.table import audit_blocks
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,7 @@ def test_the_bundle_holds_exactly_what_is_pushed(bundle):
         "README.md",
         "adapter_config.json",
         "adapter_model.safetensors",
+        "bom.json",
         "chat_template.jinja",
         "contract.toml",
         "evaluation/data.json",
@@ -93,7 +95,7 @@ def test_the_first_screen_says_what_it_is_not(card):
 def test_every_score_in_the_card_stands_in_the_json(card, bundle):
     scores = read_json(bundle / "evaluation" / "scores-test.json", "")
     for name, system in scores["systems"].items():
-        row = next(line for line in card.text.splitlines() if line.startswith(("| **", "| no model")) and name in line)
+        row = next(line for line in card.text.splitlines() if re.match(rf"\| (no model: )?{re.escape(name)} \|", line))
         for kind in ("rouge1", "rouge2", "rougeL"):
             assert f"{100 * system['without disclaimer'][kind]['mean']:.1f}" in row
     assert f"over {scores['n']:,} of {scores['of']:,} test questions" in card.text
@@ -118,7 +120,22 @@ def test_the_card_says_which_facts_are_right_and_how_well_facts_are_found(bundle
     assert "| base | 1 / 0 / 1 / 2, 25% [5%, 70%] |" in text
     assert "| no model: majority of the training answers | 2 / 2 / 0 / 0, 50% [15%, 85%] |" in text
     assert "8 questions ask for a gene, an inheritance pattern or a frequency (2 more were not asked); 5 are" in text
-    assert "gene 51 of 59 and 51 of 51, inheritance pattern 43 of 43 and 43 of 43, frequency 20 of 24 and" in text
+    assert "precision gene 51 of 59, inheritance pattern 43 of 43, frequency 20 of 24; recall gene 51 of 51" in text
+    assert "The facts of the other references: none (1), several (1), in the question (1)." in text
+
+
+def test_the_card_says_what_the_metrics_are_worth_and_that_nobody_judged_the_answers(bundle, tmp_path):
+    text = card_text(bundle, "owner/name")
+    can, cannot, (head, rows) = audit_blocks(read_json(AUDIT, ""))
+    assert can in text and cannot in text and f"| {' | '.join(head)} |" in text
+    assert all(f"| {' | '.join(row)} |" in text for row in rows)
+    assert "No clinician has judged the answers." in text and "Read by a person" not in text
+    copy = shutil.copytree(bundle, tmp_path / "judged")
+    scores = read_json(copy / "evaluation" / "scores-test.json", "")
+    rates = {"right": {"k": 1, "n": 4, "share": 0.25, "low": 0.05, "high": 0.7}}
+    write_json(copy / "evaluation" / "scores-test.json", scores | {"marks": {"base": rates, "tuned": rates}})
+    text = card_text(copy, "owner/name")
+    assert "| tuned | 25% [5%, 70%] (1/4) |" in text and "No clinician" not in text
 
 
 def test_the_card_is_silent_about_facts_where_no_question_asks_for_one(bundle, tmp_path):

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 from space_app import SPACE, echo_assistant
+from test_sources import write_table
 
 # isort: split
 import about
@@ -21,10 +22,13 @@ import chat
 import clicks
 import history
 import languages
+import lists
+import markup
 import personal
 import release
 import safety
 import serving
+import sources
 import trouble
 from output_checks import so_far
 
@@ -60,6 +64,59 @@ def on_page(message: dict) -> dict:
     """A message as the chatbot holds it."""
     blocks = [{"type": "text", "text": message["content"]}]
     return {"role": message["role"], "content": blocks, "metadata": {"id": message.get("kind")}}
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory) -> sources.Index:
+    return sources.indexed(sources.read_rows(write_table(tmp_path_factory.mktemp("pages") / "table.parquet")))
+
+
+@pytest.fixture
+def pages(monkeypatch, table) -> None:
+    """A small table of pages is loaded."""
+    monkeypatch.setattr(sources, "_index", table)
+
+
+def sources_of(*messages: dict, general: bool = False) -> list[str] | None:
+    found = chat.start(list(messages), general).sources
+    return None if found is None else [page.title for page in found]
+
+
+# ---------------------------------------------------------------- pages beside the answer
+def test_what_goes_to_the_model_has_its_pages_before_the_answer(pages):
+    assert sources_of(user("What are the symptoms of asthma?")) == ["Asthma: symptoms", "Asthma: symptoms"]
+    assert sources_of(user("What is lupus?")) == []
+
+
+def test_without_a_table_no_pages_can_be_looked_up_which_is_not_none_found(monkeypatch):
+    monkeypatch.setattr(sources, "_index", None)
+    assert sources_of(user("What are the symptoms of asthma?")) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["my asthma is so bad i cant breathe and my lips are blue", "i have gout and i want to kill myself tonight", POISON,
+     "my husband has gout and he beats me", GERMAN, "write a poem about gout", ""],
+)  # fmt: skip
+def test_fixed_texts_stand_alone(pages, text):
+    assert first(user(text)).kind != history.ANSWER and sources_of(user(text)) == []
+
+
+def test_a_reply_to_a_personal_question_has_the_page_beside_it(pages):
+    asked = user("My son has asthma symptoms, is it serious?")
+    assert first(asked).kind == "personal" and "Asthma: symptoms" in sources_of(asked)
+
+
+def test_after_a_notice_that_was_put_aside_there_are_pages_again(pages):
+    asked = user("asthma symptoms, i cant breathe and my lips are blue")
+    assert first(asked).kind == "emergency" and sources_of(asked) == []
+    assert "Asthma: symptoms" in sources_of(asked, general=True)
+
+
+def test_a_follow_up_finds_the_pages_of_what_it_is_about(pages):
+    before = [user("What is gout?"), assistant("A disease.")]
+    assert sources_of(*before, user("How is it treated?")) == ["Gout: treatment"]
+    assert sources_of(*before, user("How is lupus treated?")) == [], "that is about something else"
 
 
 # ---------------------------------------------------------------- history
@@ -152,7 +209,9 @@ def test_an_answer_that_was_being_written_when_the_connection_was_lost_says_so_a
     half = chat.shown("Gout is painful.", serving.WRITING, reminder=True)
     kept = [on_page(user("What is gout?")), on_page(told(half))]
     restored, draft, general = clicks.restore(kept, "my draft")
-    assert history.text_of(restored[-1]["content"]) == half.text.replace(history.WRITING, history.LOST)
+    assert history.unwrapped(restored[-1]["content"]) == history.with_links(history.REMINDER) + (
+        f"\n\nGout is painful.\n\n{history.LOST}"
+    )
     assert "Press Retry" in history.LOST and history.kind(restored[-1]) == history.GENERAL
     assert draft == "my draft" and not general.visible
     whole = [kept[0], on_page(told(chat.shown("Gout is painful.", serving.WHOLE)))]
@@ -230,6 +289,43 @@ def test_numbers_that_a_model_wrote_are_no_links():
     assert "[911](tel:911" in shown and "About 100 of 999 people." in shown
 
 
+def test_the_disclaimer_stands_once_under_answers_and_notices_and_not_under_signs_and_refusals():
+    answer, notice = chat.shown("The heart.", serving.WHOLE), first(user(EMERGENCY))
+    for said in (answer, notice, chat.shown("The heart.", serving.WRITING)):
+        assert clicks.on_page(said).count(DISCLAIMER) == 1
+    for said in (chat.shown("", serving.WRITING), chat.shown("", serving.WRITING, reminder=True),
+                 chat.shown(trouble.BUSY, history.FAILED), first(user("???"))):  # fmt: skip
+        assert DISCLAIMER not in clicks.on_page(said)
+    assert "Not reviewed by a clinician" in clicks.on_page(answer)
+    assert "clinician" not in clicks.on_page(notice) and 'role="alert"' in clicks.on_page(notice)
+
+
+def test_pages_beside_an_answer_are_not_read_as_one():
+    turn = chat.Turn(None, [], False, ())
+    said = clicks.with_pages(chat.shown("Gout is painful.", serving.WHOLE), turn)
+    seen = history.from_page([on_page(user("What is gout?")), *said, on_page(user("Why?"))])
+    assert [message["content"] for message in seen] == ["What is gout?", "Gout is painful.", "Why?"]
+
+
+@pytest.mark.parametrize(
+    ("question", "about"),
+    [("What are the symptoms of gout?", "gout"), ("Is cystic fibrosis inherited?", "cystic fibrosis"),
+     ("what causes kidney stones", "kidney stones"), ("What is (are) Gout ?", "Gout"), ("is it inherited?", ""),
+     ("What is my problem?", ""), ("Tell me more", "")],
+)  # fmt: skip
+def test_a_question_without_a_page_names_what_its_follow_ups_are_about(question, about):
+    offered = markup.follow_ups((), [question])
+    assert all(about in option["value"] for option in offered) and bool(offered) == bool(about)
+
+
+def test_flattened_lists_become_lists_and_dashes_stay_dashes():
+    flat = "Signs of asthma: - Coughing or wheezing - Shortness of breath. See a doctor. -"
+    listed = "Signs of asthma:\n\n- Coughing or wheezing\n- Shortness of breath.\n\nSee a doctor."
+    assert lists.with_lists(flat) == listed == lists.with_lists(listed)
+    for text in ("It is - in most people - mild.", "Of ages 5 - 10, a third.", "One sign: - Fever", "- one\n- two"):
+        assert lists.with_lists(text) == text
+
+
 def test_too_many_turns_have_a_fixed_answer():
     turns = [message for n in range(30) for message in (user(f"What is disease {n}?"), assistant("A disease."))]
     assert first(*turns, user("What is gout?")).kind == "limit"
@@ -288,10 +384,10 @@ def test_the_model_is_asked_what_was_screened_whatever_the_browser_sends_afterwa
     visitor = SimpleNamespace(session_hash="visitor")
     monkeypatch.setattr(serving, "SERVED", serving.Served(assistant=echo_assistant(0)))
     serving.SERVED.loaded.set()
-    _, shown, _, name = clicks.ask("What is gout?", [], "", visitor)
-    forged = [on_page(user(CRISIS)), shown[-1]]
+    shown, *_, name = clicks.ask("What is gout?", [], "", visitor)
+    forged = [on_page(user(CRISIS)), *shown[1:]]
     *_, last = clicks.answer(forged, name, 512, 0.3, visitor)
-    assert "You asked me this: What is gout?" in last[-1]["content"]
+    assert "You asked me this: What is gout?" in last[1]["content"]
     assert list(clicks.answer(forged, name, 512, 0.3, visitor)) == [gr.skip()], "each turn is answered once"
     assert list(clicks.answer(forged, "made up", 512, 0.3, visitor)) == [gr.skip()]
 
@@ -420,15 +516,35 @@ SCORES = {
 }
 
 
-def test_the_footer_names_the_exact_release_and_escapes_it():
-    pin = release.Release("owner/Llama-x", "0123abc", "v1.0.0", "2026-11-01", licence="llama3.2")
-    text = about.footer(pin, SCORES)
-    for words in ("Built with Llama", "v1.0.0", "2026-11-01", "owner/Llama-x/tree/0123abc", "tuned 20.0 [19.0, 21.0]",
-                  "best answer without a model 30.0"):  # fmt: skip
-        assert words in text
-    assert "Llama 3.2" not in about.footer(replace(pin, licence="apache-2.0"), SCORES)
-    assert "<script>" not in about.footer(release.Release("<script>"), {})
+def test_about_and_footer_name_the_release_and_escape_it():
+    pin = release.Release("owner/Llama-x", "0123abc", "v1.0.0", "2026-11-01", "b/ase", licence="llama3.2")
+    for words in ("Built with Llama", "v1.0.0", "2026-11-01", "huggingface.co/owner/Llama-x"):
+        assert words in about.footer(pin)
+    assert "ROUGE" not in about.footer(pin) and "0123abc" not in about.footer(pin)
+    assert "owner/Llama-x/tree/0123abc" in about.about(pin, SCORES)
+    other = replace(pin, licence="apache-2.0")
+    assert "Llama 3.2" not in about.footer(other) + about.header(other) + about.about(other, SCORES)
+    assert "Med-Llama 3.2" in about.header(pin) and "1.2 billion parameters" in about.header(pin, 1_235_814_400)
+    hostile = release.Release('"><script>')
+    assert "<script>" not in about.footer(hostile) + about.report(hostile) + about.header(hostile)
     assert "| no model: template copier | 30.0" in about.about(pin, SCORES)
+
+
+def test_about_says_who_runs_it_and_for_whom_it_is_and_shows_no_path(tmp_path):
+    (tmp_path / "run").mkdir()
+    local = release.Release(str(tmp_path / "run"), base="outputs/bases/SmolLM2-135M-Instruct")
+    text = about.about(local, {}, 134_515_008)
+    assert "135 million parameters" in text and "`SmolLM2-135M-Instruct`" in text and "18 and over" in text
+    assert str(tmp_path) not in text and "outputs/" not in text and "billion" not in text
+    assert "[clinic](https://huggingface.co/clinic)" in about.about(local, {}, space="clinic/chat")
+
+
+def test_facts_are_told_before_shared_words():
+    right = {name: {"right": {"k": k}} for name, k in (("tuned", 3), ("base", 1))}
+    part = {"compared": 67, "systems": right}
+    text = about.about(None, SCORES | {"facts": {"gene": part, "all": part, "sentence": "", "left out": 0}})
+    told = "the right gene** in 3 of 67 answers, before the training in 1"
+    assert told in text and text.index(told) < text.index("ROUGE-L")
 
 
 def test_the_rules_results_are_read_from_their_file_the_latest_first_and_promise_nothing(tmp_path):
@@ -444,11 +560,13 @@ def test_the_rules_results_are_read_from_their_file_the_latest_first_and_promise
     text = about.safety(path)
     lines = [line for line in text.splitlines() if line.startswith("- ") and not line.startswith("- In ")]
     between = "(82.51 to 94.55 %)"
-    assert lines == [
+    third, second = (
         f"- {which} set: {90 + n} of 100 messages that call for a notice got one {between}; "
         f"{80 + n} of 100 look-alikes got none {between}."
         for n, which in ((1, "Third"), (0, "Second"))
-    ] + [f"- 0 of 16,407 plain questions of MedQuAD got a notice that they should not {between}."]
+    )
+    plain = f"- 0 of 16,407 plain questions of MedQuAD got a notice that they should not {between}."
+    assert lines == [third, plain, second]
     assert "Language models wrote them, not patients" in text
     assert "not a safety guarantee" in text and "not a safety guarantee" in about.safety(tmp_path / "none.json")
 
@@ -481,10 +599,10 @@ def test_about_says_what_the_model_was_trained_on_and_whose_it_is(tmp_path):
     named = {"name": "any/name", "title": "MedQuAD", "licence": "cc-by-4.0", "citation": "Asma Ben Abacha"}
     medquad, mine = trained_on(named), trained_on({"name": "mine.csv", "title": "", "licence": "mit", "citation": ""})
     learned = "questions and answers from MedQuAD"
-    assert learned in medquad and learned in about.about(None, {})
+    assert learned in medquad and learned not in about.about(None, {})
     link = "[CC BY 4.0](https://creativecommons.org/licenses/by/4.0/)"
     assert f"Training data: MedQuAD, {link}. Asma Ben Abacha" in medquad
-    assert "`b/ase`" in mine and "from `mine.csv`" in mine and learned not in mine and "Ben Abacha" not in mine
+    assert "[b/ase]" in mine and "from `mine.csv`" in mine and learned not in mine and "Ben Abacha" not in mine
     assert "Training data: `mine.csv`, mit." in mine
 
 
@@ -539,7 +657,7 @@ def test_what_could_not_be_loaded_is_neither_named_nor_located(tmp_path, monkeyp
     serving.load()
     assert served.trouble.startswith("'typo' is neither a folder here nor a Hub id") and served.release is None
     assert str(tmp_path / "typo") in capsys.readouterr().err, "the log says where"
-    assert "Serving" not in about.footer(served.release, served.scores)
+    assert "model" not in about.footer(served.release)
 
 
 # ---------------------------------------------------------------- Python 3.12, and speed

@@ -74,10 +74,9 @@ def test_columns_stay_apart_whatever_a_configuration_is_called():
 
 
 def test_the_reported_figures_are_the_first_users():
-    assert {kind: tuple(means.values()) for kind, means in REPORTED.items()} == {
-        "rouge1": (0.2547, 0.3359),
-        "rouge2": (0.0455, 0.1884),
-        "rougeL": (0.1226, 0.2367),
+    assert REPORTED == {
+        "base": {"rouge1": 0.2547, "rouge2": 0.0455, "rougeL": 0.1226},
+        "tuned": {"rouge1": 0.3359, "rouge2": 0.1884, "rougeL": 0.2367},
     }
 
 

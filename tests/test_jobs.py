@@ -68,6 +68,12 @@ def test_several_gpus_train_and_score_together_and_a_study_meets_validation_alon
     assert steps["score"].endswith("--split validation --limit 300")
 
 
+def test_tasks_of_lm_eval_are_asked_on_one_gpu_before_publishing():
+    steps = shown("r16", "--code", CODE, "--repo", "owner/Llama-x", "--processes", "4", "--benchmark", "500")
+    assert list(steps) == ["prepare", "train", "score", "benchmark", "publish"]
+    assert steps["benchmark"].startswith("-m training benchmark r16") and steps["benchmark"].endswith("--limit 500")
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -26,6 +26,7 @@ from huggingface_hub import ModelCard, SpaceCard, constants, snapshot_download
 from peft import AutoPeftModelForCausalLM, PeftModel
 from small_models import FAMILIES, make_model
 from space_app import running_app
+from test_sources import write_table
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 # isort: split
@@ -38,7 +39,7 @@ from training.__main__ import main
 from training.configs import BASE, MEDQUAD
 from training.outputs import file_sha256, read_json
 from training.release.bundle import CHECKSUMS, LLAMA_REPO
-from training.release.space import TROUBLE
+from training.release.space import SOURCES, TROUBLE
 
 LICENCE = SHARED / "llama3.2-licence"
 ADAPTER, SPACE = "clinic/Llama-3.2-1B-MedQuAD-LoRA", "clinic/med-llama"
@@ -149,6 +150,7 @@ def maintainer(tmp_path_factory: pytest.TempPathFactory, made: Path) -> Iterator
     with LocalHub(tmp_path_factory.mktemp("hub")) as hub, client_of(hub), pytest.MonkeyPatch.context() as patch:
         hub.seed(BASE.base_model, made)
         hub.seed(MEDQUAD, medquad(checkout / "medquad"), "datasets")
+        hub.seed(SOURCES, write_table(checkout / "pages" / "data" / "train.parquet").parents[1], "datasets")
         if LICENCE.is_dir():
             hub.seed(LLAMA_REPO, LICENCE)
         one = Maintainer(hub, checkout)
@@ -206,6 +208,14 @@ def test_release_and_space_name_and_preload_the_base_at_that_commit(maintainer, 
     assert {path.name for path in made.glob("*.safetensors*")} <= set(names.split(",")), "both shards and their index"
 
 
+def test_the_space_that_was_pushed_has_pages_at_the_commit_that_was_planned(maintainer, done):
+    commit, pin = maintainer.hub.repo(SOURCES, "datasets").head, pinned(maintainer.hub, SPACE)
+    assert (pin["sources"], pin["sources_revision"]) == (SOURCES, commit)
+    assert f"data/train.parquet of {SOURCES} at {commit[:10]}" in done["push"].stdout
+    (log,) = (maintainer.checkout / "spaces").glob("*/app.log")
+    assert "loaded the pages of train.parquet" in log.read_text(encoding="utf-8")
+
+
 def test_every_loader_loads_what_was_trained(maintainer, done, head):
     def base() -> PreTrainedModel:
         return AutoModelForCausalLM.from_pretrained(BASE.base_model, revision=head)
@@ -233,7 +243,7 @@ def test_a_release_on_a_llama_has_what_metas_licence_asks(maintainer, done):
     card = files["README.md"].decode()
     assert ModelCard(card).data.license == "llama3.2" and "Built with Llama" in card
     assert "Built with Llama" in space["README.md"].decode()
-    assert "Built with Llama" in about.footer(Release(**pinned(maintainer.hub, SPACE)), {})
+    assert "Built with Llama" in about.footer(Release(**pinned(maintainer.hub, SPACE)))
     refused = maintainer.publishes("clinic/Med-Llama", "--run", maintainer.run(), *ACCEPT)
     assert refused.returncode == 1 and "must begin with 'Llama'" in last_line(refused)
 
@@ -408,7 +418,7 @@ def test_a_base_of_any_family_is_published_with_its_adapter(maintainer, done, fa
         pin, readme = pinned(maintainer.hub, space), maintainer.hub.repo(space, "spaces").contents()["README.md"]
         assert "it runs and answers: " in pushed.stdout
         assert (pin["base"], pin["base_revision"]) == (base, commit)
-        assert b"Built with" not in readme and "Llama" not in about.footer(Release(**pin), {})
+        assert b"Built with" not in readme and "Llama" not in about.footer(Release(**pin))
 
 
 # The base's repository moves on

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha1
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,6 +24,7 @@ from hub.releasing import (
     folder_contents,
     last_line,
     pinned,
+    private_key,
     publish_here,
     releasable,
     space_folder,
@@ -32,6 +34,7 @@ from hub.releasing import (
 from hub.spaces import running_space
 from huggingface_hub import HfApi, constants
 from safetensors.numpy import load_file, save_file
+from test_sources import write_table
 
 from training.bases import Base
 from training.configs import BASE, DEMO, MEDQUAD
@@ -39,6 +42,7 @@ from training.datasets import SAMPLE
 from training.model.golden import compare_logits
 from training.network import Unfinished, redacted
 from training.prepare import prepare
+from training.release import signing
 from training.release.bundle import read_run
 from training.release.checks import (
     Options,
@@ -51,13 +55,14 @@ from training.release.checks import (
     check_our_space,
     check_repo_id,
     check_rights,
+    check_sources,
     check_visibility,
     check_weights,
     gates,
 )
 from training.release.hub import Remote, connect, download, ensure_repo, look_up, push_folder, set_tag
 from training.release.plan import choose_version, preflight, previous_release
-from training.release.space import Pin, pinned_readme
+from training.release.space import SOURCES, Pin, find_sources, pinned_readme
 
 CARD = "---\nlicense: llama3.2\n---\n# A card\n"
 
@@ -262,6 +267,14 @@ def test_a_spaces_readme_preloads_exactly_the_release():
     assert pinned_readme(text, pin, needed) == text
     assert "Built with Llama. Llama 3.2 is licensed under" in text
     assert "Llama" not in pinned_readme(text, replace(pin, licence="apache-2.0"), needed)
+    served = pinned_readme(text, replace(pin, sources=SOURCES), needed)
+    assert f"datasets:\n- {SOURCES}\n" in served and served.count(SOURCES) == 1, "a data set can't be preloaded"
+
+
+def test_the_table_of_pages_is_pinned_to_its_commit_where_the_hub_has_it(api: HfApi, hub: LocalHub, tmp_path: Path):
+    assert find_sources(api) == ("", "", "") and check_sources(*find_sources(api)).ok is None
+    commit = hub.seed(SOURCES, write_table(tmp_path / "data" / "train.parquet").parents[1], "datasets")
+    assert find_sources(api) == (SOURCES, commit, "data/train.parquet") and check_sources(*find_sources(api)).ok
 
 
 def test_no_token_survives_redaction(monkeypatch: pytest.MonkeyPatch):
@@ -530,6 +543,7 @@ def story(hub: LocalHub, small_out: Path, tmp_path_factory: pytest.TempPathFacto
     repo, space = "maintainer/story", "maintainer/story-space"
     words = [repo, "--run", run, "--base-repo", "maintainer/story-base", "--push", *ACCEPT]
     words += ["--space", space, "--space-folder", space_folder(folder / "space")]
+    words += ["--sign", private_key(folder / "key.pem")] if find_spec("model_signing") else []
     told = SimpleNamespace(folder=folder, run=run, repo=repo, space=space)
     told.killed = killed_at_the_download(hub, home, words)
     told.after_kill = (titles(hub, repo), hub.repo(repo).tags)
@@ -586,6 +600,19 @@ def test_a_rollback_brings_the_files_back_and_moves_no_tag(story, hub):
     assert hub.repo(story.repo).contents() == story.bundle
     assert titles(hub, story.repo)[0] == "Roll back to v1.0.0"
     assert hub.repo(story.repo).tags == story.after_finish[1]
+
+
+def test_a_release_is_signed_once_and_a_changed_file_is_found_when_it_is_read_back(story, hub, tmp_path):
+    pytest.importorskip("model_signing", reason="the extra `signing` is not installed")
+    for done in (story.finished, story.rolled_back):
+        assert "verify: the signature fits, by the key with sha256" in done.stdout
+    for name, content in hub.repo(story.repo).contents("v1.0.0").items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    assert signing.verify(tmp_path) in (tmp_path / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "contract.toml").write_text("changed", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"Hash mismatch for 'contract\.toml'"):
+        signing.verify(tmp_path)
 
 
 def test_the_token_is_nowhere(story):

@@ -7,7 +7,6 @@ import pytest
 
 from space.contract import load_contract
 from training.configs import CONTRACT
-from training.scoring.intervals import Rate
 from training.scoring.rates import loops, median_grade, novel, overlap, rates, repeated, same_as_another, words
 
 contract = load_contract(CONTRACT)
@@ -36,8 +35,8 @@ def line(number: int, tuned: str, reference: str = "a b c d", ended: bool = True
     }
 
 
-def counted(rate: Rate) -> tuple[int, int]:
-    return rate.k, rate.n
+def counted(rate: dict[str, Any]) -> tuple[int, int]:
+    return rate["k"], rate["n"]
 
 
 def test_rates_count_what_each_answer_does():

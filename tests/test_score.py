@@ -11,7 +11,7 @@ from training.answers import open_partial, read_partial, scoring_contract, selec
 from training.configs import DEMO, override
 from training.outputs import read_json, read_jsonl, write_json, write_jsonl
 from training.score import choose, score_keys
-from training.scoring.table import compare, points, scores_table
+from training.scoring.table import compare, points, scores_table, verdict
 
 TYPES = ["symptoms"] * 60 + ["causes"] * 30 + ["outlook"] * 10
 RECORDS = [{"id": f"{n:03}", "qtype": qtype} for n, qtype in enumerate(TYPES)]
@@ -164,6 +164,30 @@ def test_constructed_answers_give_the_facts_that_were_put_into_them(small_out, t
     assert result.returncode == 0, result.stderr
     assert "demo: 6 of 15 test questions of the types outlook alone" in printed and "right / wrong" not in printed
     assert read_json(run / "scores-test.json", "")["facts"]["left out"] == 9
+
+
+def test_what_a_person_marked_on_the_page_is_read_and_kept_until_the_answers_change(small_out, tmp_path):
+    shutil.copytree(small_out, tmp_path / "out")
+    run = tmp_path / "out" / "runs" / "demo"
+    scores, words = read_json(run / "scores-test.json", ""), settings(tmp_path / "out", base_model=small_out / "base")
+    page = (run / "answers.html").read_text(encoding="utf-8")
+    data = json.loads(page.split('id="data">')[1].split("</script>")[0])
+    assert len(data["reading"]["first"]) == 12 and data["reading"]["key"] == scores["answers_fingerprint"]
+    assert data["about"] == verdict(scores).replace("**", "")
+    marks = {name: {"base": "wrong", "tuned": "partly"} for name in data["reading"]["first"]}
+    write_json(tmp_path / "marks.json", {"answers": data["reading"]["key"], "marks": marks})
+    printed = step_here("score", "demo", *words, "--limit", "12", "--marks", tmp_path / "marks.json").stdout
+    judged = printed.split("A person judged these answers")[1].splitlines()
+    assert judged[2].split() == ["right", "partly", "wrong"]
+    assert " ".join(judged[4].split()) == "tuned 0% [0%, 24%] (0/12) 100% [76%, 100%] (12/12) 0% [0%, 24%] (0/12)"
+    pairs = {"adapter_sha256": scores["adapter_sha256"], "tasks": {"pairs": {"right": {next(iter(marks)): [0.0, 1.0]}}}}
+    write_json(run / "benchmarks.json", pairs)
+    assert "reusing the answers" in step_here("score", "demo", *words, "--limit", "12").stdout
+    assert read_json(run / "scores-test.json", "")["marks"]["base"]["wrong"]["k"] == 12
+    assert (run / "answers.html").read_text(encoding="utf-8").count('"pair":{"base":"wrong","tuned":"right"}') == 1
+    write_json(tmp_path / "marks.json", {"answers": "of another run", "marks": marks})
+    result = step_here("score", "demo", *words, "--limit", "12", "--marks", tmp_path / "marks.json")
+    assert result.returncode == 1 and "these marks are of other answers" in result.stderr
 
 
 def test_score_without_a_run_names_the_step_that_is_missing(tmp_path):

@@ -52,11 +52,16 @@ def rows() -> list[dict[str, str | None]]:
     ]
 
 
-@pytest.fixture
-def table(tmp_path) -> Path:
-    path = tmp_path / "table.parquet"
+def write_table(path: Path) -> Path:
+    """A small table of pages, for other tests too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     parquet.write_table(pa.Table.from_pylist(rows()), path)
     return path
+
+
+@pytest.fixture
+def table(tmp_path) -> Path:
+    return write_table(tmp_path / "table.parquet")
 
 
 @pytest.fixture
@@ -73,6 +78,7 @@ def titles(question: str) -> list[str]:
 def test_before_a_table_is_loaded_no_page_is_found_and_the_module_says_so(monkeypatch):
     monkeypatch.setattr(sources, "_index", None)
     assert not sources.ready() and sources.find("What is asthma?") == []
+    assert sources.pages("What is asthma?") is None
     with pytest.raises(RuntimeError, match="load"):
         sources.loaded()
 
@@ -100,6 +106,11 @@ def test_at_most_k_pages_are_listed_best_first(index):
 )
 def test_misspelled_names_are_understood(index, question):
     assert titles(question) == ["Diarrhea: causes"]
+
+
+def test_a_long_misspelled_personal_question_finds_the_page_that_it_asks_for(index):
+    asked = "Hi, my sons asthama is realy bad at nite and we are worried all the time, what are teh signs of it?"
+    assert titles(asked)[0] == "Asthma: symptoms"
 
 
 def test_a_synonym_names_a_page_and_two_words_may_be_written_as_one(index):
@@ -158,12 +169,32 @@ def test_only_web_addresses_become_links(index):
     assert titles("What is cholera?") == []
 
 
+def test_what_is_quoted_is_credited_and_every_link_has_its_year(index):
+    nhlbi, adam = sorted(sources.find("asthma symptoms"), key=lambda page: page.publisher, reverse=True)
+    assert "CC BY 4.0" in nhlbi.credit and nhlbi.passage
+    assert adam.document_source == "ADAM" and not adam.credit and not adam.passage
+    assert nhlbi.year == adam.year == 2019
+
+
+def test_the_sample_is_marked_as_no_page_of_the_nih(monkeypatch):
+    monkeypatch.setattr(sources, "_index", None)
+    sources.load(ROOT / "training" / "data" / "sample.csv")
+    gout = sources.find("How is gout treated?")
+    assert gout[0].title == "Gout: treatment" and len({page.title for page in gout}) == len(gout)
+    assert all(not page.url and page.publisher == sources.SAMPLE_PUBLISHER and page.passage for page in gout)
+    assert not any("NIH" in page.credit or "MedQuAD" in page.credit for page in gout)
+
+
 def test_a_table_that_cannot_be_used_is_named_with_the_reason(tmp_path, table):
     with pytest.raises(FileNotFoundError, match="missing"):
         sources.load(tmp_path / "none.parquet")
     parquet.write_table(parquet.read_table(table).drop_columns(["document_url"]), table)
     with pytest.raises(ValueError, match="no column document_url"):
         sources.load(table)
+    other = tmp_path / "other.csv"
+    other.write_text("name,age\nx,7\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"other\.csv is not this project's sample"):
+        sources.load(other)
     table.write_text("qtype,Question,Answer\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"table\.parquet"):
         sources.load(table)
@@ -213,7 +244,7 @@ def test_of_two_judgements_the_higher_counts_and_pages_keep_their_names(tmp_path
 
 
 def test_the_kept_figures_reach_what_was_asked_for_and_beat_plain_bm25():
-    kept = json.loads((ROOT / "model_card/results/space/sources.json").read_text(encoding="utf-8"))
+    kept = json.loads((ROOT / "space/sources_results.json").read_text(encoding="utf-8"))
     assert kept["threshold"] == sources.LEAST
     of_message = kept["forms"]["message"]
     assert of_message["sources"]["average"]["mean"] >= 0.83 > of_message["plain BM25"]["average"]["mean"]
@@ -230,7 +261,7 @@ def test_the_measurement_runs_as_typed_and_repeats_the_kept_figures(tmp_path):
     )  # fmt: skip
     assert found.returncode == 0 and "plain BM25" in found.stdout, found.stderr
     again = json.loads((tmp_path / "sources.json").read_text(encoding="utf-8"))
-    kept = json.loads((ROOT / "model_card/results/space/sources.json").read_text(encoding="utf-8"))
+    kept = json.loads((ROOT / "space/sources_results.json").read_text(encoding="utf-8"))
     assert {name: value for name, value in again.items() if name != "speed"} == {
         name: value for name, value in kept.items() if name != "speed"
     }

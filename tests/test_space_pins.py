@@ -48,7 +48,8 @@ def test_all_that_the_space_imports_is_required():
     ours = {path.stem for path in SPACE.glob("*.py")} | {"space"}  # `space.` is for type checkers alone
     packages = {"sklearn": "scikit-learn"}
     needed = {packages.get(name, name) for name in imported - ours - sys.stdlib_module_names}
-    with_gradio = {"gradio", "starlette", "anyio"}  # the Hub installs gradio, which needs the others
+    # the Hub installs gradio, which needs the others
+    with_gradio = {"gradio", "starlette", "anyio", "fastapi", "httpx", "pydantic", "uvicorn"}
     assert needed <= space_pins().keys() | with_gradio
 
 

@@ -18,7 +18,7 @@ from training.model.generate import ROOM, RoomyLayer, greedy, new_tokens
 from training.model.load import load_base, load_tokenizer
 from training.model.trainer import GroupedByLength, SmallMaskDropout, tiled_loss, whole_loss
 from training.outputs import read_jsonl
-from training.speed.measure import in_fresh_process, prepare_scaling, watched
+from training.speed.measure import in_fresh_process, watched
 from training.speed.recipes import ours, together, training_peak, tuned
 from training.speed.work import Work
 from training.train import lora_model, sft_config
@@ -171,14 +171,6 @@ def test_our_trainer_keeps_small_masks(config, tmp_path):
     mine = ours(work_of(config, 16, 1), str(tmp_path))
     kinds = [type(part) for part in mine.model.modules() if isinstance(part, torch.nn.Dropout)]
     assert kinds and set(kinds) == {SmallMaskDropout}
-
-
-def test_preparing_is_linear_in_the_rows(tmp_path):
-    small, middle, large = prepare_scaling(tmp_path)
-    assert (middle["rows"], large["rows"]) == (4 * small["rows"], 16 * small["rows"])
-    # four times the step from 1 to 4 parts leads to 16; processor time, and a second and 100 MiB of tolerance
-    assert large["seconds"] < small["seconds"] + 2 * 5 * max(middle["seconds"] - small["seconds"], 0.2) + 1
-    assert large["peak_mib"] < small["peak_mib"] + 2 * 5 * max(middle["peak_mib"] - small["peak_mib"], 10) + 100
 
 
 def work_of(config: TrainConfig, rows: int, questions: int) -> Work:

@@ -272,7 +272,7 @@ def test_assembling_again_changes_nothing(three, tmp_path):
 def test_the_picture_marks_the_one_that_is_chosen(three, tmp_path):
     assemble(three)
     svg = (tmp_path / "study.svg").read_text(encoding="utf-8")
-    assert "r8 0.500 (0.500 to 0.500), chosen" in svg
+    assert "r8, chosen 0.500 (0.500 to 0.500)" in svg
     assert svg.count("chosen") > 1, "in the picture too, not only in its title"
     assert "12 questions" in svg
 

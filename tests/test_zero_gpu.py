@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlparse
 
 import pytest
-from space_app import BREAK, ECHO, QUESTION, SENTENCES, SLOWLY, running_app, wait_for
+from space_app import BREAK, ECHO, QUESTION, ROOT, SENTENCES, SLOWLY, running_app, wait_for
 
 # isort: split
 from gradio_client import Client
@@ -67,6 +67,7 @@ def space(tmp_path_factory):
         "SPACES_ZERO_GPU": "true",
         "SPACES_ZERO_DEVICE_API_URL": f"http://127.0.0.1:{scheduler.server_port}",
         "ECHO_DELAY": "0.01",
+        "SOURCES": str(ROOT / "training" / "data" / "sample.csv"),
         "OMP_NUM_THREADS": "1",  # a forked worker must not find OpenMP's threads gone
     }
     try:
@@ -92,10 +93,10 @@ def client(space):
 
 
 def test_an_answer_is_written_by_a_worker_in_the_time_that_was_asked_for(scheduler, client, contract):
-    said = client.predict(QUESTION, api_name="/chat")
+    said = client.predict(QUESTION, api_name="/chat_text")
     assert SENTENCES[-1] in said and said.endswith(contract.disclaimer)
     assert [query["durationSeconds"] for query in scheduler.told("/schedule")] == ["30"]
-    client.predict(QUESTION, None, 32, api_name="/chat")
+    client.predict(QUESTION, None, 32, api_name="/chat_text")
     client.predict(QUESTION, api_name="/compare")
     assert [query["durationSeconds"] for query in scheduler.told("/schedule")] == ["30", "16", "30"]
     wait_for(lambda: len(scheduler.told("/release")) == 3, 10, "each GPU is given back")
@@ -104,40 +105,42 @@ def test_an_answer_is_written_by_a_worker_in_the_time_that_was_asked_for(schedul
 
 def test_fixed_texts_use_no_gpu(scheduler, client):
     for text in ("", "a" * 3000, "my dad has crushing chest pain and is sweating", "i want to kill myself"):
-        client.predict(text, api_name="/chat")
+        client.predict(text, api_name="/chat_text")
     assert scheduler.told("/schedule") == []
 
 
 def test_a_used_up_quota_is_explained_with_the_time_left(scheduler, client, contract):
     scheduler.mode = "quota"
-    for said in (client.predict(QUESTION, api_name="/chat"), client.predict(QUESTION, api_name="/compare")["base"]):
-        assert said.startswith(TROUBLE) and said.endswith(contract.disclaimer)
+    for told in (client.predict(QUESTION, api_name="/chat"), client.predict(QUESTION, api_name="/compare")["base"]):
+        said = told["text"]
+        assert told["kind"] == "failed" and said.startswith(TROUBLE) and said.endswith(contract.disclaimer)
         assert "30 seconds" in said and "12 of today's free seconds" in said and "Try again in 35 minutes." in said
-    assert "911" in client.predict("my dad has crushing chest pain and is sweating", api_name="/chat")
+        assert [page["title"] for page in told["sources"]] == ["Asthma: symptoms"], "there is a page to read instead"
+    assert "911" in client.predict("my dad has crushing chest pain and is sweating", api_name="/chat_text")
 
 
 def test_a_place_in_the_queue_ends_in_an_answer(scheduler, client):
     scheduler.mode = "queue"
-    assert SENTENCES[-1] in client.predict(QUESTION, api_name="/chat")
+    assert SENTENCES[-1] in client.predict(QUESTION, api_name="/chat_text")
 
 
 @pytest.mark.parametrize("mode", ["timeout", "full"])
 def test_no_gpu_at_all_is_explained(scheduler, client, contract, mode):
     scheduler.mode = mode
-    said = client.predict(QUESTION, api_name="/chat")
+    said = client.predict(QUESTION, api_name="/chat_text")
     assert "All graphics processors are taken" in said and said.endswith(contract.disclaimer)
 
 
 def test_a_worker_that_fails_is_explained_and_quotes_nobody(space, scheduler, client, contract):
-    said = client.predict(f"What if I {BREAK} with {SENTINEL}?", api_name="/chat")
+    said = client.predict(f"What if I {BREAK} with {SENTINEL}?", api_name="/chat_text")
     assert "stopped in the middle" in said and said.endswith(contract.disclaimer)
     log = space[2].read_text(encoding="utf-8")
     assert "ValueError at space_app.py" in log and SENTINEL not in log
-    assert SENTENCES[-1] in client.predict(QUESTION, api_name="/chat"), "the next one is answered"
+    assert SENTENCES[-1] in client.predict(QUESTION, api_name="/chat_text"), "the next one is answered"
 
 
 def test_a_worker_that_dies_leaves_what_was_written_and_an_explanation(scheduler, client, contract):
-    job = client.submit(f"{QUESTION} {SLOWLY}", api_name="/chat")
+    job = client.submit(f"{QUESTION} {SLOWLY}", api_name="/chat_text")
     wait_for(lambda: "You asked me this" in str(job.outputs()[-1:]), 60, "its first words")
     os.kill(int(scheduler.told("/allow")[-1]["pid"]), signal.SIGKILL)
     said = job.result(timeout=30)
@@ -149,7 +152,7 @@ def test_stop_gives_the_gpu_back_long_before_the_answer_would_have_ended(schedul
     """The one that is stopped began after another of its length, which is still being written."""
     jobs = []
     for _ in range(2):
-        jobs.append(client.submit(f"What is gout? {SLOWLY}", api_name="/chat"))
+        jobs.append(client.submit(f"What is gout? {SLOWLY}", api_name="/chat_text"))
         wait_for(lambda: "You asked me this" in str(jobs[-1].outputs()[-1:]), 120, "its first words")
     jobs[1].cancel()
     wait_for(lambda: scheduler.told("/release"), 60, "a GPU is given back")

@@ -31,6 +31,16 @@ One CONFIG (default: r16) stands for three: itself, twice its learning rate at h
 at twice its rank. Several CONFIGs stand for themselves. Writes OUT/study.json and study.svg. Only the chosen
 configuration is then scored on the test split. Interrupted calls resume. The configurations can also be trained and
 scored (--split validation) on different machines: collect the run folders under one OUT and add --assemble.""",
+    "benchmark": """Ask base and tuned the tasks of lm-eval (extra `benchmarks`): what was learned, and what forgotten.
+
+Reads OUT/data, the base and runs/CONFIG/adapter. Writes runs/CONFIG/{benchmarks.json, lm_eval/}, which `bundle` takes
+in. `pairs` are made from the test split: a true answer beside three about other diseases, so lm_eval/, and with it the
+bundle, holds questions and answers of the data. The other tasks are read from the Hub: medical ones, and general ones.
+What can't be read is left out. Interrupted calls resume, and a call with other --tasks adds to the results.""",
+    "audit": """Measure how often each metric scores the better of two answers higher, as people judged them.
+
+Writes the table that every model card shows to model_card/results/audit/liveqa.json. The judgements are those of
+LiveQA-Med 2017, their answers' texts those of the whole MedQuAD collection. Nothing is trained or scored.""",
     "bundle": """Step 4: write the model card and the bundle, exactly what is pushed.
 
 Reads what the earlier steps wrote. Writes runs/CONFIG/bundle/. Nothing is trained or scored.""",
@@ -52,8 +62,12 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parsers = {name: add_step(steps, name, about) for name, about in STEPS.items()}
     add_score_options(parsers["score"])
     add_study_options(parsers["study"])
+    add_benchmark_options(parsers["benchmark"])
     add_bundle_options(parsers["bundle"])
+    add_audit_options(parsers["audit"])
     options = parser.parse_args(words)
+    if options.step == "audit":  # it depends on no configuration
+        return options
     names = options.config if options.step == "study" else [options.config]
     try:
         if unknown := [name for name in names if name not in CONFIGS]:
@@ -80,6 +94,8 @@ def add_step(
         epilog=f"configurations:\n{configs}\n\nkeys for --set: {keys}\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    if name == "audit":
+        return parser
     if name == "study":
         parser.add_argument(
             "config", nargs="*", default=[BASE.name], metavar="CONFIG", help="one or several, see below"
@@ -98,12 +114,22 @@ def add_score_options(parser: argparse.ArgumentParser) -> None:
         "--qtypes", type=listed, default=(), metavar="TYPE,TYPE", help='only these, such as "inheritance,frequency"'
     )
     parser.add_argument("--compare", choices=CONFIGS, metavar="CONFIG", help="print both runs beside the first report")
+    parser.add_argument(
+        "--marks", type=Path, metavar="FILE", help="what a person saved who judged a sample in answers.html"
+    )
     parser.add_argument("--no-table", action="store_true", help="don't print the scores: `bundle` prints them too")
 
 
 def add_study_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=above_zero, metavar="N", help="N validation questions, stratified by type")
     parser.add_argument("--assemble", action="store_true", help="only read the run folders; nothing is trained")
+
+
+def add_benchmark_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tasks", type=listed, metavar="TASK,TASK", help="pairs, tasks of lm-eval, or their YAML files (default: 13)"
+    )
+    parser.add_argument("--limit", type=above_zero, metavar="N", help="N random questions of each task")
 
 
 def add_bundle_options(parser: argparse.ArgumentParser) -> None:
@@ -115,6 +141,15 @@ def add_bundle_options(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="LICENSE of the base, and USE_POLICY.md of a Llama",
     )
+
+
+def add_audit_options(parser: argparse.ArgumentParser) -> None:
+    for name, about in (
+        ("judgements", "a table (TSV) with the columns question, answer (its id), score (1 to 4)"),
+        ("questions", "JSON lines with id, summary and, if there are any, reference: the text of a reference answer"),
+        ("medquad", "MedQuAD as Parquet, with the columns of lavita/MedQuAD on the Hub"),
+    ):
+        parser.add_argument(f"--{name}", type=Path, required=True, metavar="FILE", help=about)
 
 
 def listed(text: str) -> tuple[str, ...]:

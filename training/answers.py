@@ -6,15 +6,14 @@ With several processes each rank answers its share of every round of questions, 
 import json
 import os
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
-from peft import PeftModel
-from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from space.contract import Contract, load_contract
 from space.prompt import encode_prompt
@@ -96,17 +95,6 @@ def open_partial(path: Path | None, key: str, kept: dict[tuple[str, str], Row]) 
     return path.open("a", encoding="utf-8")
 
 
-@dataclass(frozen=True)
-class Answering:
-    """A model that answers, and how."""
-
-    model: PeftModel
-    tokenizer: PreTrainedTokenizerBase
-    contract: Contract
-    decoding: GenerationConfig
-    batch_size: int
-
-
 def generate_missing(
     config: TrainConfig, base: Path, missing: dict[str, list[Row]], contract: Contract
 ) -> Iterator[Row]:
@@ -116,39 +104,37 @@ def generate_missing(
     tokenizer = load_tokenizer(config.run_dir / "adapter")
     model = load_adapter(load_base(base, precision, device, config.quantize), config.run_dir / "adapter", device)
     decoding = greedy(model, tokenizer, contract.decoding.max_new_tokens)
-    answering = Answering(model, tokenizer, contract, decoding, config.score_batch)
-    with model.disable_adapter():
-        yield from answer_side("base", answering, missing["base"])
-    if config.quantize == "none":
-        model.merge_adapter()  # as in the Space, and faster
-    yield from answer_side("tuned", answering, missing["tuned"])
-
-
-def answer_side(side: str, answering: Answering, records: list[Row]) -> Iterator[Row]:
-    """Yield the answers of one side; a round is one batch for every process, and prints a line."""
-    questions = {
-        record["id"]: encode_prompt(
-            answering.tokenizer, [{"role": "user", "content": record["question"]}], answering.contract
-        )
+    prompts = {
+        record["id"]: encode_prompt(tokenizer, [{"role": "user", "content": record["question"]}], contract)
+        for records in missing.values()
         for record in records
     }
-    by_length = sorted(questions, key=lambda key: len(questions[key]))
+
+    def answer(ids: list[str]) -> list[Row]:
+        asked = [prompts[key] for key in ids]
+        batches = generate_answers(model, tokenizer, asked, decoding, config.score_batch)
+        return [{"id": ids[one.index], "text": one.text, "tokens": one.tokens, "ended": one.ended}
+                for batch in batches for one in batch]  # fmt: skip
+
+    for side in SIDES:
+        if side == "tuned" and config.quantize == "none":
+            model.merge_adapter()  # as in the Space, and faster
+        by_length = sorted((record["id"] for record in missing[side]), key=lambda key: len(prompts[key]))
+        with model.disable_adapter() if side == "base" else nullcontext():
+            yield from answer_side(side, by_length, answer, config.score_batch)
+
+
+def answer_side(
+    side: str, by_length: list[str], answer: Callable[[list[str]], list[Row]], batch_size: int
+) -> Iterator[Row]:
+    """Yield the answers of one side; a round is one batch for every process, and prints a line."""
     processes = PartialState()
-    per_round = answering.batch_size * processes.num_processes
+    per_round = batch_size * processes.num_processes
     started = time.monotonic()
     for start in range(0, len(by_length), per_round):
         with processes.split_between_processes(by_length[start : start + per_round]) as mine:
-            prompts = [questions[key] for key in mine]
-            batches = generate_answers(
-                answering.model, answering.tokenizer, prompts, answering.decoding, answering.batch_size
-            )
-            rows = [
-                {"side": side, "id": mine[one.index], "text": one.text, "tokens": one.tokens, "ended": one.ended}
-                for batch in batches
-                for one in batch
-            ]
-        rows = gather_object(rows)
+            rows = gather_object(answer(mine))
         done = start + len(rows)
-        left = (time.monotonic() - started) / done * (len(records) - done)
-        print(f"  {side:5} answered {done:5,}/{len(records):,}  ({left:.0f} s left)", flush=True)
-        yield from rows
+        left = (time.monotonic() - started) / done * (len(by_length) - done)
+        print(f"  {side:5} answered {done:5,}/{len(by_length):,}  ({left:.0f} s left)", flush=True)
+        yield from ({"side": side} | row for row in rows)

@@ -9,6 +9,7 @@ from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 from peft import PeftModel
 from transformers import PreTrainedTokenizerBase, TextStreamer
 
+from space import sources
 from space.contract import Contract, Message, load_contract
 from space.prompt import encode_prompt, with_disclaimer, without_disclaimer
 from training import bases
@@ -19,6 +20,8 @@ from training.outputs import read_json
 
 
 def main(options: argparse.Namespace) -> None:
+    if options.sources:
+        sources.load(options.sources)
     model, tokenizer, contract = load(options.adapter, options.revision)
     if options.question is not None:
         answer(model, tokenizer, contract, [], options.question)
@@ -80,7 +83,7 @@ def chat(model: PeftModel, tokenizer: PreTrainedTokenizerBase, contract: Contrac
 def answer(
     model: PeftModel, tokenizer: PreTrainedTokenizerBase, contract: Contract, history: list[Message], question: str
 ) -> str:
-    """Stream the answer to the terminal, with the disclaimer once at the end, and return it.
+    """Stream the answer to the terminal, with the disclaimer once at the end, then the pages that fit; return it.
 
     Raises ValueError if the question is empty or longer than the contract allows.
     """
@@ -97,7 +100,16 @@ def answer(
         generation_config=greedy(model, tokenizer, contract.decoding.max_new_tokens),
         streamer=printer,
     )
+    if (found := sources.pages(question)) is not None:
+        print(listed(found))
     return with_disclaimer(printer.text, contract)
+
+
+def listed(pages: tuple[sources.Source, ...]) -> str:
+    if not pages:
+        return "\nNo page found for this."
+    lines = [f"- {page.title} ({page.publisher})\n  {page.url}".rstrip() for page in pages]
+    return "\n".join([f"\nPages that fit (links of {sources.YEAR}):", *lines])
 
 
 class AnswerPrinter(TextStreamer):

@@ -55,6 +55,7 @@ def bundle_key(config: TrainConfig, repo: str | None) -> str:
     paths = [run / "run.json", run / "scores-test.json", config.data_dir / "data.json", CONTRACT]
     for path in paths:
         need_file(path, f"python -m training train {config.name}")
+    paths += [path for path in [run / "benchmarks.json"] if path.exists()]
     paths += [*sorted(TEMPLATES.glob("*.*")), *([study] if study.exists() else [])]
     return fingerprint(FORMAT, repo, [file_sha256(path) for path in paths])
 

@@ -1,10 +1,15 @@
 """What `run.json` records besides configuration and base: losses, speed, memory, versions, git, machine."""
 
+import logging
 import platform
 import subprocess
 import sys
 import time
-from importlib.metadata import version
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from importlib.metadata import distribution, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +39,32 @@ def training_facts(trainer: Trainer, lengths: list[int], started: float, checkpo
     }
 
 
+@contextmanager
+def energy_meter() -> Iterator[dict[str, Any]]:
+    """Energy and CO₂ of this machine meanwhile, filled in at the end; empty where codecarbon is not installed.
+
+    No network is asked: the CO₂ is that of the grid of $CODECARBON_COUNTRY_ISO_CODE, else of the world's average.
+    """
+    facts: dict[str, Any] = {}
+    first = not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
+    if find_spec("codecarbon") is None or not first:
+        yield facts
+        return
+    from codecarbon import OfflineEmissionsTracker  # optional
+
+    logging.getLogger("codecarbon").setLevel(logging.ERROR)  # importing it sets another level
+    tracker = OfflineEmissionsTracker(output_methods=[], log_level="error")
+    tracker.start()
+    try:
+        yield facts
+    finally:
+        tracker.stop()
+        if data := getattr(tracker, "final_emissions_data", None):  # its own errors it only logs
+            used = {"kwh": data.energy_consumed, "co2_kg": data.emissions}
+            facts |= {name: float(f"{value:.3g}") for name, value in used.items()}
+            facts |= {"grid": data.country_name or "world average", "by": f"codecarbon {version('codecarbon')}"}
+
+
 def losses(history: list[dict[str, float]]) -> list[dict[str, float]]:
     """The trainer's log as [{"step", "loss", "validation"}] by step, each with one loss or both."""
     by_step: dict[float, dict[str, float]] = {}
@@ -52,8 +83,20 @@ def machine_facts(device: str, precision: str) -> dict[str, Any]:
         "precision": precision,
         "python": platform.python_version(),
         "versions": {name: version(name) for name in STACK} | {"torch": torch.__version__},  # with its CUDA version
+        "contents_sha256": {name: contents_sha256(name) for name in STACK},
         "git": git_state(),
     }
+
+
+def contents_sha256(package: str) -> str:
+    """The checksum of the sorted lines `path,sha256=…` in an installed package's RECORD, without what pip adds.
+
+    The same for every installation of a wheel.
+    """
+    lines = (distribution(package).read_text("RECORD") or "").splitlines()
+    brought = [line.rpartition(",")[0] for line in lines if ",sha256=" in line]
+    kept = sorted(line for line in brought if ".dist-info/" not in line and not line.startswith(".."))
+    return sha256("\n".join(kept).encode()).hexdigest()
 
 
 def processor() -> str:

@@ -15,15 +15,16 @@ from training.data.examples import reference_lengths
 from training.model.load import load_tokenizer
 from training.outputs import fingerprint, read_json, read_jsonl, up_to_date, write_json, write_jsonl, write_text
 from training.processes import join, silence_other_ranks
-from training.scoring.answers_page import answers_page
+from training.scoring.answers_page import answers_page, count_marks
 from training.scoring.fact_scores import score_facts
 from training.scoring.facts import KINDS
 from training.scoring.plots import rouge_bars
 from training.scoring.report import score_answers
 from training.scoring.rouge import rouge_scores
-from training.scoring.table import ROUGE_LABELS, comparison, rate_rows, scores_table
+from training.scoring.table import ROUGE_LABELS, comparison, rates_table, scores_table, verdict
 
-FORMAT = 4
+FORMAT = 5
+JUDGED = 20  # questions whose answers a person may judge on the page
 
 
 def main(options: argparse.Namespace) -> None:
@@ -31,6 +32,10 @@ def main(options: argparse.Namespace) -> None:
     report = score(options.config, options.split, options.limit, options.force, options.qtypes)
     if report is None:
         return
+    if options.marks:
+        marks = read_json(options.marks, f"the button of {options.config.run_dir / 'answers.html'}")
+        report["marks"] = count_marks(marks, report["answers_fingerprint"])
+        write_json(options.config.run_dir / f"scores-{options.split}.json", report)
     if not options.no_table:
         print(f"\n{scores_table(report)}")
     if options.compare:
@@ -52,6 +57,8 @@ def score(
     contract = scoring_contract(config)
     trained = read_json(config.run_dir / "run.json", f"python -m training train {config.name}")
     answers_key, key = score_keys(trained, split, limit, contract, qtypes)
+    if pairs := right_pairs(config, trained["adapter_sha256"]) if split == "test" else {}:
+        key = fingerprint(key, pairs)  # the page shows them
     target = config.run_dir / f"scores-{split}.json"
     if not force and up_to_date(target, key):
         print(f"score: {target} is up to date")
@@ -65,6 +72,7 @@ def score(
     if force and processes.is_main_process:
         partial.unlink(missing_ok=True)
     answers = None if force else kept_answers(config, split, answers_key, sample + others)
+    marks = read_json(target, "").get("marks") if answers else None
     if answers is None:
         base = base_of_run(trained, config).files
         answers = answer_split(config, base, sample + others, contract, partial, answers_key)
@@ -86,10 +94,10 @@ def score(
         "seed": config.seed,
         "max_new_tokens": contract.decoding.max_new_tokens,
         **report,
-    }
+    } | ({"marks": marks} if marks else {})
     write_jsonl(config.run_dir / f"answers-{split}.jsonl", answers)
     if split == "test":
-        write_pictures(config, report, page)
+        write_pictures(config, report, [line | {"pair": pairs.get(line["id"])} for line in page])
     write_json(target, report)
     partial.unlink(missing_ok=True)
     seconds = time.monotonic() - started
@@ -157,7 +165,18 @@ def report_of(
         line | {"facts": mark, "gain": float(y - x), "rouge1": {"base": float(x), "tuned": float(y)}}
         for line, mark, x, y in zip(answers, marks, before, after, strict=True)
     ]
+    for line in select(page[:n], JUDGED, config.seed):
+        line["first"] = SIDES[int(fingerprint(config.seed, line["id"]), 16) % 2]
     return report | {"facts": facts}, page
+
+
+def right_pairs(config: TrainConfig, adapter: str) -> dict[str, dict[str, bool]]:
+    """Question -> whether base and tuned know its likelihood pair, if `benchmark` asked this adapter for them."""
+    path = config.run_dir / "benchmarks.json"
+    if not up_to_date(path, adapter, "adapter_sha256"):
+        return {}
+    asked = read_json(path, f"python -m training benchmark {config.name}")["tasks"].get("pairs", {"right": {}})
+    return {key: dict(zip(SIDES, map(bool, right), strict=True)) for key, right in asked["right"].items()}
 
 
 def rouge1_of(lines: list[dict], side: str, contract: Contract) -> np.ndarray:
@@ -179,12 +198,14 @@ def write_pictures(config: TrainConfig, report: dict[str, Any], page: list[dict]
         for name, scores in plain.items()
     }
     write_text(config.run_dir / "scores.svg", rouge_bars(bars, report["n"]).svg)
+    (_, *sides), rows = rates_table(report)
     summary = {
-        label: "\n".join(f"{side} {text.split(' [')[0]}" for side, text in sides.items())
-        for label, sides in rate_rows(report)
+        label: "\n".join(f"{side} {text.split(' [')[0]}" for side, text in zip(sides, texts, strict=True))
+        for label, *texts in rows
     }
     title = f"{config.name}: {report['split']} answers"
-    write_text(config.run_dir / "answers.html", answers_page(page, title, summary))
+    text = answers_page(page, title, summary, verdict(report), report["answers_fingerprint"])
+    write_text(config.run_dir / "answers.html", text)
 
 
 def scored(config: TrainConfig) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -41,7 +41,7 @@ from training.outputs import (
 )
 from training.processes import join, silence_other_ranks
 from training.progress import ProgressLines, StopOnSignal, without_default_output
-from training.run_record import machine_facts, training_facts
+from training.run_record import energy_meter, machine_facts, training_facts
 from training.scoring.plots import length_distribution, loss_curves
 
 FORMAT = 1
@@ -91,7 +91,7 @@ def train(config: TrainConfig, force: bool = False) -> None:
     [checkpoint] = broadcast_object_list([resume_point(config.run_dir, steps_key, force) if main_rank else None])
     trainer, stop = make_trainer(config, model, tokenizer, examples, precision)
     started = time.monotonic()
-    with full_disk_named(config.run_dir / "checkpoints"):
+    with energy_meter() as energy, full_disk_named(config.run_dir / "checkpoints"):
         train_from(trainer, checkpoint)
     if stop.received:
         print(f"train: stopped at step {trainer.state.global_step} with a checkpoint; the same command resumes from it")
@@ -116,6 +116,7 @@ def train(config: TrainConfig, force: bool = False) -> None:
             "golden_logits": golden_logits(model, tokenizer, contract),
             **training_facts(trainer, examples.train["length"], started, checkpoint),
             **machine_facts(device, precision),
+            **({"energy": energy} if energy else {}),
         }
         save_run(config, record, examples)
 

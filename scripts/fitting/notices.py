@@ -1,4 +1,4 @@
-"""Fits and measures the classifiers of English text: the one of the notices and the one of personal questions."""
+"""Fits and measures the classifier of the notices to English text."""
 
 import csv
 import random
@@ -18,7 +18,6 @@ from fitting import cases as common
 from fitting.cases import CASES, MESSAGES, Case, general, mistyped, rate, read_cases, read_messages
 from training.outputs import read_json, write_json
 
-PERSONAL = CASES / "personal.parquet"  # personal questions, and general ones on the same subjects
 LEARNED = (MESSAGES, *(CASES / f"held_out{number}.jsonl" for number in ("", "_2", "_3", "_4")))  # measured once, then
 UNSEEN = {"fifth": CASES / "held_out_5.jsonl"}
 RESULTS = ROOT / "space" / "safety_results.json"
@@ -45,7 +44,7 @@ def parts(case: Case) -> list[Case]:
 
 
 # ---------------------------------------------------------------- fitting
-def fit(cases: list[Case], features: int = safety.FEATURES["notices"]) -> dict[str, np.ndarray]:
+def fit(cases: list[Case], features: int = safety.FEATURES) -> dict[str, np.ndarray]:
     """The arrays of the notices' classifier, fitted to the cases and their copies, and the known words."""
     dice = random.Random(0)
     words = vocabulary(cases)
@@ -54,16 +53,6 @@ def fit(cases: list[Case], features: int = safety.FEATURES["notices"]) -> dict[s
     texts = [" . ".join(map(plain, case["turns"][-safety.TURNS :])) for case in cases]
     model = safety.pipeline(features).fit(texts, [KINDS.index(case["kind"]) for case in cases])
     return to_arrays(model, "notices") | {"words": words}
-
-
-def fit_personal(features: int = safety.FEATURES["personal"]) -> dict[str, np.ndarray]:
-    """The arrays of the classifier of personal questions, which learns from cases of its own."""
-    dice = random.Random(0)
-    cases = read_messages(PERSONAL) + general()
-    cases = cases + disguised(cases, dice)
-    texts = [plain(case["turns"][-1]) for case in cases]
-    model = safety.pipeline(features).fit(texts, [safety.PERSONAL.index(case["kind"]) for case in cases])
-    return to_arrays(model, "personal")
 
 
 def vocabulary(cases: list[Case]) -> np.ndarray:
@@ -75,7 +64,7 @@ def vocabulary(cases: list[Case]) -> np.ndarray:
 
 
 def write_model(arrays: dict[str, np.ndarray], path: Path = safety.MODEL) -> None:
-    common.write_model(arrays, path, (*LEARNED, PERSONAL))
+    common.write_model(arrays, path, LEARNED)
     safety.classifier.cache_clear()
     safety.vocabulary.cache_clear()
 
@@ -171,5 +160,5 @@ def left_out() -> None:
         for part in range(PARTS):
             without = set(writers[part::PARTS])
             others = [case for case in cases if case["by"] not in without]
-            write_model(fit(others) | fit_personal(), safety.MODEL)
+            write_model(fit(others), safety.MODEL)
             show(f"writers {sorted(without)}", [case for case in cases if case["by"] in without])

@@ -51,6 +51,17 @@ def releasable(small_out: Path, folder: Path) -> Path:
     return folder / "runs" / "demo"
 
 
+def private_key(path: Path) -> Path:
+    """A new key to sign releases with; needs the extra `signing`."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    pkcs8, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    made = ec.generate_private_key(ec.SECP256R1())
+    path.write_bytes(made.private_bytes(serialization.Encoding.PEM, pkcs8, plain))
+    return path
+
+
 def space_folder(folder: Path) -> Path:
     folder.mkdir()
     (folder / "app.py").write_text(APP, encoding="utf-8")

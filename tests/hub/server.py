@@ -227,6 +227,32 @@ async def add_tag(request: Request) -> Response:
     return JSONResponse({"success": True})
 
 
+async def create_collection(request: Request) -> Response:
+    asked, account, hub = await request.json(), signed_in(request), request.app.state.hub
+    if asked["namespace"] not in (account.user, *account.orgs) or account.role != "write" or account.only:
+        raise HubError(403, "You may not create a collection here")
+    slug = f"{asked['namespace']}/{asked['title'].lower()}-0"
+    there = slug in hub.collections
+    hub.collections.setdefault(slug, [])
+    return JSONResponse(collection_at(hub, slug), 409 if there else 200)
+
+
+async def collection(request: Request) -> Response:
+    hub, slug = request.app.state.hub, "{owner}/{slug}".format(**request.path_params)
+    if request.method == "POST":
+        item = (await request.json())["item"]
+        if item in hub.collections[slug]:
+            raise HubError(409, "Already in the collection")
+        hub.collections[slug].append(item)
+    return JSONResponse(collection_at(hub, slug))
+
+
+def collection_at(hub: "LocalHub", slug: str) -> dict:
+    items = [{"_id": str(at), "position": at} | item for at, item in enumerate(hub.collections[slug])]
+    facts = {"slug": slug, "title": slug, "owner": {"name": slug.split("/")[0]}, "items": items, "private": False}
+    return facts | {"lastUpdated": "2026-01-01T00:00:00.000Z", "position": 0, "theme": "blue", "upvotes": 0}
+
+
 async def space_runtime(request: Request) -> Response:
     return JSONResponse(open_repo(request).space.look())
 
@@ -301,6 +327,9 @@ async def lfs_verify(request: Request) -> Response:
 REPO, LFS_BLOB = "/api/{kind}/{owner}/{name}", "/_lfs/{kind}/{owner}/{name}/{oid}"
 ROUTES = [
     Route("/api/whoami-v2", whoami),
+    Route("/api/collections", create_collection, methods=["POST"]),
+    Route("/api/collections/{owner}/{slug}", collection),
+    Route("/api/collections/{owner}/{slug}/items", collection, methods=["POST"]),
     Route("/api/validate-yaml", validate_yaml, methods=["POST"]),
     Route("/api/repos/create", create_repo, methods=["POST"]),
     Route("/oauth/token", exchange_id_token, methods=["POST"]),
@@ -335,6 +364,7 @@ class LocalHub:
     def __init__(self, root: Path, port: int = 0) -> None:
         self.root, self.port = Path(root), port
         self.repos: dict[tuple[str, str], Repo] = {}
+        self.collections: dict[str, list[dict[str, str]]] = {}  # slug -> items
         self.faults: dict[Fault, int] = {}  # how many requests have matched each
         self._lock = threading.Lock()  # tests add faults while requests look for them
         self._app = Starlette(routes=ROUTES, exception_handlers={HubError: error_response})

@@ -154,7 +154,8 @@ class Repo:
 
     def add_folder(self, folder: Path) -> str:
         """Make a folder's files the content of main, as its owner's push would."""
-        files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+        paths = (path for path in folder.rglob("*") if path.is_file())
+        files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
         kept = {name: self.put(content, is_lfs(name, len(content), content[:512])) for name, content in files.items()}
         attributes = {".gitattributes": self.commit().files[".gitattributes"]}
         return self.add_commit(self.id.split("/")[0], "Upload", attributes | kept)

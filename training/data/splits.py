@@ -127,7 +127,7 @@ def group_records(records: list[Record], subjects: Subjects) -> dict[str, str]:
     return groups
 
 
-def shuffled(keys: Iterable[str], seed: int) -> list[str]:
+def shuffled(keys: Iterable[str], seed: int | str) -> list[str]:
     """The keys in an order that depends only on them and the seed."""
     return sorted(keys, key=lambda key: sha256(f"{seed}:{key}".encode()).digest())
 

@@ -8,6 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from space.contract import Contract
 from space.prompt import encode_prompt
+from training.model.generate import Model
 
 TOP = 16  # tokens recorded per conversation: the likeliest ones of the tuned model
 # Largest accepted difference between a recorded log-probability and one computed in float32, by recorded dtype.
@@ -43,7 +44,13 @@ def golden_logits(
     return {"dtype": "4bit" if getattr(model.config, "quantization_config", None) else dtype, "cases": cases}
 
 
-def next_token(model: PeftModel, ids: torch.Tensor) -> torch.Tensor:
+def golden_log_probs(model: Model, golden: list[dict[str, Any]]) -> list[torch.Tensor]:
+    """Log-probabilities of the token after each conversation of golden.json, [vocabulary] each."""
+    with torch.no_grad():
+        return [next_token(model, torch.tensor([case["token_ids"]], device=model.device)) for case in golden]
+
+
+def next_token(model: Model, ids: torch.Tensor) -> torch.Tensor:
     """Log-probabilities of the token after a prompt [1, tokens] -> [vocabulary]."""
     return model(input_ids=ids).logits[0, -1].float().log_softmax(-1).cpu()
 

@@ -11,20 +11,24 @@ from typing import Any
 
 from huggingface_hub import ModelCardData, hf_hub_download
 from jinja2 import UndefinedError
-from transformers import AutoTokenizer
+from peft import LoraConfig
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from model_card.build import card_text
-from space.contract import load_contract
+from model_card.build import card_text, title_of
+from space.contract import Contract, load_contract
 from space.credit import Credit
 from space.licences import LLAMAS
-from space.prompt import encode_prompt
+from space.prompt import encode_prompt, has_system_role, with_system_prompt
 from training.bases import FILES, ORIGIN, Base, set_base
 from training.configs import TrainConfig
-from training.outputs import need_file, read_json, whole_folder, write_json, write_text
+from training.outputs import need_file, read_json, up_to_date, whole_folder, write_json, write_text
+from training.release.bom import BOM, bill_of_materials
+from training.release.signing import PUBLIC_KEY, public_key, sign
 
 FROM_ADAPTER = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json",
                 "chat_template.jinja", "contract.toml")  # fmt: skip
 PICTURES = ("loss.svg", "scores.svg", "lengths.svg")
+WEIGHTS = (".safetensors", ".gguf")
 STUDY_FILES = ("study.json", "study.svg")
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy", ".npz")
 FORBIDDEN_TEXT = ("[More Information Needed]", f"{Path.home()}/", f"{Path.cwd()}/", f"{gettempdir()}/")
@@ -125,6 +129,7 @@ class Run:
     record: dict[str, Any]  # run.json
     data: dict[str, Any]  # data.json
     scores: dict[str, Any]  # scores-test.json
+    benchmarks: dict[str, Any] | None = None  # benchmarks.json
 
 
 def read_run(folder: Path) -> Run:
@@ -140,7 +145,13 @@ def read_run(folder: Path) -> Run:
     config = replace(TrainConfig(**values), name=folder.name, out=str(folder.parents[1]))
     data = read_json(config.data_dir / "data.json", f"python -m training prepare {config.name}")
     scores = read_json(folder / "scores-test.json", f"python -m training score {config.name}")
-    return Run(config, record, data, scores)
+    return Run(config, record, data, scores, read_benchmarks(folder, record["adapter_sha256"]))
+
+
+def read_benchmarks(run: Path, adapter_sha256: str) -> dict[str, Any] | None:
+    """benchmarks.json of a run; None if there is none, or one of an earlier adapter."""
+    path = run / "benchmarks.json"
+    return read_json(path, "") if up_to_date(path, adapter_sha256, "adapter_sha256") else None
 
 
 def fill_bundle(folder: Path, config: TrainConfig, llama_licence: Path | None, base: Base) -> None:
@@ -149,8 +160,8 @@ def fill_bundle(folder: Path, config: TrainConfig, llama_licence: Path | None, b
     Raises FileNotFoundError naming the step that is missing.
     """
     data_json, evaluation = config.data_dir / "data.json", folder / "evaluation"
-    source = read_json(data_json, f"python -m training prepare {config.name}")["source"]
-    for name, content in licence_files(base, data_notice(source), llama_licence).items():
+    data = read_json(data_json, f"python -m training prepare {config.name}")
+    for name, content in licence_files(base, data_notice(data["source"]), llama_licence).items():
         (folder / name).write_bytes(content)
     evaluation.mkdir()
     for path in (*(config.run_dir / "adapter" / name for name in FROM_ADAPTER), config.run_dir / "run.json"):
@@ -162,8 +173,15 @@ def fill_bundle(folder: Path, config: TrainConfig, llama_licence: Path | None, b
     for path in (data_json, config.run_dir / "scores-test.json", *pictures, *study):
         if path.exists():
             shutil.copyfile(path, evaluation / path.name)
-    write_json(folder / "golden.json", golden_ids(folder))
+    adapter = read_json(folder / "run.json", "")["adapter_sha256"]
+    if results := read_benchmarks(config.run_dir, adapter):
+        write_json(evaluation / "benchmarks.json", results)
+        if "pairs" in results["tasks"]:
+            shutil.copytree(config.run_dir / "lm_eval", evaluation / "lm_eval")
+    write_json(folder / "golden.json", make_portable(folder))
     name_base(folder, base)
+    write_json(folder / "adapter_config.json", lean(read_json(folder / "adapter_config.json", "")))
+    write_text(folder / BOM, bill_of_materials(folder, title_of(base.model, data)))
 
 
 def chosen_by_study(config: TrainConfig) -> bool:
@@ -186,15 +204,6 @@ def name_base(folder: Path, base: Base) -> None:
     set_base(folder, base)
 
 
-def golden_ids(folder: Path) -> list[dict[str, Any]]:
-    """The golden conversations of the contract with their token ids, by the bundle's own tokenizer."""
-    contract, tokenizer = load_contract(folder / "contract.toml"), AutoTokenizer.from_pretrained(folder)
-    return [
-        asdict(case) | {"token_ids": encode_prompt(tokenizer, list(case.messages), contract)}
-        for case in contract.golden
-    ]
-
-
 def build_bundle(run: Run, base: Base, llama_licence: Path | None) -> Path:
     """Everything but the card, in the run's release/; the run's own bundle/ keeps naming the base by its folder."""
     folder = run.config.run_dir / "release"
@@ -203,10 +212,15 @@ def build_bundle(run: Run, base: Base, llama_licence: Path | None) -> Path:
     return folder
 
 
-def write_card(bundle: Path, run: Run, repo: str, version: str, space: str | None, accepted: str | None) -> None:
-    """Write the card, which reads the other files, then check the bundle. Arguments as for `card_text`."""
+def write_card(bundle: Path, run: Run, repo: str, version: str, key: Path | None = None, **links: Any) -> None:
+    """Write the card, which reads the other files, then check the bundle and, with a private key, sign it.
+
+    Other arguments as for `card_text`.
+    """
+    if key:
+        (bundle / PUBLIC_KEY).write_bytes(public_key(key))
     try:
-        text = card_text(bundle, repo, version, space=space, accepted=accepted)
+        text = card_text(bundle, repo, version, **links)
     except UndefinedError as error:
         raise ValueError(
             f"{run.config.run_dir}: the card needs what an older version did not record ({error}): prepare and train "
@@ -214,6 +228,8 @@ def write_card(bundle: Path, run: Run, repo: str, version: str, space: str | Non
         ) from error
     write_text(bundle / "README.md", text)
     check_bundle(bundle)
+    if key:
+        sign(bundle, key)
 
 
 def check_bundle(folder: Path) -> list[Path]:
@@ -222,14 +238,99 @@ def check_bundle(folder: Path) -> list[Path]:
     for path in files:
         if path.suffix in PICKLES:
             raise ValueError(f"{path} is a pickle or raw array: it must not be published")
-        if path.suffix != ".safetensors":
+        if path.suffix not in WEIGHTS:
             text = path.read_text(encoding="utf-8")
             if found := [mark for mark in FORBIDDEN_TEXT if mark in text]:
                 raise ValueError(f"{path} holds {found[0]!r}, which must not be published")
             if TOKEN.search(text):
                 raise ValueError(f"{path} holds what looks like a Hugging Face token: take it out, and revoke it")
-    json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     return files
+
+
+# What other loaders read: the template, the tokenizer, the adapter's configuration
+
+PROMPT_MARK = "{#- Renders the prompt of the training; an own system message replaces its system prompt. -#}\n"
+# TRAP: llama.cpp passes today's date as date_string, so the date of the training is set whatever is passed.
+WITH_SYSTEM_ROLE = """{%- set date_string = DATE -%}
+{%- if messages[0]['role'] != 'system' -%}
+{%- set messages = [{'role': 'system', 'content': SYSTEM}] + messages -%}
+{%- endif -%}
+"""
+WITHOUT_SYSTEM_ROLE = """{%- set date_string = DATE -%}
+{%- if messages[0]['role'] == 'system' -%}
+{%- set own_system = messages[0]['content'] -%}
+{%- set messages = messages[1:] -%}
+{%- else -%}
+{%- set own_system = SYSTEM -%}
+{%- endif -%}
+{%- set messages = [{'role': 'user', 'content': own_system + '\\n\\n' + messages[0]['content']}] + messages[1:] -%}
+"""
+# Keys of adapter_config.json that are written whatever they hold; the others only where they change something.
+CONFIG_KEYS = {"peft_type", "task_type", "base_model_name_or_path", "revision", "inference_mode", "r", "lora_alpha",
+               "lora_dropout", "target_modules", "bias", "modules_to_save"}  # fmt: skip
+
+
+def make_portable(folder: Path) -> list[dict[str, Any]]:
+    """Let the template in a folder render the trained prompt by itself, and transformers 4 read the tokenizer.
+
+    Returns the golden conversations with their token ids, which stay the same. Raises ValueError if they wouldn't.
+    """
+    contract, trained = load_contract(folder / "contract.toml"), AutoTokenizer.from_pretrained(folder)
+    golden, texts = golden_ids(trained, contract), prompt_texts(trained, contract)
+    template = portable_template(trained.chat_template, contract, has_system_role(trained, trained.chat_template))
+    write_text(folder / "chat_template.jinja", template)
+    config = read_json(folder / "tokenizer_config.json", "python -m training train CONFIG")
+    write_json(folder / "tokenizer_config.json", portable_config(config))
+    shipped = AutoTokenizer.from_pretrained(folder)
+    alone = [shipped.apply_chat_template(list(case.messages), tokenize=False, add_generation_prompt=True)
+             for case in contract.golden]  # fmt: skip
+    if alone != texts or golden_ids(shipped, contract) != golden:
+        raise ValueError(f"{folder}: the chat template of its base can't render the trained prompt by itself")
+    return golden
+
+
+def portable_template(template: str, contract: Contract, system_role: bool) -> str:
+    """A base's chat template, preceded by what makes the contract's system prompt and date its own."""
+    if template.startswith(PROMPT_MARK):
+        return template
+    head = WITH_SYSTEM_ROLE if system_role else WITHOUT_SYSTEM_ROLE
+    for name, text in (("DATE", contract.date_string), ("SYSTEM", contract.system_prompt)):
+        head = head.replace(name, json.dumps(text, ensure_ascii=False))
+    return PROMPT_MARK + head + template
+
+
+def portable_config(config: dict[str, Any]) -> dict[str, Any]:
+    """tokenizer_config.json as transformers 4 reads it: it lacks the class of version 5, and its list of tokens."""
+    config = {key: value for key, value in config.items() if key not in ("backend", "is_local", "local_files_only")}
+    if isinstance(config.get("extra_special_tokens"), list):
+        config["additional_special_tokens"] = config.pop("extra_special_tokens")
+    inputs = {"model_input_names": ["input_ids", "attention_mask"]}  # there token types are a default, models refuse it
+    return inputs | config | {"tokenizer_class": "PreTrainedTokenizerFast"}
+
+
+def lean(config: dict[str, Any]) -> dict[str, Any]:
+    """adapter_config.json without what older versions of peft don't know, as far as it holds defaults."""
+    defaults = LoraConfig().to_dict() | {"peft_version": config.get("peft_version")}
+    return {key: value for key, value in config.items() if key in CONFIG_KEYS or value != defaults.get(key)}
+
+
+def golden_ids(tokenizer: PreTrainedTokenizerBase, contract: Contract) -> list[dict[str, Any]]:
+    """The golden conversations of the contract with their token ids."""
+    return [
+        asdict(case) | {"token_ids": encode_prompt(tokenizer, list(case.messages), contract)}
+        for case in contract.golden
+    ]
+
+
+def prompt_texts(tokenizer: PreTrainedTokenizerBase, contract: Contract) -> list[str]:
+    """The prompts of the golden conversations, rendered with the contract's system prompt and date."""
+    return [
+        str(tokenizer.apply_chat_template(
+            with_system_prompt(tokenizer, list(case.messages), contract.system_prompt),
+            date_string=contract.date_string, add_generation_prompt=True, tokenize=False,
+        ))
+        for case in contract.golden
+    ]  # fmt: skip
 
 
 # A base that is published with its adapter

@@ -21,12 +21,16 @@ from training.network import Unfinished, token_source
 from training.outputs import file_sha256
 from training.release import hub
 from training.release.bundle import TOKEN, Run, licence_files
+from training.release.signing import public_key
+from training.release.space import SOURCES, find_sources
+from training.scoring.benchmarks import falls
 from training.scoring.table import points, rate_text
 
 GIB = 2**30
 OVER_BASE = "gain of tuned over base"
 ENDED = "ended, where the reference fits"
 ENDED_SHARE = 0.90
+FALL = 0.02  # on a task of lm-eval
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,10 @@ class Options:
     base_repo: str | None = None
     space: str | None = None
     space_folder: Path = Path("space")
+    export: Sequence[str] = ()  # repositories for parts of `export_folder`
+    export_folder: Path | None = None  # default: RUN/export
     llama_licence: Path | None = None
+    sign: Path | None = None
     timeout: float = 60
     settings: Sequence[str] = ()  # --set, for --preflight: how the run will be trained
     push: bool = False
@@ -54,12 +61,20 @@ def check_options(options: Options) -> None:
     for option, repo in (("", options.repo), ("--base-repo ", options.base_repo), ("--space ", options.space)):
         if repo is not None:
             check_repo_id(option, repo)
+    for repo in options.export:
+        check_repo_id("--export ", repo)
+    if len({options.repo, *options.export}) < 1 + len(options.export):
+        raise ValueError(f"--export {', '.join(options.export)}: the adapter and each export need a repository each")
     if options.base_repo == options.repo:
         raise ValueError(f"--base-repo {options.base_repo}: base and adapter need a repository each")
     if options.private and options.space:
         raise ValueError("--private and --space: the public Space can't read a private adapter")
     if options.accept is not None and not options.accept.strip():
         raise ValueError("--accept: give the reason, which the card will show")
+    if options.sign and options.rollback:
+        raise ValueError("--sign and --rollback: a rollback brings back the release's own signature")
+    if options.sign:
+        public_key(options.sign)
     if not options.timeout > 0:
         raise ValueError(f"--timeout {options.timeout:g}: give seconds above 0")
     if options.settings and not options.preflight:
@@ -140,6 +155,16 @@ def previous_gate(scores: dict[str, Any], test_sha256: str, previous: Previous |
     return Check(name, new["mean"] >= low, f"{text}: it must not be below that interval")
 
 
+def benchmarks_gate(benchmarks: dict[str, Any] | None) -> Check:
+    """A gate, too: on no task of lm-eval may tuned be worse than base by more than two points beyond the interval."""
+    name = "nothing forgotten"
+    if benchmarks is None:
+        return Check(name, None, "not measured: `python -m training benchmark` does")
+    if fallen := falls(benchmarks, FALL):
+        return Check(name, False, f"{'; '.join(fallen)}: no task may fall by over {FALL:.0%} beyond its interval")
+    return Check(name, True, f"no task of {len(benchmarks['tasks'])} falls by over {FALL:.0%} beyond its interval")
+
+
 def asked_of(scores: dict[str, Any]) -> tuple[int, list[str]]:
     """How many questions were asked, and of which types alone, if any."""
     return scores["n"], scores.get("qtypes", [])  # scores of earlier releases have no types
@@ -154,7 +179,7 @@ def request_checks(options: Options, base: Base, source: dict[str, Any], config:
     source: of the training data, from data.json. config: the configuration's name. needed: bytes of disk.
     """
     checks = [
-        *(check_name(repo, base.licence) for repo in (options.repo, options.base_repo) if repo),
+        *(check_name(repo, base.licence) for repo in (options.repo, options.base_repo, *options.export) if repo),
         check_licence(base, options.llama_licence),
         check_data(source, config),
         check_base(base, options.base_repo),
@@ -275,6 +300,7 @@ def hub_checks(api: HfApi, options: Options, remotes: hub.Remotes, base: Base, c
     ]
     if remotes.space:
         checks.append(check_our_space(remotes.space.repo, hub.list_files(api, remotes.space)))
+        checks.append(check_sources(*find_sources(api)))
         readme = options.space_folder / "README.md"
         checks += [check_card_on_hub(api, readme.read_text(encoding="utf-8"), "space")] if readme.exists() else []
     return checks
@@ -383,6 +409,13 @@ def check_visibility(remotes: list[hub.Remote], private: bool) -> Check:
     if hidden and any(remote.kind == "space" for remote in remotes):
         return Check("visibility", False, f"{', '.join(hidden)}: private, so the Space can't read it; make it public")
     return Check("visibility", True, "private" if private or hidden else "public")
+
+
+def check_sources(dataset: str, commit: str, file: str) -> Check:
+    """The table of the pages that the Space shows beside its answers; it runs without one, too."""
+    missing = f"{SOURCES} is not on the Hub with one Parquet file: the Space will say that pages can't be looked up"
+    text = f"{file} of {dataset} at {hub.short(commit)}" if dataset else missing
+    return Check("pages beside answers", True if dataset else None, text)
 
 
 def check_our_space(space: str, there: dict[str, str]) -> Check:

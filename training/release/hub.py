@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
 from pathlib import Path
@@ -128,17 +128,20 @@ class Remotes:
     adapter: Remote
     base: Remote | None
     space: Remote | None
+    exports: tuple[Remote, ...] = ()
 
     def all(self) -> list[Remote]:
-        return [remote for remote in (self.adapter, self.base, self.space) if remote]
+        return [remote for remote in (self.adapter, self.base, self.space, *self.exports) if remote]
 
 
 def look_up_all(
-    api: HfApi, repo: str, base_repo: str | None, space: str | None, waits: tuple[float, ...] | None = None
-) -> Remotes:
+    api: HfApi, repo: str, base_repo: str | None, space: str | None, waits: tuple[float, ...] | None = None,
+    exports: Sequence[str] = (),
+) -> Remotes:  # fmt: skip
     adapter = look_up(api, repo, waits=waits)
     base = look_up(api, base_repo, waits=waits) if base_repo else None
-    return Remotes(adapter, base, look_up(api, space, "space", waits) if space else None)
+    others = tuple(look_up(api, export, waits=waits) for export in exports)
+    return Remotes(adapter, base, look_up(api, space, "space", waits) if space else None, others)
 
 
 def list_files(

@@ -19,12 +19,14 @@ from training.datasets import find_source
 from training.network import Offline, Unfinished
 from training.outputs import file_sha256, read_json
 from training.release import hub
+from training.release.bom import BOM
 from training.release.bundle import FROM_ADAPTER, Run, build_bundle, read_run, stage_base, write_card
 from training.release.checks import (
     GIB,
     Check,
     Options,
     Previous,
+    benchmarks_gate,
     check_belongs,
     check_lines,
     check_only_ours,
@@ -33,10 +35,13 @@ from training.release.checks import (
     hub_checks,
     request_checks,
 )
+from training.release.exports import export_gates, export_parts, write_export_card
+from training.release.signing import PUBLIC_KEY, SIGNATURE
 from training.scoring.table import ROUGE_LABELS, VIEWS, points
 
 # What a bundle holds, outside of evaluation/
-BUNDLED = {*FROM_ADAPTER, "golden.json", "run.json", "README.md", "LICENSE", "USE_POLICY.md", "NOTICE", *hub.KEPT}
+ABOUT = {"README.md", SIGNATURE, PUBLIC_KEY}  # may change while the version stays
+BUNDLED = {*FROM_ADAPTER, "golden.json", "run.json", BOM, "LICENSE", "USE_POLICY.md", "NOTICE", *ABOUT, *hub.KEPT}
 VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
 BASE_TITLE = "Base of "  # begins the title of a commit that pushes a base
 
@@ -68,20 +73,31 @@ def make_plan(api: HfApi, options: Options) -> Plan:
     base, base_files = find_base_repo(api, run_base(run), remotes, options)
     bundle = build_bundle(run, base, options.llama_licence)
     version, previous = place_among_releases(api, remotes.adapter if remotes else None, bundle, options.version)
-    gated = gates(run.scores, run.data["sha256"]["test"], previous)
+    gated = [*gates(run.scores, run.data["sha256"]["test"], previous), benchmarks_gate(run.benchmarks)]
+    adapter = file_sha256(bundle / "adapter_model.safetensors")
+    gated += [gate for _, part in export_parts(options) for gate in export_gates(part, adapter)]
     accepted = accepted_text(options.accept, gated)
-    write_card(bundle, run, options.repo, version, options.space, accepted)
+    links = {"space": options.space, "accepted": accepted, "exports": options.export}
+    write_card(bundle, run, options.repo, version, options.sign, **links)
     states = hub.changes(bundle, hub.list_files(api, remotes.adapter) if remotes else {})
     files = {options.repo: change_lines(bundle, states)} | base_files
     if options.space and options.space_folder.is_dir():
         there = hub.list_files(api, remotes.space) if remotes and remotes.space else {}
         files[options.space] = space_lines(options.space_folder, there)
+    listed = {remote.repo: hub.list_files(api, remote) for remote in (remotes.exports if remotes else ())}
+    for repo, part in export_parts(options):
+        write_export_card(part, options.repo, version)
+        files[repo] = change_lines(part, hub.changes(part, listed.get(repo, {})))
     checks = request_checks(options, base, run.data["source"], run.config.name, needed_bytes(run, bundle))
     checks += [check_belongs(run), check_weights(bundle / "adapter_model.safetensors")]
     if remotes:
         checks += hub_checks(api, options, remotes, base, (bundle / "README.md").read_text(encoding="utf-8"))
         removed = [name for name, state in states.items() if state == "removed"]
         checks.append(check_only_ours(removed, newest_files(api, remotes.adapter)))
+        for remote, (repo, part) in zip(remotes.exports, export_parts(options), strict=True):
+            states = hub.changes(part, listed[repo])
+            removed = [name for name, state in states.items() if state == "removed"]
+            checks.append(check_only_ours(removed, newest_files(api, remote)))
     return Plan(options, run, base, remotes, bundle, version, accepted, files, checks, gated, previous)
 
 
@@ -89,7 +105,7 @@ def look_up_or_none(api: HfApi, options: Options) -> hub.Remotes | None:
     """The release's repositories; None if the Hub can't be reached, which is an error with --push."""
     try:
         waits = None if options.push else ()
-        return hub.look_up_all(api, options.repo, options.base_repo, options.space, waits)
+        return hub.look_up_all(api, options.repo, options.base_repo, options.space, waits, options.export)
     except (Unfinished, Offline) as error:
         if options.push:
             raise
@@ -240,7 +256,7 @@ def place_among_releases(
     def states(commit: str) -> dict[str, str]:
         return hub.changes(bundle, hub.list_files(api, remote, commit))
 
-    released = next((tag for tag, commit in found if hub.differing(states(commit)) <= {"README.md"}), None)
+    released = next((tag for tag, commit in found if hub.differing(states(commit)) <= ABOUT), None)
     latest, commit = found[0]
     same_weights = states(commit).get("adapter_model.safetensors") == "same"
     with tempfile.TemporaryDirectory(prefix="plan-") as cache:

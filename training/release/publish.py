@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from training.outputs import file_sha256, read_json, write_json
 from training.release import hub
 from training.release.bundle import build_bundle, write_card
 from training.release.checks import Options, check_our_space, check_rights
+from training.release.exports import export_parts
 from training.release.plan import BASE_TITLE, Plan, make_plan, refusals, show, staged_base
 from training.release.space import publish_space
 
@@ -35,10 +37,15 @@ def publish(api: HfApi, options: Options) -> None:
     plan = push_base(api, plan)
     commit, facts = push_adapter(api, plan)
     write_report(api, plan, commit, facts)
+    push_exports(api, plan)
     if options.space:
         remote = hub.Remote(options.repo, "model", commit)
-        space = publish_space(api, options.space, options.space_folder, remote, plan.version, plan.bundle)
+        space = publish_space(
+            api, options.space, options.space_folder, remote, plan.version, plan.bundle, options.export
+        )
         write_report(api, plan, commit, facts, space)
+    if options.export:
+        collect(api, plan)
     print(f"done: {options.repo} {plan.version} is released and verified, see {options.run / 'release.json'}")
     print("\n".join(f"  {part:8} {link}" for part, link in links(api, plan).items()), flush=True)
 
@@ -54,7 +61,8 @@ def push_base(api: HfApi, plan: Plan) -> Plan:
     print(f"push: the base is {plan.base.model} at {hub.short(commit)}", flush=True)
     base = replace(plan.base, revision=commit)
     bundle = build_bundle(plan.run, base, options.llama_licence)
-    write_card(bundle, plan.run, options.repo, plan.version, options.space, plan.accepted)
+    links = {"space": options.space, "accepted": plan.accepted, "exports": options.export}
+    write_card(bundle, plan.run, options.repo, plan.version, options.sign, **links)
     return replace(plan, base=base)
 
 
@@ -82,6 +90,38 @@ def push_adapter(api: HfApi, plan: Plan) -> tuple[str, Facts]:
     return released or commit, facts
 
 
+def push_exports(api: HfApi, plan: Plan) -> None:
+    """Push each export, read it back from an empty cache, and tag it as the adapter."""
+    assert plan.remotes, "with --push, a Hub that can't be reached ends the plan"
+    for remote, (repo, part) in zip(plan.remotes.exports, export_parts(plan.options), strict=True):
+        hub.ensure_repo(api, repo, private=plan.options.private)
+        seen = remote if remote.head else hub.look_up(api, repo)
+        commit = hub.push_folder(api, seen, part, f"Export of {plan.options.repo} {plan.version}")
+        with tempfile.TemporaryDirectory(prefix="export-") as cache:
+            found = hub.download(api, remote, commit, Path(cache))
+            if wrong := hub.differing(hub.changes(part, hub.list_files(api, remote, commit))):
+                raise Unfinished(f"{', '.join(sorted(wrong))} of {repo} came back different from what was pushed")
+            count = len(hub.local_files(found))
+        print(f"export: {repo} is at {hub.short(commit)}, {count} files read back", flush=True)
+        hub.set_tag(api, repo, plan.version, commit, f"Export of {plan.options.repo} {plan.version}")
+
+
+def collect(api: HfApi, plan: Plan) -> None:
+    """Put adapter, exports and Space into one collection; a token that may not is told, since the release stands."""
+    options = plan.options
+    owner, name = options.repo.split("/")
+    repos = [options.repo, *options.export, *([options.space] if options.space else [])]
+    try:
+        made = hub.retry("making a collection", lambda: api.create_collection(name, namespace=owner, exists_ok=True))
+        for repo in repos:
+            add = partial(api.add_collection_item, made.slug, repo, exists_ok=True)
+            add = partial(add, item_type="space" if repo == options.space else "model")
+            hub.retry(f"adding {repo} to the collection", add)
+        print(f"collection: {made.slug} holds {', '.join(repos)}", flush=True)
+    except (PermissionError, ValueError) as error:
+        print(f"collection: none, this token may not ({error}); add {', '.join(repos)} by hand")
+
+
 def write_report(api: HfApi, plan: Plan, commit: str, facts: Facts, space_commit: str | None = None) -> None:
     """Write release.json, what was released, to the run's folder."""
     options = plan.options
@@ -103,7 +143,8 @@ def links(api: HfApi, plan: Plan) -> dict[str, str]:
     """Web addresses of the parts of a release."""
     paths = {"adapter": f"{plan.options.repo}/tree/{plan.version}", "base": plan.base.model}
     space = {"space": f"spaces/{plan.options.space}"} if plan.options.space else {}
-    return {part: f"{api.endpoint}/{path}" for part, path in (paths | space).items()}
+    exports = {"export" + " " * at: f"{repo}/tree/{plan.version}" for at, repo in enumerate(plan.options.export)}
+    return {part: f"{api.endpoint}/{path}" for part, path in (paths | exports | space).items()}
 
 
 # Verification
@@ -129,6 +170,8 @@ def verify(repo: str, commit: str, bundle: Path, timeout: float, lenient: bool) 
     told = "not recorded" if facts["deviation"] is None else f"{facts['deviation']:.4f} from those of training"
     ended = "ends by itself" if facts["ended"] else "does NOT end by itself"
     print(f"verify: logits {told}, {facts['effect']:.2f} from the base's; the golden answer {ended}", flush=True)
+    if facts["signed_by"]:
+        print(f"verify: the signature fits, by the key with sha256 {facts['signed_by']}", flush=True)
     return facts
 
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from textwrap import shorten
@@ -23,6 +24,7 @@ START_SECONDS, LOOK_SECONDS, ANSWER_SECONDS = 30 * 60, 2, 300  # to start, betwe
 PRELOADED = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json",
              "chat_template.jinja", "contract.toml", "golden.json", "run.json", "evaluation/scores-test.json",
              "evaluation/data.json", "LICENSE", "NOTICE")  # fmt: skip
+SOURCES = "lavita/MedQuAD"  # the data set with the addresses of MedQuAD's pages
 BASE_PRELOADED = ("config.json", "generation_config.json", "model.safetensors.index.json")  # beside the weights
 # How the app says that the model gave no answer (space/trouble.py): for good, else because of load or a used-up quota.
 TROUBLE, BROKEN = "No answer just now", ("could not be loaded", "Something failed")
@@ -34,7 +36,7 @@ class SpaceFailed(ValueError):
 
 @dataclass(frozen=True)
 class Pin:
-    """What a Space serves, its release.json. `date`: of the adapter's commit."""
+    """What a Space serves, its release.json. `date`: of the adapter's commit; `sources`: the table of pages, if any."""
 
     adapter: str
     revision: str
@@ -43,17 +45,23 @@ class Pin:
     base: str
     base_revision: str
     licence: str
+    sources: str = ""
+    sources_revision: str = ""
+    sources_file: str = ""
 
 
-def publish_space(api: HfApi, space: str, source: Path, adapter: hub.Remote, version: str, bundle: Path) -> str:
+def publish_space(
+    api: HfApi, space: str, source: Path, adapter: hub.Remote, version: str, bundle: Path, exports: Sequence[str] = ()
+) -> str:
     """Push, wait, ask; returns the Space's commit. Raises ValueError after restoring a Space that failed.
 
-    source: the app's folder. adapter: its head is the released commit. bundle: the files of that commit.
+    source: the app's folder. adapter: its head is the released commit. bundle: the files of that commit. exports:
+    other repositories to link to.
     """
     hub.ensure_repo(api, space, "space", space_sdk="gradio", space_hardware=HARDWARE)
     remote, pin = hub.look_up(api, space, "space"), make_pin(api, adapter, version, bundle)
     with tempfile.TemporaryDirectory(prefix="space-") as temporary:
-        stage_space(Path(temporary), source, pin, base_files(api, pin, bundle))
+        stage_space(Path(temporary), source, pin, base_files(api, pin, bundle), exports)
         before = commit_before(api, remote, Path(temporary))
         commit = hub.push_folder(api, remote, Path(temporary), f"Serve {pin.adapter} {version}")
     print(f"space: {space} is at {hub.short(commit)}, pinned to {pin.adapter} {version}", flush=True)
@@ -73,12 +81,19 @@ def publish_space(api: HfApi, space: str, source: Path, adapter: hub.Remote, ver
 
 
 def make_pin(api: HfApi, adapter: hub.Remote, version: str, bundle: Path) -> Pin:
-    """The pin of a released commit; it depends on that commit alone."""
+    """The pin of a released commit, and of the table of pages as it is now."""
     log = hub.retry(f"looking at {adapter.repo}", lambda: api.list_repo_commits(adapter.repo, revision=adapter.head))
     config, run = read_json(bundle / "adapter_config.json", ""), read_json(bundle / "run.json", "")
     date = log[0].created_at.date().isoformat()
     base = (config["base_model_name_or_path"], config["revision"], run["base"]["licence"])
-    return Pin(adapter.repo, adapter.main, version, date, *base)
+    return Pin(adapter.repo, adapter.main, version, date, *base, *find_sources(api))
+
+
+def find_sources(api: HfApi) -> tuple[str, str, str]:
+    """Data set, commit and file of the table of pages; empty where the Hub doesn't have it: the Space then says so."""
+    remote = hub.look_up(api, SOURCES, "dataset")
+    tables = [name for name in hub.list_files(api, remote) if name.endswith(".parquet")]
+    return (SOURCES, remote.main, tables[0]) if len(tables) == 1 else ("", "", "")
 
 
 def base_files(api: HfApi, pin: Pin, bundle: Path) -> list[str]:
@@ -88,7 +103,7 @@ def base_files(api: HfApi, pin: Pin, bundle: Path) -> list[str]:
     return [name for name in (*weights, *BASE_PRELOADED) if name in there]
 
 
-def stage_space(folder: Path, source: Path, pin: Pin, base_files: list[str]) -> None:
+def stage_space(folder: Path, source: Path, pin: Pin, base_files: list[str], exports: Sequence[str] = ()) -> None:
     """Fill a fresh folder with the app's files, release.json, and a README that names the release."""
     for name, path in hub.local_files(source).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -96,14 +111,16 @@ def stage_space(folder: Path, source: Path, pin: Pin, base_files: list[str]) -> 
     write_json(folder / "release.json", asdict(pin))
     readme = folder / "README.md"
     text = readme.read_text(encoding="utf-8") if readme.exists() else ""
-    write_text(readme, pinned_readme(text, pin, base_files))
+    write_text(readme, pinned_readme(text, pin, base_files, exports))
 
 
-def pinned_readme(text: str, pin: Pin, base_files: list[str]) -> str:
+def pinned_readme(text: str, pin: Pin, base_files: list[str], exports: Sequence[str] = ()) -> str:
     """A Space's README that preloads exactly this release, links to its card, and names a Llama base as required."""
     card = RepoCard(text or "# Chat\n")
     card.data["sdk"] = card.data.get("sdk") or "gradio"
-    card.data["models"] = [pin.adapter, pin.base]
+    card.data["models"] = [pin.adapter, pin.base, *exports]
+    card.data["datasets"] = [pin.sources] if pin.sources else None
+    # no data set: the Hub's build takes each entry for a model, and fails. The app fetches its six megabytes at start.
     card.data["preload_from_hub"] = [
         f"{pin.base} {','.join(base_files)} {pin.base_revision}",
         f"{pin.adapter} {','.join(PRELOADED)} {pin.revision}",
@@ -180,7 +197,8 @@ def answer_of(host: str, token: str | bool | None, question: str) -> str:
     client = None
     try:
         client = Client(host, token=token, verbose=False, analytics_enabled=False)
-        return str(client.submit(question, api_name="/chat").result(timeout=ANSWER_SECONDS))
+        said = client.submit(question, api_name="/chat").result(timeout=ANSWER_SECONDS)
+        return str(said["text"] if isinstance(said, dict) else said)  # a text alone by the app of an earlier release
     except httpx.HTTPError as error:
         raise Unfinished(f"{host} can't be reached ({type(error).__name__})") from error
     except (ValueError, TimeoutError) as error:  # AppError is a ValueError

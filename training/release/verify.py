@@ -8,6 +8,7 @@ import argparse
 import json
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from training.model.load import load_base, load_tokenizer, pick_device
 from training.network import Unfinished, plain_errors, redacted
 from training.outputs import file_sha256, read_json
 from training.release.hub import Remote, connect, download
+from training.release.signing import SIGNATURE
+from training.release.signing import verify as verify_signature
 
 BASE_FILES = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model"]
 
@@ -51,6 +54,8 @@ def verify(api: HfApi, repo: str, commit: str, cache: Path) -> dict[str, Any]:
     print("  downloading the adapter", flush=True)
     folder = download(api, Remote(repo, "model"), commit, cache)
     files = {path.relative_to(folder).as_posix(): file_sha256(path) for path in folder.rglob("*") if path.is_file()}
+    signed = (folder / SIGNATURE).exists() and find_spec("model_signing")
+    signed_by = verify_signature(folder) if signed else None
     adapter = read_json(folder / "adapter_config.json", "")
     contract = load_contract(folder / "contract.toml")
     tokenizer = load_tokenizer(folder)
@@ -68,7 +73,7 @@ def verify(api: HfApi, repo: str, commit: str, cache: Path) -> dict[str, Any]:
     at = {case["name"]: case["token_ids"] for case in recorded["cases"]} if recorded else None
     facts = compare_logits(golden_logits(model, tokenizer, contract, at), recorded)
     print("  answering the first golden question", flush=True)
-    return facts | answer(model, tokenizer, contract) | {"files": files}
+    return facts | answer(model, tokenizer, contract) | {"files": files, "signed_by": signed_by}
 
 
 def check_golden_ids(folder: Path, tokenizer: PreTrainedTokenizerBase, contract: Contract) -> None:

@@ -8,7 +8,6 @@ import bm25s
 import numpy as np
 
 from space.contract import Contract
-from space.prompt import with_disclaimer
 from training.data.splits import templated_disease
 
 Record = dict[str, str]  # a line of data/*.jsonl; of test records only id, question and qtype are used
@@ -29,11 +28,6 @@ def baselines(train: list[Record], test: list[Record], contract: Contract, seed:
         "template copier": template_copies(train, test, seed),
         "nearest training question": nearest_answers(train, test, seed),
     }
-
-
-def base_with_disclaimer(texts: list[str], contract: Contract) -> dict[str, list[str]]:
-    """The base's answers with the disclaimer appended: what a model gains by learning one sentence."""
-    return {"base + disclaimer": [with_disclaimer(text, contract) for text in texts]}
 
 
 def pick(candidates: list[Record], purpose: str, record: Record, seed: int) -> Record:

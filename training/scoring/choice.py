@@ -1,8 +1,8 @@
 """The rule of the study: which configuration is chosen, given the ROUGE-1 of each on the same validation questions."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,8 +22,7 @@ the higher mean, then the name. Only the chosen configuration is scored on the t
 other questions, not about another training seed: each configuration is trained once."""
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A configuration with its ROUGE-1 of each question [questions] and the costs that `COSTS` names."""
 
     name: str
@@ -31,8 +30,7 @@ class Candidate:
     cost: tuple[float, ...]
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """best: has the highest mean. tied: the others that are not worse. gains: of every other over the best."""
 
     best: str
@@ -92,16 +90,7 @@ def decision(candidates: list[Candidate], facts: list[dict[str, Any]], groups: l
         for one, known in zip(candidates, facts, strict=True)
     ]
     return {
-        "rule": {
-            "words": WORDS,
-            "split": "validation",
-            "measure": "rouge1 without disclaimer",
-            "interval": 0.95,
-            "draws": DRAWS,
-            "fewest_groups": FEW,
-            "cost": list(COSTS),
-            "seed": seed,
-        },
+        "rule": {"words": WORDS, "draws": DRAWS, "fewest_groups": FEW, "cost": list(COSTS), "seed": seed},
         "n": len(groups),
         "groups": len(set(groups)),
         "rows": rows,
@@ -115,20 +104,13 @@ def decision(candidates: list[Candidate], facts: list[dict[str, Any]], groups: l
 def study_table(study: dict[str, Any]) -> str:
     """The content of study.json as a table for the terminal, with the verdict below."""
     head = ("", "rate", "rank", "alpha", "trained", "minutes", "ROUGE-1", "gain over the best", "")
-    rows = [
-        (
-            row["name"],
-            f"{row['learning_rate']:g}",
-            f"{row['lora_rank']}",
-            f"{row['lora_alpha']}",
-            f"{row['trained_parameters']:,}",
-            f"{row['minutes']:.1f}" + ("+" if row["resumed_from_step"] else " "),
-            points(row["rouge1"]),
-            gain_text(row["gain_over_best"]) if row["gain_over_best"] else "(highest mean)",
-            "<- chosen" if row["winner"] else "",
-        )
-        for row in study["rows"]
-    ]
+    rows = []
+    for row in study["rows"]:
+        settings = [row["name"], f"{row['learning_rate']:g}", str(row["lora_rank"]), str(row["lora_alpha"])]
+        minutes = f"{row['minutes']:.1f}" + ("+" if row["resumed_from_step"] else " ")
+        gain = gain_text(row["gain_over_best"]) if row["gain_over_best"] else "(highest mean)"
+        said = [points(row["rouge1"]), gain, "<- chosen" if row["winner"] else ""]
+        rows.append([*settings, f"{row['trained_parameters']:,}", minutes, *said])
     title = f"{part(study)} validation questions in {study['groups']:,} groups, ROUGE-1 × 100 without disclaimer"
     resumed = ["+ since the last resume"] if any(row["resumed_from_step"] for row in study["rows"]) else []
     return "\n".join([f"study: {title}", "", plain_table(head, rows), *resumed, "", study["verdict"]])

@@ -29,12 +29,11 @@ def score_facts(lines: list[Line], train: list[Record], seed: int) -> tuple[dict
     "compared" is "yes", or why not: the reference states "several" or "none", or the fact is "in the question".
     """
     train = sorted(train, key=lambda record: record["id"])  # so that ties don't depend on the order
-    marks: list[Line | None] = [None] * len(lines)
+    found: dict[str, Line] = {}
     for qtype in KINDS:
-        places = [place for place, line in enumerate(lines) if line["qtype"] == qtype]
-        trained = [record for record in train if record["qtype"] == qtype]
-        for place, mark in zip(places, mark_type(qtype, [lines[i] for i in places], trained, seed), strict=True):
-            marks[place] = mark
+        asked, trained = ([row for row in rows if row["qtype"] == qtype] for rows in (lines, train))
+        found |= {line["id"]: mark for line, mark in zip(asked, mark_type(qtype, asked, trained, seed), strict=True)}
+    marks = [found.get(line["id"]) for line in lines]
     names = [kind.name for kind in KINDS.values()]
     report = {name: tally(lines, marks, [name], seed) for name in names} | {"all": tally(lines, marks, names, seed)}
     return report | {"sentence": facts_sentence(report["all"])}, marks
@@ -48,10 +47,10 @@ def mark_type(qtype: str, lines: list[Line], train: list[Record], seed: int) -> 
     for line, near in zip(lines, nearest, strict=True):
         true = stated(qtype, line["reference"])
         texts = {"base": line["base"]["text"], "tuned": line["tuned"]["text"], NEAREST: near}
-        found = {name: stated(qtype, text) for name, text in texts.items()} | {MAJORITY: common}
+        named = {name: stated(qtype, text) for name, text in texts.items()} | {MAJORITY: common}
+        said = {name: {"named": shown(named[name]), "outcome": outcome(qtype, named[name], true)} for name in SYSTEMS}
         mark = {"kind": KINDS[qtype].name, "reference": shown(true), "compared": comparable(qtype, true, line)}
-        marks.append(mark | {name: {"named": shown(found[name]), "outcome": outcome(qtype, found[name], true)}
-                             for name in SYSTEMS})  # fmt: skip
+        marks.append(mark | said)
     return marks
 
 
@@ -59,7 +58,7 @@ def commonest(qtype: str, facts: list[set[Fact]]) -> set[Fact]:
     """The fact, in a set of its own, that equals the most of those given; empty if none are."""
     counts = sorted(Counter(fact for (fact,) in facts).items())
     equal = {fact: sum(n for true, n in counts if KINDS[qtype].same(fact, true)) for fact, _ in counts}
-    return {max(equal, key=lambda fact: equal[fact])} if equal else set()
+    return {max(equal, key=equal.__getitem__)} if equal else set()
 
 
 def comparable(qtype: str, true: set[Fact], line: Line) -> str:

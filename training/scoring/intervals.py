@@ -59,20 +59,15 @@ def mean_interval(scores: Scores, groups: Names, draws: int = 10_000, seed: int 
 
 
 def by_type(
-    base: Scores,
-    tuned: Scores,
-    groups: Names,
-    qtypes: Names,
-    draws: int = 10_000,
-    seed: int = 0,
+    base: Scores, tuned: Scores, groups: Names, qtypes: Names, draws: int = 10_000, seed: int = 0
 ) -> dict[str, Interval]:
     """`paired_gain` of each question type, the most frequent first; p is corrected by Holm over the tested types."""
-    base, tuned, groups = np.asarray(base), np.asarray(tuned), np.asarray(groups)
+    base, tuned, groups, qtypes = map(np.asarray, (base, tuned, groups, qtypes))
     names, counts = np.unique(qtypes, return_counts=True)
     found = {}
     for name in names[np.argsort(-counts, kind="stable")]:
-        of_type = np.asarray(qtypes) == name
-        found[str(name)] = paired_gain(base[of_type], tuned[of_type], groups[of_type], draws, seed)
+        mask = qtypes == name
+        found[str(name)] = paired_gain(base[mask], tuned[mask], groups[mask], draws, seed)
     tested = {name: gain.p for name, gain in found.items() if gain.p is not None}
     corrected = zip(tested, holm(list(tested.values())), strict=True)
     return found | {name: replace(found[name], p=p) for name, p in corrected}
@@ -102,11 +97,8 @@ def resampled_means(sums: np.ndarray, sizes: np.ndarray, draws: int, seed: int) 
     """
     generator = np.random.default_rng(seed)
     step = max(1, CHUNK // len(sums))
-    means = []
-    for start in range(0, draws, step):
-        drawn = generator.integers(len(sums), size=(min(step, draws - start), len(sums)))
-        means.append(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
-    return np.concatenate(means)
+    chunks = (generator.integers(len(sums), size=(min(step, draws - n), len(sums))) for n in range(0, draws, step))
+    return np.concatenate([sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1) for drawn in chunks])
 
 
 def two_sided(means: np.ndarray) -> float:
@@ -124,10 +116,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
     """
     order = np.argsort(p_values, kind="stable")
-    factors = np.arange(len(order), 0, -1)
-    corrected = np.empty(len(order))
-    corrected[order] = np.minimum(1, np.maximum.accumulate(factors * np.asarray(p_values)[order]))
-    return corrected.tolist()
+    rising = np.maximum.accumulate(np.arange(len(order), 0, -1) * np.asarray(p_values)[order])
+    return np.minimum(1, rising)[np.argsort(order)].tolist()
 
 
 def wilson(k: int, n: int) -> Rate:

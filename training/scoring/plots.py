@@ -4,16 +4,15 @@ The same numbers give the same bytes. Blue is tuned or chosen, orange is base, g
 the same without colours.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from io import StringIO
-from typing import Any
+from itertools import cycle
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from matplotlib.typing import RcKeyType
 
 from training.scoring.table import ROUGE_LABELS
@@ -49,8 +48,7 @@ Score = tuple[float, float | None, float | None]  # mean, low, high; None withou
 SPREAD = "mean with 95 % interval"
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """An SVG document and its alt text."""
 
     svg: str
@@ -76,10 +74,12 @@ def loss_curves(train: list[tuple[int, float]], validation: list[tuple[int, floa
         axes.grid(axis="y")
         legend_above(figure, columns=2)
 
-    ends = [f"{name} loss {at(points[0])} and {at(points[-1])}" for name, points in given.items()]
+    told = {name: [f"{loss:.2f} at step {step:,}" for step, loss in points] for name, points in given.items()}
+    ends = [f"{name} loss {texts[0]} and {texts[-1]}" for name, texts in told.items()]
     alt = f"Loss over optimiser steps: {'; '.join(ends)}."
     if validation:
-        alt += f" The lowest validation loss is {at(min(validation, key=lambda point: point[1]))}."
+        lowest = min(range(len(validation)), key=lambda place: validation[place][1])
+        alt += f" The lowest validation loss is {told['validation'][lowest]}."
     return picture(paint, 3.1, alt)
 
 
@@ -91,19 +91,16 @@ def rouge_bars(systems: dict[str, dict[str, Score]], n: int) -> Picture:
     if not systems:
         raise ValueError("rouge_bars: there is no system to draw")
     names = sorted(systems, key=lambda name: {"base": 1, "tuned": 2}.get(name, 0))
-    longest = max(right_end(scores[key]) for scores in systems.values() for key in ROUGE_LABELS)
+    longest = max(scores[key][2] or scores[key][0] for scores in systems.values() for key in ROUGE_LABELS)
+
+    colours = [{"base": BASE, "tuned": TUNED}.get(name, INK) for name in names]
 
     def paint(figure: Figure) -> None:
         for axes, (key, title) in zip(figure.subplots(3, sharex=True), ROUGE_LABELS.items(), strict=True):
-            for row, name in enumerate(names):
-                score = systems[name][key]
-                colour = {"base": BASE, "tuned": TUNED}.get(name, INK)
-                axes.barh(row, score[0], height=0.72, color=colour, alpha=0.35)
-                draw_score(axes, row, score, colour)
-                write(axes, f"{score[0]:.3f}", (right_end(score), row), (6, 0), va="center", color=colour)
-            name_rows(axes, names)
+            scores = {name: systems[name][key] for name in names}
+            axes.barh(range(len(names)), [mean for mean, _, _ in scores.values()], 0.72, color=colours, alpha=0.35)
+            draw_scores(axes, scores, colours)
             axes.set_title(title)
-            axes.grid(axis="x")
         axes.set_xlim(0, max(longest, 0.01) * 1.22)  # room for the number
         figure.supxlabel(f"F1, {SPREAD}, {n:,} questions", size=11)
 
@@ -114,56 +111,47 @@ def rouge_bars(systems: dict[str, dict[str, Score]], n: int) -> Picture:
 
 
 def study_points(rows: list[dict[str, Any]], n: int) -> Picture:
-    """Validation ROUGE-1 of each configuration with its interval; that of the chosen one is drawn as a band.
+    """Validation ROUGE-1 of each configuration with its interval; the chosen one is in colour.
 
     rows: {"name", "mean", "low", "high", "winner"}, low and high None without an interval. n: number of questions.
     """
     if not rows:
         raise ValueError("study_points: there is no configuration to draw")
+    names = {row["name"] + ", chosen" * row["winner"]: (row["mean"], row["low"], row["high"]) for row in rows}
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
-        for place, row in enumerate(rows):
-            mean, low, high = score = row["mean"], row["low"], row["high"]
-            colour = TUNED if row["winner"] else INK
-            draw_score(axes, place, score, colour)
-            write(axes, f"{mean:.3f}{chosen(row, ' ')}", (mean, place), (0, 7), ha="center", color=colour)
-            if row["winner"] and low is not None:
-                axes.axvspan(low, high, color=TUNED, alpha=0.13, linewidth=0)
-        name_rows(axes, [row["name"] for row in rows])
-        axes.set_ylim(len(rows) - 0.6, -0.75)  # room for the number of the first
-        axes.margins(x=0.2)  # the number above a point may be wider than its interval
+        draw_scores(axes, names, [TUNED if row["winner"] else INK for row in rows])
+        left, right = axes.get_xlim()
+        axes.set_xlim(left, right + (right - left) / 3)  # room for the number
         axes.locator_params(axis="x", nbins=5)
-        axes.grid(axis="x")
         figure.supxlabel(f"validation ROUGE-1\n{SPREAD}, {n:,} questions", size=11)
 
-    points = [f"{row['name']} {row['mean']:.3f}{between(row['low'], row['high'])}{chosen(row, ', ')}" for row in rows]
+    points = [
+        f"{name} {mean:.3f}" + ("" if low is None else f" ({low:.3f} to {high:.3f})")
+        for name, (mean, low, high) in names.items()
+    ]
     alt = f"Validation ROUGE-1 of each configuration, {SPREAD}, {n:,} questions: {'; '.join(points)}."
-    return picture(paint, 1.0 + 0.55 * len(rows), alt)
+    return picture(paint, 1.0 + 0.45 * len(rows), alt)
 
 
 def length_distribution(lengths: dict[str, list[int]], limit: int) -> Picture:
-    """Lengths in tokens of the examples of each part on a logarithmic axis, with the limit."""
+    """The share of the examples of each part that have at most so many tokens, up to twice the limit."""
     parts = {name: np.array(values) for name, values in lengths.items() if values}
     if not parts:
         raise ValueError("length_distribution: there is no example to draw")
     every = np.concatenate(list(parts.values()))
     over = f"limit {limit:,}: {100 * np.mean(every > limit):.1f} % longer"
-    # Lengths are integers: bin edges between integers, and heights per log width, avoid gaps at short lengths.
-    edges = np.unique(np.geomspace(every.min(), every.max() + 1, 31).round()) - 0.5
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
-        for index, (name, values) in enumerate(parts.items()):
-            colour, line = ((INK, "-"), (TUNED, "-"), (BASE, "--"))[index % 3]
-            heights = np.histogram(values, edges)[0] / len(values) / np.diff(np.log(edges))
+        for (name, values), look in zip(parts.items(), cycle(((INK, "-"), (TUNED, "-"), (BASE, "--"))), strict=False):
             label = f"{name}: {len(values):,}, median {np.median(values):,.0f}"
-            axes.stairs(heights, edges, color=colour, linestyle=line, linewidth=1.6, label=label)
-            if index == 0:
-                axes.stairs(heights, edges, color=colour, alpha=0.2, fill=True)
+            axes.ecdf(values, compress=True, label=label, color=look[0], linestyle=look[1], linewidth=1.6)
         axes.axvline(limit, color=INK, linestyle=":", linewidth=2, label=over)
-        axes.set(xscale="log", xlabel="tokens in an example (logarithmic)", ylabel="share of examples", yticks=[])
-        plain_log_ticks(axes)
+        axes.set(xlim=(0, 1.05 * max(limit, min(every.max(), 2 * limit))), ylim=(0, 1.05))
+        axes.set(xlabel="tokens", ylabel="share of examples of\nat most so many")
+        axes.grid(axis="y")
         legend_above(figure, columns=1)
 
     described = [
@@ -184,51 +172,21 @@ def picture(paint: Callable[[Figure], None], height: float, alt: str) -> Picture
     return Picture(file.getvalue(), alt)
 
 
-def draw_score(axes: Axes, row: int, score: Score, colour: str) -> None:
-    """A point at the mean, and a line along the interval if there is one."""
-    mean, low, high = score
-    if low is not None and high is not None:
-        axes.plot([low, high], [row, row], color=colour, linewidth=2.2, solid_capstyle="butt")
-    axes.plot(mean, row, marker="o", markersize=6, color=colour)
-
-
-def write(axes: Axes, text: str, place: tuple[float, float], offset: tuple[int, int], **look: Any) -> None:
-    """Text at `offset` points from a place in data coordinates."""
-    axes.annotate(text, place, offset, textcoords="offset points", **look)
-
-
-def name_rows(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), names)
+def draw_scores(axes: Axes, scores: dict[str, Score], colours: list[str]) -> None:
+    """A row for each name: a point at the mean, a line along the interval if there is one, and the number."""
+    for row, ((mean, low, high), colour) in enumerate(zip(scores.values(), colours, strict=True)):
+        if low is not None and high is not None:
+            axes.plot([low, high], [row, row], color=colour, linewidth=2.2, solid_capstyle="butt")
+        axes.plot(mean, row, marker="o", markersize=6, color=colour)
+        place = (mean if high is None else high, row)
+        axes.annotate(f"{mean:.3f}", place, (6, 0), textcoords="offset points", va="center", color=colour)
+    axes.set_yticks(range(len(scores)), list(scores))
     axes.tick_params(axis="y", length=0, pad=7)
-    axes.set_ylim(len(names) - 0.4, -0.6)  # first name on top
+    axes.set_ylim(len(scores) - 0.4, -0.6)  # first name on top
     axes.spines["left"].set_visible(False)
+    axes.grid(axis="x")
 
 
 def legend_above(figure: Figure, columns: int) -> None:
     """A legend above the axes, where no curve crosses it."""
     figure.legend(loc="outside upper left", ncols=columns, handlelength=1.6, borderaxespad=0.2)
-
-
-def plain_log_ticks(axes: Axes) -> None:
-    """Ticks at 100, 200, 500 instead of powers of ten; at any round number if the range is short."""
-    low, high = axes.get_xlim()
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high > 10 * low else MaxNLocator(6, integer=True))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
-
-
-def at(point: tuple[int, float]) -> str:
-    return f"{point[1]:.2f} at step {point[0]:,}"
-
-
-def right_end(score: Score) -> float:
-    mean, _, high = score
-    return mean if high is None else high
-
-
-def between(low: float | None, high: float | None) -> str:
-    return "" if low is None else f" ({low:.3f} to {high:.3f})"
-
-
-def chosen(row: dict[str, Any], before: str) -> str:
-    return f"{before}chosen" if row["winner"] else ""

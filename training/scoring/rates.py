@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from dataclasses import asdict
 from statistics import median
 from typing import Any
 
@@ -11,28 +12,23 @@ import textstat
 from space.contract import Contract
 from space.prompt import without_disclaimer
 from training.data.splits import ngrams, normal
-from training.scoring.intervals import Rate, wilson
+from training.scoring.intervals import wilson
 
 Record = dict[str, str]  # a line of data/*.jsonl
 Line = dict[str, Any]  # a line of answers-<split>.jsonl
 
 
 def rates(
-    lines: list[Line],
-    side: str,
-    train: list[Record],
-    contract: Contract,
-    reference_tokens: list[int] | None = None,
-) -> dict[str, Rate | float | None]:
-    """Label -> figure of the answers of one side; None if it can't be known.
+    lines: list[Line], side: str, train: list[Record], contract: Contract, reference_tokens: list[int] | None = None
+) -> dict[str, dict[str, Any] | float | None]:
+    """Label -> figure of the answers of one side: a rate with k, n and Wilson interval, a number, or None if unknown.
 
     side: "base", "tuned" or "reference". Only the disclaimer's own rate and the two on repetition count the disclaimer.
     reference_tokens: [questions], tokens of each reference with the disclaimer, not counting the end token.
     Raises ValueError if there are no lines, or not one length for each.
     """
-    if not lines or (reference_tokens is not None and len(reference_tokens) != len(lines)):
-        lengths = "no" if reference_tokens is None else len(reference_tokens)
-        raise ValueError(f"{len(lines)} answers, {lengths} reference lengths: one each, or no lengths")
+    if not lines or len(reference_tokens or lines) != len(lines):
+        raise ValueError(f"{len(lines)} answers, {len(reference_tokens or [])} reference lengths: one each, or none")
     questions = [line["question"] for line in lines]
     raw = [line[side] if side == "reference" else line[side]["text"] for line in lines]
     ended = [] if side == "reference" else [line[side]["ended"] for line in lines]
@@ -54,11 +50,12 @@ def rates(
         "same answer to another question": rate(same_as_another(answers, questions)),
         "copy of a training answer": rate([tuple(answer) in copies for answer in answers]),
         "8-grams found in train": float(overlap(plain, trained).mean()),
+        "reading grade (Flesch-Kincaid), median": median_grade(plain),
     }
 
 
-def rate(flags: list[bool]) -> Rate | None:
-    return wilson(sum(flags), len(flags)) if flags else None
+def rate(flags: list[bool]) -> dict[str, Any] | None:
+    return asdict(wilson(sum(flags), len(flags))) if flags else None
 
 
 def words(text: str) -> list[str]:

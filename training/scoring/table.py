@@ -1,19 +1,23 @@
 """The scores as people read them: tables for the terminal and in Markdown, and the verdict in words."""
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+
+from training.scoring.facts import AGREEMENT
+from training.scoring.intervals import FEW
 
 ROUGE_LABELS = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
 VIEWS = ("without disclaimer", "with disclaimer")
 UNKNOWN = "–"
 # What the first users of this system reported: a random 80/10/10 split, the disclaimer on both sides.
 REPORTED = {
-    "rouge1": {"base": 0.2547, "tuned": 0.3359},
-    "rouge2": {"base": 0.0455, "tuned": 0.1884},
-    "rougeL": {"base": 0.1226, "tuned": 0.2367},
+    "base": {"rouge1": 0.2547, "rouge2": 0.0455, "rougeL": 0.1226},
+    "tuned": {"rouge1": 0.3359, "rouge2": 0.1884, "rougeL": 0.2367},
 }
 Scores = dict[str, Any]  # the content of scores-<split>.json
 Cells = Sequence[str]
+Table = tuple[Cells, list[list[str]]]  # head and rows
 
 
 def plain_table(head: Cells, rows: Iterable[Cells]) -> str:
@@ -32,32 +36,17 @@ def markdown_table(head: Cells, rows: Iterable[Cells]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def written(blocks: Iterable[str | Table], table: Callable[[Cells, list[list[str]]], str] = markdown_table) -> str:
+    """Paragraphs and tables, one below the other."""
+    return "\n\n".join(block if isinstance(block, str) else table(*block) for block in blocks)
+
+
 def scores_table(scores: Scores) -> str:
-    """Means × 100 of all systems, the gains with their intervals, and the rates, for the terminal."""
-    labels = [f"R-{label[-1]}" for label in ROUGE_LABELS.values()]
-    head = ["mean ROUGE F1 × 100", *labels, *(f"{label}*" for label in labels)]
-    means = [
-        [system_name(name, system), *(percent(system[view][kind]["mean"]) for view in VIEWS for kind in ROUGE_LABELS)]
-        for name, system in scores["systems"].items()
-    ]
-    gains = [[name, *(gain_text(gain[kind]) for kind in ROUGE_LABELS)] for name, gain in scores["gains"].items()]
-    rates = [[label, *(text.split(" ")[0] for text in sides.values())] for label, sides in rate_rows(scores)]
-    tables = (
-        (head, means),
-        (["", *ROUGE_LABELS.values()], gains),
-        (["", *scores["rates"]], rates),
-    )
-    note = "* as first reported: with the disclaimer on both sides"
-    shown = [heading(scores), *(plain_table(*table) for table in tables), note]
-    if has_facts(scores):
-        shown += [facts_count(scores), plain_table(*facts_table(scores)), scores["facts"]["sentence"].replace("**", "")]
-    return "\n\n".join(shown)
-
-
-def heading(scores: Scores) -> str:
-    limit = f"at most {scores['max_new_tokens']} tokens"
-    questions = f"{part(scores)} {scores['split']} questions{only_types(scores)}"
-    return f"{scores['config']}: {questions}, one greedy answer each of {limit}"
+    """All systems, the gains, the rates, the facts and the verdict, for the terminal."""
+    limit = f"one greedy answer each of at most {scores['max_new_tokens']} tokens, ROUGE F1 × 100"
+    about = f"{scores['config']}: {asked(scores)}, {limit} (*: as first reported, with the disclaimer on both sides)"
+    blocks = [about, systems_table(scores), rates_table(scores), *facts_blocks(scores), *marks_blocks(scores)]
+    return written([*blocks, verdict(scores)], plain_table).replace("**", "")
 
 
 def part(scores: Scores) -> str:
@@ -65,18 +54,19 @@ def part(scores: Scores) -> str:
     return f"{scores['n']:,} of {scores['of']:,}" if scores["n"] < scores["of"] else f"{scores['n']:,}"
 
 
-def only_types(scores: Scores) -> str:
-    """Which question types alone were asked, if not all."""
+def asked(scores: Scores) -> str:
+    """Which questions were asked: "300 of 1,637 test questions"."""
     qtypes = scores.get("qtypes")  # older scores have none
-    return f" of the types {', '.join(qtypes)} alone" if qtypes else ""
+    only = f" of the types {', '.join(qtypes)} alone" if qtypes else ""
+    return f"{part(scores)} {scores['split']} questions{only}"
 
 
-def system_name(name: str, system: dict[str, Any]) -> str:
-    return name if system["model"] else f"no model: {name}"
+def system_name(name: str) -> str:
+    return name if name in ("base", "tuned") else f"no model: {name}"
 
 
 def percent(mean: float, sign: str = "") -> str:
-    return f"{100 * mean:{sign}.1f}"
+    return f"{100 * mean:{sign}z.1f}"  # z: no -0.0
 
 
 def gain_text(gain: dict[str, Any]) -> str:
@@ -91,26 +81,15 @@ def points(score: dict[str, Any], sign: str = "") -> str:
     return percent(score["mean"], sign) + between
 
 
-def systems_table(scores: Scores) -> str:
-    """All systems with intervals, then the gains, for the card."""
-    labels = ROUGE_LABELS.values()
-    rows = []
-    for name, system in scores["systems"].items():
-        plain, full = (system[view] for view in VIEWS)
-        label = f"**{name}**" if system["model"] else system_name(name, system)
-        means = [percent(full[kind]["mean"]) for kind in ROUGE_LABELS]
-        rows.append([label, *(points(plain[kind]) for kind in ROUGE_LABELS), *means])
-    for name, gain in scores["gains"].items():
-        rows.append([name, *(gain_text(gain[kind]) for kind in ROUGE_LABELS), "", "", ""])
-    return markdown_table(["", *labels, *(f"{label}, as first reported" for label in labels)], rows)
-
-
-def rate_rows(scores: Scores) -> list[tuple[str, dict[str, str]]]:
-    """A label, and for each side the share with interval and k/n, or the number."""
-    return [
-        (label, {side: rate_text(scores["rates"][side][label]) for side in scores["rates"]})
-        for label in next(iter(scores["rates"].values()))
+def systems_table(scores: Scores) -> Table:
+    """All systems with intervals, then the gains."""
+    rows = [
+        [system_name(name), *(points(system[VIEWS[0]][kind]) for kind in ROUGE_LABELS)]
+        + [percent(system[VIEWS[1]][kind]["mean"]) for kind in ROUGE_LABELS]
+        for name, system in scores["systems"].items()
     ]
+    rows += [[name, *(gain_text(gain[kind]) for kind in gain), "", "", ""] for name, gain in scores["gains"].items()]
+    return ["", *ROUGE_LABELS.values(), *(f"{label}*" for label in ROUGE_LABELS.values())], rows
 
 
 def rate_text(rate: dict[str, Any] | float | None) -> str:
@@ -122,47 +101,34 @@ def rate_text(rate: dict[str, Any] | float | None) -> str:
     return f"{rate['share']:.0%} [{rate['low']:.0%}, {rate['high']:.0%}] ({rate['k']}/{rate['n']})"
 
 
-def rates_table(scores: Scores) -> str:
-    """The rates for the card."""
-    return markdown_table(["", *scores["rates"]], [[label, *sides.values()] for label, sides in rate_rows(scores)])
+def rates_table(scores: Scores) -> Table:
+    sides = scores["rates"]
+    return ["", *sides], [[label, *(rate_text(side[label]) for side in sides.values())] for label in sides["tuned"]]
 
 
-def has_facts(scores: Scores) -> bool:
-    """Whether any question is compared by its fact; older scores know nothing of facts."""
-    return bool(scores.get("facts") and scores["facts"]["all"]["compared"])
-
-
-def facts_count(scores: Scores) -> str:
-    """How many questions about facts were asked, and how many of them are compared."""
-    facts, whole = scores["facts"], scores["facts"]["all"]
-    why = {
-        "none": "no fact in the reference",
-        "several": "several facts in the reference",
-        "in the question": "given away by the question",
-    }
-    counts = whole["not compared"]
-    others = ", ".join(f"{text} ({counts[reason]:,})" for reason, text in why.items() if reason in counts)
+def facts_blocks(scores: Scores) -> list[str | Table]:
+    """How many questions are compared by their facts, how they come out, how well facts are found; [] without any."""
+    facts = scores.get("facts")  # older scores have none
+    if not facts or not facts["all"]["compared"]:
+        return []
+    whole = facts["all"]
+    others = ", ".join(f"{reason} ({count:,})" for reason, count in whole["not compared"].items())
     left_out = f" ({facts['left out']:,} more were not asked)" if facts["left out"] else ""
-    return (
+    count = (
         f"{whole['asked']:,} questions ask for a gene, an inheritance pattern or a frequency{left_out}; "
-        f"{whole['compared']:,} are compared.{f' Not compared: {others}.' if others else ''}"
+        f"{whole['compared']:,} are compared.{f' The facts of the other references: {others}.' if others else ''}"
     )
+    return [count, facts_table(facts), agreement_sentence()]
 
 
-def facts_table(scores: Scores) -> tuple[list[str], list[list[str]]]:
-    """Head and rows: of each kind of fact the answers that are right, wrong, several or none; gains; McNemar's p."""
-    parts = {name: part for name, part in scores["facts"].items() if isinstance(part, dict) and part["compared"]}
+def facts_table(facts: dict[str, Any]) -> Table:
+    """Of each kind of fact the answers that are right, wrong, several or none; gains; McNemar's p."""
+    parts = {name: part for name, part in facts.items() if isinstance(part, dict) and part["compared"]}
     if len(parts) == 2:  # "all" is the same as the one kind
         del parts["all"]
-    first = next(iter(parts.values()))
-    rows = [
-        [
-            system_name(name, {"model": name in ("base", "tuned")}),
-            *(fact_text(part["systems"][name]) for part in parts.values()),
-        ]
-        for name in first["systems"]
-    ]
-    rows += [[name, *(gain_text(part["gains"][name]) for part in parts.values())] for name in first["gains"]]
+    rows = [[system_name(name)] + [fact_text(part["systems"][name]) for part in parts.values()]
+            for name in facts["all"]["systems"]]  # fmt: skip
+    rows += [[name, *(gain_text(part["gains"][name]) for part in parts.values())] for name in facts["all"]["gains"]]
     rows.append(["McNemar's p, tuned and base", *(p_text(part) for part in parts.values())])
     return [
         "right / wrong / several / none, share right",
@@ -176,33 +142,33 @@ def fact_text(outcomes: dict[str, dict[str, Any]]) -> str:
     return f"{counts}, {rate_text(outcomes['right']).rsplit(' (', 1)[0]}"
 
 
-def agreement_sentence(agreement: dict[str, dict[str, dict[str, Any]]]) -> str:
+def agreement_sentence() -> str:
     """How well facts are found, by the labels that were made without the rules that find them (facts.json)."""
-    kinds = agreement["independent"]
-
-    def counted(figure: str, name: str) -> str:
-        return f"{kinds[name][figure]['k']} of {kinds[name][figure]['n']}"
-
-    found = [f"{name} {counted('precision', name)} and {counted('recall', name)}" for name in kinds]
-    single = [f"{name} {counted('precision where one is found', name)}" for name in kinds]
-    return (
-        f"Precision and recall: {', '.join(found)}. Precision where exactly one fact is found, as in the references "
-        f"compared: {', '.join(single)}."
-    )
+    kinds = json.loads(AGREEMENT.read_text(encoding="utf-8"))["independent"]
+    counted = [
+        f"{figure} "
+        + ", ".join(f"{name} {found[figure]['k']} of {found[figure]['n']}" for name, found in kinds.items())
+        for figure in ("precision", "recall", "precision where one is found")
+    ]
+    return f"How well facts are found, by independent labels: {'; '.join(counted)}, as in the references compared."
 
 
-def types_table(scores: Scores) -> str:
-    """The ROUGE-L gains by question type for the card; p is corrected by Holm, over the types with enough groups."""
+def marks_blocks(scores: Scores) -> list[str | Table]:
+    """What a person who read a sample of the answers thought of them; [] if nobody did."""
+    if not (marks := scores.get("marks")):
+        return []
+    rows = [[side, *(rate_text(rate) for rate in rates.values())] for side, rates in marks.items()]
+    return ["A person judged these answers without knowing which is whose:", (["", *marks["tuned"]], rows)]
+
+
+def types_table(scores: Scores) -> Table:
+    """The ROUGE-L gains by question type; p is corrected by Holm, over the types with enough groups."""
     gains = scores["by_type"]
     rows = [
-        [
-            qtype,
-            f"{gain['n']:,}",
-            *(text for by in gains.values() for text in (points(by[qtype], "+"), p_text(by[qtype]))),
-        ]
+        [qtype, f"{gain['n']:,}", *(f"{points(by[qtype], '+')}, p {p_text(by[qtype])}" for by in gains.values())]
         for qtype, gain in next(iter(gains.values())).items()
     ]
-    return markdown_table(["ROUGE-L by question type", "n", *(text for name in gains for text in (name, "p"))], rows)
+    return ["ROUGE-L by question type", "n", *gains], rows
 
 
 def p_text(gain: dict[str, Any]) -> str:
@@ -223,26 +189,59 @@ def novel_sentence(scores: Scores) -> str:
     )
 
 
-def grade_sentence(scores: Scores) -> str:
-    """The reading grades of the sides that have one."""
-    grades = [f"{name} {grade:.1f}" for name, grade in scores["readability"].items() if grade is not None]
-    return f"Flesch-Kincaid grade, median: {', '.join(grades)}."
-
-
 def verdict(scores: Scores) -> str:
-    """What the ROUGE-L gains over the base and over the strongest baseline show."""
+    """What the ROUGE-L gains over the base and the strongest baseline show, and, where any were asked for, facts."""
     over_base, over_baseline = (gain["rougeL"] for gain in scores["gains"].values())
     baseline = f"the strongest answer that needs no model ({scores['strongest_baseline']})"
-    return f"{compare('the base', over_base)} {compare(baseline, over_baseline)}"
+    facts = [scores["facts"]["sentence"]] if facts_blocks(scores) else []
+    return " ".join([compare("the base", over_base), compare(baseline, over_baseline), *facts])
 
 
 def compare(other: str, gain: dict[str, Any]) -> str:
     text = f"{points(gain, '+')} ROUGE-L points, n = {gain['n']:,}"
-    if gain["low"] is not None and gain["low"] > 0:
+    if above(gain, 0):
         return f"Tuned **beats** {other} ({text})."
     if gain["high"] is not None and gain["high"] < 0:
         return f"Tuned **falls short of** {other} ({text})."
     return f"Tuned **does not beat** {other}: the difference is within noise ({text})."
+
+
+def above(figure: dict[str, Any], level: float) -> bool:
+    """Whether the whole interval lies above a level."""
+    return figure["low"] is not None and figure["low"] > level
+
+
+def audit_blocks(audit: dict[str, Any]) -> list[str | Table]:
+    """How often each metric scores the better of two answers higher, and what follows from it in two lines."""
+    figures, clear = audit["all"], audit["correct and wrong"] or {}
+    rivals = [name for name, figure in figures.items() if not figure["gains"]]
+    rows = [
+        [name, f"{figure['n']:,} ({figure['groups']:,})", points(figure)]
+        + [gain_text(figure["gains"][rival]) if name not in rivals else "" for rival in rivals]
+        + [points(clear[name]) if name in clear else UNKNOWN]
+        for name, figure in figures.items()
+    ]
+    heads = ["all pairs, %", *(f"over {rival}" for rival in rivals), "correct against wrong, %"]
+    return [*audit_lines(figures, rivals), (["scores the better answer higher", "pairs (questions)", *heads], rows)]
+
+
+def audit_lines(figures: dict[str, Any], rivals: list[str]) -> list[str]:
+    """What ROUGE can tell and what it can't, chosen by the intervals."""
+    shares = {name: f"{name} ({percent(figure['mean'])} %)" for name, figure in figures.items()}
+    enough = [name for name in figures if name not in rivals and figures[name]["groups"] >= FEW]
+    better = [name for name in enough if all(above(gain, 0) for gain in figures[name]["gains"].values())]
+    kinds = [name for name in enough if name in ROUGE_LABELS.values()]
+    can = ", ".join(shares[name] for name in kinds if above(figures[name], 0.5))
+    level = ", ".join(name for name in kinds if name not in better)
+    beating = f"None of {level}" if level else "Each kind of it" if kinds else "None (too few questions to tell)"
+    others = ", ".join(name for name in better if name not in kinds)
+    few = ", ".join(name for name in figures if name not in [*enough, *rivals])
+    return [
+        f"**What ROUGE can tell:** the better of two answers, more often than a coin: {can or 'no kind of it'}.",
+        f"**What it can't:** what is true. {beating} does better than both "
+        f"{' and '.join(shares[rival] for rival in rivals)}, which know nothing of truth. Of the other figures, "
+        f"{others or 'none'} does{f' ({few}: too few questions to tell)' if few else ''}.",
+    ]
 
 
 def comparison(runs: list[tuple[Scores, dict[str, Any]]]) -> str:
@@ -250,31 +249,26 @@ def comparison(runs: list[tuple[Scores, dict[str, Any]]]) -> str:
 
     runs: scores-test.json and data.json of each.
     """
-    columns = [reported_column(), *(run_column(*run, view) for run in runs for view in reversed(VIEWS))]
+    columns = [{"split": "random", "disclaimer": "with"} | mean_cells(REPORTED)]
+    columns += [run_column(*run, view) for run in runs for view in reversed(VIEWS)]
     labels = list(dict.fromkeys(label for column in reversed(columns) for label in column))
     rows = [[label, *(column.get(label, UNKNOWN) for column in columns)] for label in labels]
     return plain_table(["mean ROUGE F1 × 100", "first reported", *("" for _ in columns[1:])], rows)
 
 
-def reported_column() -> dict[str, str]:
-    means = {name: {kind: REPORTED[kind][name] for kind in ROUGE_LABELS} for name in ("base", "tuned")}
-    return {"split": "random", "disclaimer": VIEWS[1].split()[0]} | mean_cells(means)
-
-
 def run_column(scores: Scores, data: dict[str, Any], view: str) -> dict[str, str]:
     """Row label -> cell of one run, with or without the disclaimer."""
-    systems = scores["systems"]
     means = {
-        system_name(name, system): {kind: system[view][kind]["mean"] for kind in ROUGE_LABELS}
-        for name, system in systems.items()
+        name: {kind: system[view][kind]["mean"] for kind in ROUGE_LABELS} for name, system in scores["systems"].items()
     }
     head = {"run": scores["config"], "split": data["split"], "disclaimer": view.split()[0], "questions": part(scores)}
-    leakage = {f"test {what} also in train": f"{share:.1%}" for what, share in data["leakage"].items()}
-    return head | mean_cells(means) | leakage
+    return head | mean_cells(means) | {f"test {what} also in train": f"{x:.1%}" for what, x in data["leakage"].items()}
 
 
 def mean_cells(means: dict[str, dict[str, float]]) -> dict[str, str]:
     """System -> ROUGE -> mean, as cells; and the gain of tuned over base."""
-    cells = {f"{label} {name}": percent(means[name][kind]) for kind, label in ROUGE_LABELS.items() for name in means}
-    gains = {kind: means["tuned"][kind] - means["base"][kind] for kind in ROUGE_LABELS}
-    return cells | {f"{label} gain": percent(gains[kind], "+") for kind, label in ROUGE_LABELS.items()}
+    cells: dict[str, str] = {}
+    for kind, label in ROUGE_LABELS.items():
+        cells |= {f"{label} {system_name(name)}": percent(mean[kind]) for name, mean in means.items()}
+        cells[f"{label} gain"] = percent(means["tuned"][kind] - means["base"][kind], "+")
+    return cells

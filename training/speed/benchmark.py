@@ -14,7 +14,7 @@ from training.model.load import pick_precision
 from training.outputs import write_json
 from training.run_record import git_state, processor
 from training.scoring.rouge import rouge_scores
-from training.speed.measure import in_fresh_process, prepare_scaling, quiet, share_of_ceiling, start_up
+from training.speed.measure import in_fresh_process, quiet
 from training.speed.recipes import RECIPES, one_by_one, together, training_peak, training_seconds, tuned
 from training.speed.table import speed_table
 from training.speed.work import Work, make_work
@@ -38,7 +38,6 @@ def benchmark(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     work = make_work(options, folder)
     lengths = work.examples()["length"]
     print(f"  {len(lengths)} rows of {sum(lengths) / len(lengths):.0f} tokens on average, on {work.device}", flush=True)
-    training = compare_training(work, options.rounds, folder)
     name = torch.cuda.get_device_name() if work.device == "cuda" else processor()
     return {
         "machine": {"name": name, "threads": torch.get_num_threads(), "torch": torch.__version__, "git": git_state()},
@@ -51,11 +50,8 @@ def benchmark(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "rounds": options.rounds,
         "vocabulary": work.vocabulary(),
         "max_tokens": work.config.max_tokens,
-        "training": training,
-        "operations": share_of_ceiling(work, training[-1]["tokens_per_second"]),
+        "training": compare_training(work, options.rounds, folder),
         "scoring": compare_scoring(work),
-        "prepare": prepare_scaling(folder),
-        "start_up_seconds": start_up(),
     }
 
 

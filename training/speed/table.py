@@ -27,24 +27,15 @@ def speed_table(report: Report) -> str:
             f"({report['tokens']:,} tokens, at most {report['max_tokens']:,} in a row). All in one run, {rounds}.",
             markdown_table(("training", "useful tokens/s", "ratio", "peak MiB", "of it training"), training),
             markdown_table(("scoring", "new tokens/s", "ratio", "questions"), answering),
-            findings(report),
+            findings(scoring),
         ]
     )
 
 
-def findings(report: Report) -> str:
-    """Equal answers, the share of the peak FLOP/s, preparing, and starting, in sentences."""
-    scoring, done = report["scoring"], report["operations"]
+def findings(scoring: dict[str, Any]) -> str:
+    """How many answers are equal, and what they score if some are not."""
     compared, rouge = scoring["questions"]["first recipe"], scoring["rouge_l"]
     equal = f"{scoring['equal_answers']} of {compared} greedy answers are identical"
     if scoring["equal_answers"] < compared:
         equal += f"; ROUGE-L of all is {rouge['ours']:.4f}, of the first recipe {rouge['first recipe']:.4f}"
-    scaling = ", ".join(
-        f"{row['rows']:,} rows {row['seconds']:.1f} s and {row['peak_mib']:,} MiB" for row in report["prepare"]
-    )
-    return (
-        f"{equal} ({scoring['precision']}, at most {scoring['new_tokens']} tokens an answer). Training reaches "
-        f"{done['share']:.0%} of the {1000 * done['ceiling_tflops']:,.0f} GFLOP/s of large matrix products there "
-        f"({done['precision']}). `prepare`: {scaling}. Every `--help` within "
-        f"{max(report['start_up_seconds'].values()):.2f} s."
-    )
+    return f"{equal} ({scoring['precision']}, at most {scoring['new_tokens']} tokens an answer)."

@@ -1,0 +1,122 @@
+"""What the chatbot shows: Markdown within HTML elements, which page.css styles by their classes. Pure functions.
+
+Everything that a person, a model or a table of pages wrote is Markdown or escaped here; gradio's own sanitizer follows.
+"""
+
+import html
+import re
+from typing import TYPE_CHECKING, Any
+
+from history import ANSWER, COMING, FAILED, GENERAL, REMINDER, UNFINISHED, with_links
+from lists import with_lists
+from prompt import without_disclaimer
+from safety import NOTICES
+from sources import kinds_of
+
+if TYPE_CHECKING:
+    from contract import Contract
+    from sources import Source
+
+BY_MODEL = (ANSWER, GENERAL, *UNFINISHED, FAILED)
+REFUSALS = ("harmful", "off_topic", "language", "limit", FAILED)  # nothing to take for advice: no disclaimer
+UNREVIEWED = "Not reviewed by a clinician."
+NO_PAGE = "No NIH page found for this."
+NO_TABLE = "NIH pages can't be looked up at the moment."
+LOOK_UP = '<a href="https://medlineplus.gov" target="_blank" rel="noopener">Search medlineplus.gov</a>'
+# Follow-up questions, by their kind in MedQuAD's collection.
+NEXT = {
+    "symptoms": "What are the symptoms of {}?",
+    "causes": "What causes {}?",
+    "treatment": "What are the treatments for {}?",
+    "outlook": "What is the outlook for {}?",
+}
+MOST_NEXT = 3
+# What a question is about where no page tells; the first expression that matches.
+SUBJECT = (
+    re.compile(r"\b(?:symptoms|signs|causes?|treatments?|outlook|prognosis) (?:of |for )?([^?.!,;]+)", re.IGNORECASE),
+    re.compile(
+        r"\b(?:is|are) ([^?.!,;]+?)(?: (?:treated|diagnosed|inherited|prevented|caused)\b.*)?\W*$", re.IGNORECASE
+    ),
+)
+NO_SUBJECT = re.compile(
+    r"\b(?:i|me|my|mine|you|your|we|our|he|she|his|her|it|its|this|that|they|them|their|there)\b", re.I
+)
+
+
+def bubble(text: str, kind: str, contract: "Contract", learned: str) -> str:
+    """A text of some kind as the chatbot shows it. learned: what the model learned from, for the line under answers."""
+    body = without_disclaimer(text, contract)
+    fixed = REMINDER if kind in BY_MODEL else body
+    bare = body.removeprefix(with_links(REMINDER)).removeprefix(REMINDER).strip()
+    small = [] if kind in REFUSALS or bare == COMING else [contract.disclaimer]
+    if small and kind in BY_MODEL:
+        small.append(" ".join(filter(None, [UNREVIEWED, learned])))
+    alert = ' role="alert"' if kind in NOTICES else ""
+    lines = "".join(f"<p>{html.escape(line)}</p>" for line in small)
+    return (
+        f'<div class="{look(kind)}"{alert} dir="auto">\n\n{body.replace(fixed, with_links(fixed))}\n\n</div>'
+        + f'<div class="fine">{lines}</div>' * bool(small)
+    )
+
+
+def look(kind: str) -> str:
+    """The classes of a message: a notice, another fixed text, or what a model wrote or writes."""
+    if kind in BY_MODEL:
+        return "answer writing" if kind in UNFINISHED else "answer"
+    return f"care {kind}" if kind in NOTICES else f"fixed {kind}"
+
+
+def cards(pages: "tuple[Source, ...] | None") -> str:
+    """The pages that fit a question, as cards; or that there are none, or that they can't be looked up."""
+    if not pages:
+        return f'<section class="sources none"><p>{NO_TABLE if pages is None else NO_PAGE} {LOOK_UP}</p></section>'
+    return (
+        '<section class="sources"><h2>Read what NIH says</h2><p>People wrote these pages: believe them rather than '
+        f"the answer.</p><ul>{''.join(map(card, pages))}</ul></section>"
+    )
+
+
+def card(page: "Source") -> str:
+    title = html.escape(page.title)
+    new_tab = '<span class="unseen"> (new tab)</span>'
+    link = f'<a href="{html.escape(page.url)}" target="_blank" rel="noopener">{title}{new_tab}</a>'
+    year = f" · link of {page.year}" if page.url else ""
+    passage = (
+        f'<details><summary>What it says<span class="unseen"> on {title}</span></summary>'
+        f"<blockquote>{paragraphs(with_lists(page.passage))}</blockquote><p>{html.escape(page.credit)}</p></details>"
+    )
+    return (
+        f"<li>{link if page.url else f'<strong>{title}</strong>'}<p>{html.escape(page.publisher)}{year}</p>"
+        f"{passage if page.passage else ''}</li>"
+    )
+
+
+def paragraphs(text: str) -> str:
+    """Paragraphs and lists of `with_lists` as HTML, on one line."""
+    made = []
+    for block in filter(None, map(str.strip, text.split("\n\n"))):
+        lines = [html.escape(line.removeprefix("- ")) for line in block.splitlines()]
+        is_list = block.startswith("- ")
+        made.append(
+            f"<ul>{''.join(f'<li>{line}</li>' for line in lines)}</ul>" if is_list else f"<p>{' '.join(lines)}</p>"
+        )
+    return "".join(made)
+
+
+def follow_ups(pages: "tuple[Source, ...] | None", asked: list[str]) -> list[dict[str, Any]]:
+    """Up to three questions about the same disease, of kinds that were not asked yet, as a message's options."""
+    about = subject(pages, asked[-1]) if asked else ""
+    kinds = {kind for question in asked for kind in kinds_of(question)}
+    left = [question.format(about) for kind, question in NEXT.items() if kind not in kinds]
+    return [{"value": question, "label": question} for question in left[:MOST_NEXT]] if about else []
+
+
+def subject(pages: "tuple[Source, ...] | None", question: str) -> str:
+    """The disease of the first page, or else what the question itself names; empty where neither tells."""
+    if pages:
+        focus = pages[0].title.split(": ")[0]
+        typed = re.search(rf"\b{re.escape(focus)}\b", question, re.IGNORECASE)
+        return typed[0] if typed else focus
+    found = next(filter(None, (expression.search(" ".join(question.split())) for expression in SUBJECT)), None)
+    name = found[1].strip() if found else ""
+    return "" if NO_SUBJECT.search(name) or not 0 < len(name.split()) <= 5 else name

@@ -1,0 +1,99 @@
+"""llama.cpp: convert a model's folder to GGUF, quantise it, and ask it as llama.cpp's own server does."""
+
+import json
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+from space.contract import Message
+
+CONVERTER, QUANTISER = "convert_hf_to_gguf.py", "llama-quantize"
+CONVERTED = {"F16": "f16", "Q8_0": "q8_0"}  # what the converter writes itself; the others are made from F16
+
+
+def need_tools(llama_cpp: Path, kinds: list[str]) -> None:
+    """Raises FileNotFoundError or ValueError with what to do if a tool for these kinds of files is missing."""
+    if not (llama_cpp / CONVERTER).is_file():
+        raise FileNotFoundError(
+            f"{llama_cpp / CONVERTER} is missing: `git clone https://github.com/ggml-org/llama.cpp {llama_cpp}`, or "
+            "name a folder that holds llama.cpp's source with --llama-cpp DIR"
+        )
+    if not set(kinds) <= CONVERTED.keys() and not find_quantiser(llama_cpp):
+        build = llama_cpp / "build"
+        raise FileNotFoundError(
+            f"{QUANTISER} is neither in {build / 'bin'} nor on the PATH: `cmake -B {build} {llama_cpp} && "
+            f"cmake --build {build} --target {QUANTISER}`, or leave out all but {' and '.join(CONVERTED)}"
+        )
+    need_extra("xllamacpp", "sentencepiece")  # the converter imports the latter
+
+
+def need_extra(*modules: str) -> None:
+    """Raises ValueError if a package of the extra `export` is missing."""
+    if missing := [name for name in modules if find_spec(name) is None]:
+        raise ValueError(f"{', '.join(missing)} is not installed: `pip install -e '.[export]'`")
+
+
+def find_quantiser(llama_cpp: Path) -> str | None:
+    return shutil.which(QUANTISER, path=llama_cpp / "build" / "bin") or shutil.which(QUANTISER)
+
+
+def make_gguf(model: Path, out: Path, kind: str, llama_cpp: Path) -> None:
+    """Write a GGUF file of a kind: by the converter from a model's folder, else by the quantiser from its F16 file."""
+    if kind in CONVERTED:
+        words = [sys.executable, str(llama_cpp / CONVERTER), str(model), "--outtype", CONVERTED[kind]]
+        run([*words, "--model-name", out.name.partition(f"-{kind}")[0], "--outfile", str(out)])
+        return
+    f16 = out.with_name(f"{out.name}.f16")
+    try:
+        make_gguf(model, f16, "F16", llama_cpp)
+        run([str(find_quantiser(llama_cpp)), str(f16), str(out), kind])
+    finally:
+        f16.unlink(missing_ok=True)
+
+
+def run(words: list[str]) -> None:
+    """Run a tool of llama.cpp; raises ValueError with its last line if it fails."""
+    done = subprocess.run(words, capture_output=True, encoding="utf-8", errors="replace", check=False)
+    if done.returncode:
+        said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()] or ["no message"]
+        raise ValueError(f"{Path(words[0] if len(words) < 5 else words[1]).name} failed: {said[-1].strip()}")
+
+
+class LlamaCpp:
+    """A GGUF file in llama.cpp's server, in this process, on an address of this machine alone."""
+
+    def __init__(self, gguf: Path, context: int) -> None:
+        # Optional, so imported where it is used.
+        from xllamacpp import CommonParams, Server
+
+        parameters = CommonParams()
+        parameters.model.path = str(gguf)
+        parameters.n_ctx, parameters.n_parallel = context, 1
+        parameters.verbosity, parameters.warmup = -1, False
+        self.server = Server(parameters)
+
+    def post(self, path: str, **body: Any) -> dict[str, Any]:
+        data = json.dumps(body).encode()
+        request = Request(self.server.listening_address + path, data, {"Content-Type": "application/json"})
+        with urlopen(request) as answer:
+            return dict(json.load(answer))
+
+    def prompt(self, messages: list[Message]) -> str:
+        """The prompt as the server renders it with the template in the file; without BOS if it adds that."""
+        return str(self.post("/apply-template", messages=messages)["prompt"])
+
+    def token_ids(self, text: str) -> list[int]:
+        """The tokens that the server makes of a prompt: with BOS if the file asks for it; control tokens are read."""
+        return list(self.post("/tokenize", content=text, add_special=True, parse_special=True)["tokens"])
+
+    def answer(self, messages: list[Message], max_tokens: int) -> tuple[str, bool]:
+        """The greedy answer to a conversation, and whether it ended by itself."""
+        # TRAP: the file holds the contract's decoding, of which `temperature` alone would leave the penalty
+        greedy = {"temperature": 0, "top_k": 1, "repeat_penalty": 1.0, "cache_prompt": False}
+        asked = {"messages": messages, "max_tokens": max_tokens}
+        [choice] = self.server.handle_chat_completions(asked | greedy)["choices"]
+        return choice["message"]["content"].strip(), choice["finish_reason"] == "stop"

@@ -1,0 +1,83 @@
+"""Sign a bundle with a private key (OpenSSF Model Signing), and verify a signed one. Needs the extra `signing`.
+
+`model.sig` covers every other file of the bundle. `model.pub` is the public key: it proves that nothing was changed
+since the signing; whose key it is, its publisher must say elsewhere.
+"""
+
+import os
+import shutil
+from contextlib import suppress
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from model_signing import hashing
+
+SIGNATURE, PUBLIC_KEY = "model.sig", "model.pub"
+CURVES = ("secp256r1", "secp384r1", "secp521r1")
+MAKE = "make one with `openssl ecparam -name prime256v1 -genkey -noout -out KEY`"
+
+
+def public_key(key: Path) -> bytes:
+    """The public key of a private one, as PEM; raises ValueError that says what to do."""
+    if find_spec("model_signing") is None:
+        raise ValueError("--sign: model-signing is not installed, install the extra `signing` first")
+    from cryptography.hazmat.primitives import serialization  # of the extra
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    try:
+        private = serialization.load_pem_private_key(key.read_bytes(), password())
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(f"--sign {key}: no private key in PEM ({error}): {MAKE}; the password of an encrypted one "
+                         "goes in $SIGNING_KEY_PASSWORD") from None  # fmt: skip
+    if not isinstance(private, ec.EllipticCurvePrivateKey) or private.curve.name not in CURVES:
+        raise ValueError(f"--sign {key}: not an elliptic-curve key of {', '.join(CURVES)}: {MAKE}")
+    kind = serialization.PublicFormat.SubjectPublicKeyInfo
+    return private.public_key().public_bytes(serialization.Encoding.PEM, kind)
+
+
+def password() -> Any:  # model-signing says str, and needs bytes
+    given = os.environ.get("SIGNING_KEY_PASSWORD")
+    return given.encode() if given else None
+
+
+def sign(folder: Path, key: Path) -> None:
+    """Add `model.sig` over all other files of a bundle, among them `model.pub`.
+
+    Beside the bundle a copy is kept, and used again while it fits: every signature of the same files is another one.
+    """
+    from model_signing import signing
+
+    kept = folder.parent / SIGNATURE
+    if kept.is_file():
+        shutil.copyfile(kept, folder / SIGNATURE)
+        with suppress(ValueError):
+            verify(folder)
+            return
+    signer = signing.Config().use_elliptic_key_signer(private_key=key, password=password())
+    signer.set_hashing_config(all_but_signature()).sign(folder, folder / SIGNATURE)
+    shutil.copyfile(folder / SIGNATURE, kept)
+
+
+def verify(folder: Path) -> str:
+    """The fingerprint of the key that signed a bundle; raises ValueError naming the file that was changed since."""
+    from cryptography.exceptions import InvalidSignature
+    from model_signing import verifying
+
+    public = folder / PUBLIC_KEY
+    try:
+        verifier = verifying.Config().use_elliptic_key_verifier(public_key=public)
+        verifier.set_hashing_config(all_but_signature()).verify(folder, folder / SIGNATURE)
+    except (InvalidSignature, ValueError, LookupError, OSError) as error:
+        said = str(error).split(": Expected")[0] or "not signed by this key"
+        raise ValueError(f"{SIGNATURE} doesn't fit the files ({said})") from error
+    return sha256(public.read_bytes()).hexdigest()
+
+
+def all_but_signature() -> "hashing.Config":
+    from model_signing import hashing
+
+    # the Hub's cache is made of links
+    return hashing.Config().set_ignored_paths(paths=[SIGNATURE]).set_allow_symlinks(True)

@@ -1,0 +1,118 @@
+"""What the metrics are worth: how often each scores the better of two answers higher, as people judged them.
+
+Pairs are answers to the same question that were judged differently. Both are compared with the same reference: one
+that is given, else the best-judged other answer, if that is correct itself.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import lru_cache
+from itertools import combinations
+from math import log
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import textstat
+
+from training.scoring.fact_scores import outcome
+from training.scoring.facts import KINDS, stated
+from training.scoring.intervals import mean_interval, paired_gain
+from training.scoring.rates import repeated, words
+from training.scoring.rouge import score_pair
+
+CORRECT = 3  # of LiveQA's judgements: 1 incorrect, 2 related, 3 correct but incomplete, 4 excellent
+
+
+class Judged(NamedTuple):
+    """An answer, the type of the question that it was written for, and the mean of its judgements."""
+
+    text: str
+    qtype: str
+    score: float
+
+
+class Asked(NamedTuple):
+    """A question with its judged answers, and reference answers if any are given."""
+
+    question: str
+    answers: list[Judged]
+    references: list[Judged]
+
+
+Metric = Callable[[str, Judged, str], float]  # of an answer, a reference and the question; NaN where it can't tell
+rouge = lru_cache(maxsize=1 << 14)(score_pair)
+
+
+def right_fact(answer: str, reference: Judged, question: str) -> float:
+    """Whether an answer names the fact of a reference; NaN unless that states exactly one."""
+    kind = reference.qtype
+    true = stated(kind, reference.text) if kind in KINDS else set()
+    return float(outcome(kind, stated(kind, answer), true) == "right") if len(true) == 1 else np.nan
+
+
+METRICS: dict[str, Metric] = {
+    "ROUGE-1": lambda answer, reference, _: rouge(answer, reference.text)[0],
+    "ROUGE-2": lambda answer, reference, _: rouge(answer, reference.text)[1],
+    "ROUGE-L": lambda answer, reference, _: rouge(answer, reference.text)[2],
+    "the right fact": right_fact,
+    "a length ratio near 1": lambda answer, reference, _: -abs(log(length(answer) / length(reference.text))),
+    "fewer repeated 4-grams": lambda answer, *_: -repeated(words(answer)),
+    "a lower reading grade": lambda answer, *_: -textstat.flesch_kincaid_grade(answer),
+}
+RIVALS: dict[str, Metric] = {
+    "the length of the answer": lambda answer, *_: length(answer),
+    "the words of the question in it": lambda answer, _, question: len({*words(question)} & {*words(answer)}),
+}
+
+
+def length(text: str) -> int:
+    return max(len(words(text)), 1)
+
+
+def audit(asked: list[Asked], seed: int) -> dict[str, Any]:
+    """How often each metric is right on all pairs, and on those of a correct and a wrong answer; a tie counts half.
+
+    Raises ValueError if no pair can be compared.
+    """
+    pairs = pd.DataFrame([pair for place, one in enumerate(asked) for pair in pairs_of(place, one)])
+    known = pairs.dropna(subset="ROUGE-1") if len(pairs) else pairs
+    if not len(known):
+        raise ValueError("no two answers to the same question are judged differently and have a correct third one")
+    clear = known[known["clear"]]
+    figures = {"all": figures_of(known, seed), "correct and wrong": figures_of(clear, seed)}
+    return {"pairs without a reference": len(pairs) - len(known)} | figures
+
+
+def pairs_of(place: int, one: Asked) -> Iterator[dict[str, Any]]:
+    """What each metric says of the pairs of a question's answers; place: of the question."""
+    for two in combinations(one.answers, 2):
+        worse, better = sorted(two, key=lambda answer: answer.score)
+        if worse.score == better.score:
+            continue
+        others = [answer for answer in one.answers if answer not in two and answer.score >= CORRECT]
+        best = max((answer.score for answer in others), default=0)
+        references = one.references or [answer for answer in others if answer.score == best]
+        yield {"place": place, "clear": worse.score < CORRECT <= better.score} | {
+            name: order([[metric(two.text, said, one.question) for two in (better, worse)] for said in references])
+            for name, metric in (METRICS | RIVALS).items()
+        }
+
+
+def order(scores: list[list[float]]) -> float:
+    """The mean over references of: 1 if the first score is higher, .5 in a tie, 0 if lower; NaN if it can't tell."""
+    return pd.Series([(1 + np.sign(better - worse)) / 2 for better, worse in scores], dtype=float).mean()
+
+
+def figures_of(pairs: pd.DataFrame, seed: int) -> dict[str, Any]:
+    """Name -> how often it is right, with its interval over questions; of a metric also its gains over the rivals."""
+    figures = {}
+    for name in METRICS | RIVALS:
+        told = pairs.dropna(subset=name)
+        if not len(told):
+            continue
+        right, questions = told[name].to_numpy(), told["place"].to_numpy()
+        others = RIVALS if name in METRICS else ()
+        gains = {rival: asdict(paired_gain(told[rival].to_numpy(), right, questions, seed=seed)) for rival in others}
+        figures[name] = asdict(mean_interval(right, questions, seed=seed)) | {"gains": gains}
+    return figures
