@@ -37,7 +37,8 @@ sys.path[:0] = [str(ROOT / "space"), str(ROOT / "scripts")]  # their modules imp
 
 import advice
 import personal
-from fit_notices import disguised, general, read_messages
+from fitting.cases import general, read_messages
+from fitting.notices import disguised
 from measure_checks import CASES, read_lines, sample
 from output_checks import plain_text, split, without_loops
 from plain import plain

@@ -12,20 +12,24 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import text_classifier
 from safetensors.numpy import load_file
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.pipeline import Pipeline
 from text_classifier import COUNTS, from_arrays
-from text_classifier import pipeline as text_pipeline
 
 TEXTS = Path(__file__).with_name("languages.toml")
 MODEL = Path(__file__).with_name("languages.safetensors")
 KINDS = ("none", "crisis", "emergency", "poison")
 CODES = ("en", "es", "pt", "fr", "de", "it", "hi", "th", "ar", "zh", "ja", "ko", "ru", "tr", "pl", "nl", "vi", "tl")
-NOTICE = 0.5  # probability of all notices together from which one is shown
-NOTICE_IN_LONG = 0.8  # the same for each of more than SHORT windows
+NOTICE = {"crisis": 0.6, "emergency": 0.6, "poison": 0.6}  # probability of all notices together that shows each
+NOTICE_IN_LONG = 0.9  # the same for each of more than SHORT windows
 SHORT = 6
 FOREIGN = 0.1  # probability that the text is not English from which it is read here
+ENGLISH = 0.35  # probability of English above which a text may be English
+FEW = 5  # words from which the language of a text in Latin script can be told
+SURE = 0.5  # probability from which a language is named
 TURNS = 3  # user turns that count together
 WINDOW = 200  # characters that are read at once, in steps of half of them
 READ = 20  # windows that are read: both ends of a long text
@@ -35,29 +39,64 @@ SPELT = str.maketrans({"đ": "d", "ł": "l", "ø": "o", "ı": "i", "ß": "s"})
 
 
 def found(turns: list[str]) -> tuple[str, str] | None:
-    """Kind of notice (crisis, emergency, poison) and code of the language that the user's turns call for.
+    """Kind of notice (crisis, emergency, poison) and code of the language that the user's turns call for."""
+    return reading(turns)[0]
+
+
+def language(text: str) -> str:
+    """Code of the language if the text surely is not English: one of [texts], or `other`; else `en`."""
+    return reading([text])[1]
+
+
+def reading(turns: list[str]) -> tuple[tuple[str, str] | None, str]:
+    """What the user's last three turns call for, see `found`, and the language of the last one, see `language`.
 
     The turns are read together and each alone.
     """
     turns = [folded(turn) for turn in turns[-TURNS:]]
     read = list(dict.fromkeys(window for text in (" . ".join(turns), *turns) for window in windows(text)))
     if not read:
-        return None
-    languages = classifier("language").predict_proba(read)  # [windows, codes]
-    foreign = 1 - languages[:, 0] > FOREIGN
+        return None, "en"
+    codes = classifier("language").predict_proba(read)  # [windows, codes]
+    last = written_in(turns[-1], codes[[read.index(window) for window in windows(turns[-1])]].mean(0))
+    foreign = 1 - codes[:, 0] > FOREIGN
     if not foreign.any():
-        return None
+        return None, last
     kinds = classifier("kind").predict_proba(read) * foreign[:, None]  # [windows, kinds]
     most = kinds[:, 1:].sum(1).argmax()
-    if kinds[most, 1:].sum() <= (NOTICE if len(read) <= SHORT else NOTICE_IN_LONG):
-        return None
-    code = CODES[1 + languages[most, 1:].argmax()]
-    return KINDS[1 + kinds[most, 1:].argmax()], "zh-hant" if code == "zh" and traditional("".join(turns)) else code
+    kind, code = KINDS[1 + kinds[most, 1:].argmax()], CODES[1 + codes[most, 1:].argmax()]
+    if kinds[most, 1:].sum() <= (NOTICE[kind] if len(read) <= SHORT else NOTICE_IN_LONG):
+        return None, last
+    return (kind, script_of(code, "".join(turns))), last
+
+
+def written_in(text: str, chances: np.ndarray) -> str:
+    """The language of a text by its script, or as likely as `chances` say where that is the Latin one.
+
+    A few words may be Latin or French names of diseases: they count as English.
+    """
+    letters = [unicodedata.name(c, "?").split()[0] for c in text[:2_000] if c.isalpha()]
+    script = max(sorted(set(letters)), key=letters.count, default="LATIN")
+    if script != "LATIN":
+        japanese = script == "CJK" and {"HIRAGANA", "KATAKANA"} & set(letters)
+        return script_of(data()["scripts"].get("HIRAGANA" if japanese else script, "other"), text)
+    if len(re.findall(r"[^\W\d_]{2,}", text)) < FEW or chances[0] > ENGLISH:
+        return "en"
+    return CODES[chances.argmax()] if chances.max() > SURE else "other"
+
+
+def script_of(code: str, text: str) -> str:
+    """The code, `zh-hant` where the text is written in traditional Chinese characters."""
+    if code != "zh":
+        return code
+    old, new = (set(data()["zh_characters"][name]) for name in ("traditional", "simplified"))
+    return "zh-hant" if sum(c in old - new for c in text[:2_000]) > sum(c in new - old for c in text[:2_000]) else "zh"
 
 
 def folded(text: str) -> str:
     """Text as it is read: lower case, without accents, drawn-out letters, punctuation and what isn't seen."""
-    text = unicodedata.normalize("NFC", MARKS.sub("", unicodedata.normalize("NFKD", text.lower())))
+    text = MARKS.sub("", text.lower())  # normalising a long run of accents takes quadratic time
+    text = unicodedata.normalize("NFC", MARKS.sub("", unicodedata.normalize("NFKD", text)))
     text = "".join(c for c in text.translate(SPELT) if unicodedata.category(c) not in ("Cf", "Co", "Cs"))
     text = re.sub(r"(\D)\1{2,}", r"\1", text)
     return re.sub(r"[^\w\u0300-\u0e7f?!]+", " ", text).strip()
@@ -79,7 +118,7 @@ def pipeline(head: str, features: int | None = None) -> Pipeline:
     longest = 5 if head == "kind" else 3
     words = HashingVectorizer(ngram_range=(1, 2), token_pattern=r"\w+", **counts)
     letters = HashingVectorizer(analyzer="char_wb", ngram_range=(1, longest), **counts)
-    return text_pipeline(words, letters, max_iter=200)
+    return text_classifier.pipeline(words, letters, max_iter=200, C=10)
 
 
 @cache
@@ -106,42 +145,5 @@ def link(number: dict[str, str]) -> str:
 
 @cache
 def data() -> dict[str, Any]:
-    """`languages.toml`: texts, numbers and their sources, everyday words."""
+    """`languages.toml`: texts, numbers and their sources, scripts."""
     return tomllib.loads(TEXTS.read_text(encoding="utf-8"))
-
-
-# ---------------------------------------------------------------- which language
-def language(text: str) -> str:
-    """Code of the language if the text surely is not English: one of [texts], or `other`; else `en`."""
-    letters = [c for c in text[:2_000] if c.isalpha()]
-    scripts = [unicodedata.name(c, "?").split()[0] for c in letters]
-    script = max(sorted(set(scripts)), key=scripts.count, default="LATIN")
-    if script != "LATIN":
-        japanese = script in ("CJK", "HIRAGANA", "KATAKANA") and {"HIRAGANA", "KATAKANA"} & set(scripts)
-        code = data()["scripts"].get("HIRAGANA" if japanese else script, "other")
-        return "zh-hant" if code == "zh" and traditional(text) else code
-    words = re.findall(r"[^\W\d_]+", unicodedata.normalize("NFC", text[:2_000]).lower())
-    english, others = everyday()
-    in_english = sum(word in english for word in words)
-    best, points, share = "en", 0, 0.0
-    for code, (plain, strong) in others.items():
-        score = len(plain & set(words)) + 2 * len(strong & set(words))
-        if score > points:
-            best, points, share = code, score, sum(w in plain or w in strong for w in words) / len(words)
-    return best if points >= 3 and share >= 0.4 and share * len(words) > 2 * in_english else "en"
-
-
-@cache
-def everyday() -> tuple[frozenset[str], dict[str, tuple[frozenset[str], frozenset[str]]]]:
-    """Everyday words of English; of each other language everyday and `strong` ones."""
-    others = {code: (entry["words"], entry["strong"]) for code, entry in data()["everyday"].items()}
-    return frozenset(data()["english"]["words"].split()), {
-        code: (frozenset(plain.split()), frozenset(strong.split())) for code, (plain, strong) in others.items()
-    }
-
-
-def traditional(text: str) -> bool:
-    """Whether the Chinese text is written in traditional characters."""
-    chinese = data()["zh_characters"]
-    old, new = set(chinese["traditional"]), set(chinese["simplified"])
-    return sum(c in old - new for c in text) > sum(c in new - old for c in text)

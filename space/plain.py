@@ -13,7 +13,13 @@ IN_DIGITS = re.compile(
     r"(?<=[a-z])[013457$@!|]{1,3}(?=[a-z])|(?<![a-z0-9])[0$@](?=[a-z]{2})|(?<=[a-z]{2})[37](?![a-z0-9])"
 )
 SPACED = re.compile(r"(?<![a-z0-9])(?:[a-z][ ._\-*/])+[a-z](?![a-z0-9])")
+WINDOW = 40  # words that are read at once, in steps of half of them
 SPACED_OUT = 7  # characters of the letters and spaces from which a text counts as spaced out
+
+NEGATED = re.compile(
+    r"\b(no|not|never|without|nor|isnt|arent|wasnt|dont|doesnt|didnt|havent|hasnt|hadnt)"
+    r"((?: (?!and |but |now )[a-z]+){1,3})"
+)
 
 
 def clean(text: str) -> str:
@@ -66,3 +72,14 @@ def pieces(word: str, ranks: dict[str, int]) -> list[str]:
         best.append(min(known, default=(math.inf, [])))
     cost, found = best[-1]
     return found if found and cost < 1.5 * len(word) else [word]
+
+
+def windowed(text: str) -> list[str]:
+    words = text.split()
+    starts = range(0, max(len(words) - WINDOW // 2, 1), WINDOW // 2)
+    return [" ".join(words[start : start + WINDOW]) for start in starts]
+
+
+def negated(text: str) -> str:
+    """Text in which the three words after a negation are other words: `no notchest notpain`."""
+    return NEGATED.sub(lambda found: found[1] + found[2].replace(" ", " not"), text)

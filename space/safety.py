@@ -2,9 +2,8 @@
 
 `notice` looks for an emergency, a crisis or a poisoning in the last three user turns. A classifier of scikit-learn's
 parts reads them (`notices.safetensors`, fitted by scripts/fit_notices.py), and beside it a few rules that are always on
-(`triage.toml`). `screen` is the one call that a turn of the chat needs: it adds limits, languages, and redirects of
-harmful and off-topic requests. Both recognise words. They are not a diagnosis and not a safety guarantee: that nothing
-is shown never means that nothing is wrong.
+(`triage.toml`). `screen` is the one call that a turn of the chat needs: it adds limits, languages, and redirects.
+Both recognise words: no diagnosis and no safety guarantee. That nothing is shown never means that nothing is wrong.
 """
 
 import re
@@ -17,35 +16,29 @@ from typing import Any
 import languages
 import numpy as np
 import personal
-from plain import apart, plain
+import text_classifier
+from plain import apart, negated, plain, windowed
 from plain import clean as clean  # part of what this module offers
 from safetensors.numpy import load_file
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.pipeline import Pipeline
 from text_classifier import COUNTS, from_arrays
-from text_classifier import pipeline as text_pipeline
 
 TRIAGE = Path(__file__).with_name("triage.toml")
 MODEL = Path(__file__).with_name("notices.safetensors")
 NOTICES = ("crisis", "emergency", "poison")  # the first one that a rule calls for is shown
 REDIRECTS = ("harmful", "medicine", "off_topic")
 KINDS = ("none", *NOTICES, *REDIRECTS)  # the classes of the classifier
-FEATURES = {"notices": 2**17}  # hashed, of words and of characters each
-NOTICE = 0.65  # probability of all notices together from which one is shown
-NOTICE_ALONE = 0.75  # the same for the last turn without the turns before it, which may explain it
-NOTICE_EARLIER = 0.95  # and for an earlier turn alone, which later ones may have explained
-NOTICE_IN_LONG = 0.9  # and for each of many windows
+FEATURES = 2**17  # hashed, of words and of characters each
+NOTICE = 0.5  # probability of all notices together from which one is shown
+NOTICE_ALONE = 0.8  # the same for the last turn without the turns before it, which may explain it
+NOTICE_EARLIER = 0.98  # and for an earlier turn alone, which later ones may have explained
+NOTICE_IN_LONG = 0.97  # and for each of many windows
 REDIRECT = 0.5  # probability of one redirect
 PERSONAL_REPLY = 0.5  # and of a personal question and violence together
 TURNS = 3  # user turns that count together
-WINDOW = 40  # words that are read at once, in steps of half of them
 SHORT = 4  # windows of a text that is read like a message
 READ = 40  # windows of a long text that are read: its ends, and those with the most alarming words
-
-NEGATED = re.compile(
-    r"\b(no|not|never|without|nor|isnt|arent|wasnt|dont|doesnt|didnt|havent|hasnt|hadnt)"
-    r"((?: (?!and |but |now )[a-z]+){1,3})"
-)
 
 
 @dataclass(frozen=True)
@@ -61,15 +54,27 @@ class Notice(Reply):
     """A fixed text with telephone numbers; `rule` is the id in `triage.toml` that matched, or `classifier`."""
 
 
-def notice(turns: list[str]) -> Notice | None:
+@dataclass(frozen=True)
+class Reading:
+    """The last turns, read and classified once."""
+
+    windows: list[str]
+    chances: np.ndarray  # [windows, kinds]
+    needed: np.ndarray  # [windows], probability from which each shows a notice
+    own: np.ndarray  # [windows], whether each is of the last turn alone
+    other: tuple[str, str] | None  # kind of notice and language of what another language calls for
+    language: str  # of the last turn; only what is English is classified here
+
+
+def notice(turns: list[str], read: Reading | None = None) -> Notice | None:
     """The notice that the user's turns, oldest first, call for; the last three count together.
 
     In another language where the words are not English, or where only that language calls for one.
     """
-    turns = turns[-TURNS:]
-    english, other = looked_for(turns, NOTICES), languages.found(turns)
-    if other and not (english and languages.language(turns[-1]) == "en"):
-        kind, code = other
+    read = read or reading(turns)
+    english = looked_for(turns, NOTICES, read)
+    if read.other and not (english and read.language == "en"):
+        kind, code = read.other
         return Notice(kind, languages.text(kind, code), f"{kind}-{code}")
     return Notice(english.kind, english.text, english.rule) if english else None
 
@@ -80,39 +85,37 @@ def screen(turns: list[str], max_chars: int = 2_000, max_turns: int = 20) -> Rep
     last = turns[-1] if turns else ""
     if not any(c.isalnum() for c in last):
         return Reply("limit", replies["empty"], "empty")
-    if found := notice(turns):
+    read = reading(turns)
+    if found := notice(turns, read):
         return found
     if len(last) > max_chars:
         return Reply("limit", replies["too_long"], "too-long")
     if len(turns) > max_turns:
         return Reply("limit", replies["too_many_turns"], "too-many-turns")
-    if (code := languages.language(last)) != "en":
-        return Reply("language", languages.text("language", code), code)
-    return looked_for([last], REDIRECTS) or personal_reply(last)
+    if read.language != "en":
+        return Reply("language", languages.text("language", read.language), read.language)
+    return looked_for(turns, REDIRECTS, read) or personal_reply(last, read)
 
 
-def personal_reply(last: str) -> Reply | None:
-    """The reply to a question that only a person can answer, or to a report of violence.
-
-    The rules of `personal.toml` know which text helps; the classifier knows more ways to ask.
-    """
-    if rule := personal.matched(last):
+def personal_reply(last: str, read: Reading) -> Reply | None:
+    """The reply to a question that only a person can answer, or to a report of violence."""
+    if rule := personal.matched(last):  # the rules know which text helps, the classifier more ways to ask
         return Reply("personal", personal.reply(rule), rule)
-    chances = personal.classifier().predict_proba(windowed(plain(last))[:READ]).max(0)
+    chances = personal.classifier().predict_proba(np.array(read.windows)[read.own]).max(0)
     if 1 - chances[0] <= PERSONAL_REPLY:
         return None
     violence = chances[personal.KINDS.index("violence")] == chances[1:].max()
     return Reply("personal", personal.reply("violence" if violence else personal.topic(last)), "classifier")
 
 
-def looked_for(turns: list[str], kinds: tuple[str, ...]) -> Reply | None:
-    """The notice or redirect of some `kinds` that the turns call for together.
+def looked_for(turns: list[str], kinds: tuple[str, ...], read: Reading | None = None) -> Reply | None:
+    """The notice that the turns call for, or the redirect that the last one does, of some `kinds`.
 
     A rule decides, unless the classifier is sure of a crisis: the rule may have matched only the overdose.
     """
-    read = readings(turns)
-    rule = first_rule([text for text, _ in read], kinds)
-    kind, found = classified(read, kinds) if languages.language(turns[-1]) == "en" else ("none", False)
+    read = read or reading(turns)
+    rule = first_rule(read.windows, kinds)
+    kind, found = classified(read, kinds)
     if rule and not (found and kind == "crisis"):
         kind, found = rule["kind"], True
     if not found:
@@ -139,54 +142,50 @@ def matches(rule: dict[str, Any], text: str) -> bool:
     return False
 
 
-def classified(read: list[tuple[str, float]], kinds: tuple[str, ...]) -> tuple[str, bool]:
+def classified(read: Reading, kinds: tuple[str, ...]) -> tuple[str, bool]:
     """The likeliest of `kinds` in what was read, and whether it is likely enough; other notices are left aside."""
-    chances = classifier("notices").predict_proba([text for text, _ in read])
     aside = [KINDS.index(kind) for kind in NOTICES if kind not in kinds]
-    chances = chances[:, [KINDS.index(kind) for kind in kinds]] / (1 - chances[:, aside].sum(1, keepdims=True) + 1e-9)
-    needed = [needed if kinds[0] in NOTICES else REDIRECT for _, needed in read]
-    above = (chances.sum(1) if kinds[0] in NOTICES else chances.max(1)) - needed
+    chances = read.chances[:, [KINDS.index(kind) for kind in kinds]]
+    chances = chances / (1 - read.chances[:, aside].sum(1, keepdims=True) + 1e-9)
+    notices = kinds[0] in NOTICES
+    above = chances.sum(1) - read.needed if notices else np.where(read.own, chances.max(1) - REDIRECT, -1)
     return kinds[chances[above.argmax()].argmax()], bool(above.max() > 0)
 
 
 # ---------------------------------------------------------------- what is read
-def readings(turns: list[str]) -> list[tuple[str, float]]:
+def reading(turns: list[str]) -> Reading:
+    """The last three turns as they are read, and what the classifier makes of them."""
+    windows, needed, own = zip(*readings(turns[-TURNS:]), strict=True)
+    other, language = languages.reading(turns)
+    chances = classifier().predict_proba(windows) if language == "en" else np.zeros((len(windows), len(KINDS)))
+    return Reading(list(windows), chances, np.array(needed), np.array(own), other, language)
+
+
+def readings(turns: list[str]) -> list[tuple[str, float, bool]]:
     """What is read, as `plain` text: the turns together and each alone, what is long in overlapping windows.
 
-    Beside each the probability from which it shows a notice.
+    Beside each the probability from which it shows a notice, and whether it is of the last turn alone.
     """
     plains = [apart(plain(turn), vocabulary()) for turn in turns]
-    together = windowed(" . ".join(plains))
+    together, last = windowed(" . ".join(plains)), set(windowed(plains[-1]))
     needed = dict.fromkeys(together, NOTICE if len(together) <= SHORT else NOTICE_IN_LONG)
-    for text in plains[:-1]:
-        needed |= {window: NOTICE_EARLIER for window in windowed(text) if window not in needed}
-    needed |= {window: NOTICE_ALONE for window in windowed(plains[-1]) if window not in needed}
-    read = list(needed.items())
+    for text, least in [*((text, NOTICE_EARLIER) for text in plains[:-1]), (plains[-1], NOTICE_ALONE)]:
+        needed |= {window: least for window in windowed(text) if window not in needed}
+    read = [(window, least, window in last) for window, least in needed.items()]
     if len(read) <= READ:
         return read
-    ends, most = READ // 4, alarming([text for text, _ in read]).argsort()[-READ // 2 :]
+    ends, most = READ // 4, alarming([text for text, *_ in read]).argsort()[-READ // 2 :]
     return [read[i] for i in sorted({*range(ends), *most, *range(len(read) - ends, len(read))})]
-
-
-def windowed(text: str) -> list[str]:
-    words = text.split()
-    starts = range(0, max(len(words) - WINDOW // 2, 1), WINDOW // 2)
-    return [" ".join(words[start : start + WINDOW]) for start in starts]
 
 
 def alarming(windows: list[str]) -> np.ndarray:
     """How much the single words of each window speak for a notice: [windows]; much quicker than to classify them."""
-    words = HashingVectorizer(ngram_range=(1, 1), n_features=FEATURES["notices"], **WORDS).transform(windows)
-    weights = classifier("notices")[-1].coef_[:, : FEATURES["notices"]]
+    words = HashingVectorizer(ngram_range=(1, 1), n_features=FEATURES, **WORDS).transform(windows)
+    weights = classifier()[-1].coef_[:, :FEATURES]
     return words @ (weights[1 : 1 + len(NOTICES)].max(0) - weights[0])
 
 
 # ---------------------------------------------------------------- the classifier
-def negated(text: str) -> str:
-    """Text in which the three words after a negation are other words: `no notchest notpain`."""
-    return NEGATED.sub(lambda found: found[1] + found[2].replace(" ", " not"), text)
-
-
 WORDS = COUNTS | {"preprocessor": negated, "token_pattern": r"[a-z]+|\d+|[?]"}
 LETTERS = COUNTS | {"preprocessor": negated, "analyzer": "char_wb"}
 
@@ -195,13 +194,13 @@ def pipeline(features: int) -> Pipeline:
     """TF-IDF of one to three words and two to five characters within words, and a multinomial logistic regression."""
     words = HashingVectorizer(ngram_range=(1, 3), n_features=features, **WORDS)
     letters = HashingVectorizer(ngram_range=(2, 5), n_features=features, **LETTERS)
-    return text_pipeline(words, letters)
+    return text_classifier.pipeline(words, letters)
 
 
 @cache
-def classifier(name: str) -> Pipeline:
-    """A fitted pipeline."""
-    return from_arrays(pipeline(FEATURES[name]), name, load_file(MODEL))
+def classifier() -> Pipeline:
+    """The fitted pipeline."""
+    return from_arrays(pipeline(FEATURES), "notices", load_file(MODEL))
 
 
 @cache
@@ -214,7 +213,7 @@ def vocabulary() -> dict[str, int]:
 # ---------------------------------------------------------------- texts and rules
 @cache
 def triage() -> dict[str, Any]:
-    """`triage.toml`: fixed texts, languages, rules and their sources."""
+    """`triage.toml`: fixed texts, rules and their sources."""
     return tomllib.loads(TRIAGE.read_text(encoding="utf-8"))
 
 

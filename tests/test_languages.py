@@ -4,46 +4,41 @@ import csv
 import json
 import re
 import sys
-from types import ModuleType
 
 import pytest
-from conftest import ROOT, load_script
+from conftest import ROOT
 from safetensors import safe_open
 
+from training.outputs import file_sha256
+
 SPACE = ROOT / "space"
-sys.path.insert(0, str(SPACE))  # the folder's modules import each other by their plain names
+sys.path[:0] = [str(SPACE), str(ROOT / "scripts")]  # their modules import each other by their plain names
 
 # isort: split
 import languages  # noqa: E402
 import safety  # noqa: E402
+from fitting import languages as fitting  # noqa: E402
 
-FIRST = ("es", "pt", "fr", "de", "it", "hi", "th")  # those that the model knows beside English
-OTHERS = ("ar", "zh", "ja", "ko", "ru", "tr", "pl", "nl", "vi", "tl")
 KINDS = languages.KINDS[1:]
 DATA = languages.data()
 
 
-@pytest.fixture(scope="module")
-def fitting() -> ModuleType:
-    return load_script("fit_languages")
-
-
 # ---------------------------------------------------------------- what is found
-def test_the_model_was_fitted_to_the_cases_as_they_are(fitting):
+def test_the_model_was_fitted_to_the_cases_as_they_are():
     with safe_open(languages.MODEL, "np") as file:
         sums = json.loads(file.metadata()["cases_sha256"])
-    learned = {path.name: fitting.file_sha256(path) for path in (fitting.MESSAGES, fitting.ENGLISH)}
+    learned = {path.name: file_sha256(path) for path in (fitting.MESSAGES, fitting.ENGLISH)}
     assert sums == learned, "run `python scripts/fit_languages.py`"
 
 
-def test_fitting_twice_gives_the_same_bytes(fitting, tmp_path):
+def test_fitting_twice_gives_the_same_bytes(tmp_path):
     few = [case for code in languages.CODES for case in fitting.learned() if case["language"] == code][::40]
     for name in ("once", "twice"):
         fitting.write_model(fitting.fit(few, features=2**8), tmp_path / name)
     assert (tmp_path / "once").read_bytes() == (tmp_path / "twice").read_bytes()
 
 
-def test_every_language_has_messages_of_every_kind(fitting):
+def test_every_language_has_messages_of_every_kind():
     known = {(case["language"], case["kind"]) for case in fitting.learned()}
     assert known >= {(code, kind) for code in languages.CODES for kind in languages.KINDS}
 
@@ -99,13 +94,13 @@ def test_no_english_question_of_the_data_is_taken_for_another_language(real_medq
     assert [question for question in questions if languages.found([question])] == []
 
 
-def test_hardly_any_english_look_alike_is_taken_for_another_language(fitting):
+def test_hardly_any_english_look_alike_is_taken_for_another_language():
     quiet = [case["turns"] for case in fitting.learned() if case["language"] == "en" and case["kind"] == "none"]
     assert sum(languages.found(turns) is not None for turns in quiet[::5]) <= 0.005 * len(quiet[::5])
 
 
 # ---------------------------------------------------------------- texts
-@pytest.mark.parametrize("code", [*FIRST, *OTHERS, "zh-hant"])
+@pytest.mark.parametrize("code", [*languages.CODES[1:], "zh-hant"])
 @pytest.mark.parametrize("kind", [*KINDS, "language"])
 def test_every_language_has_every_text_with_numbers_that_dial(code, kind):
     text = languages.text(kind, code)
@@ -125,11 +120,6 @@ def test_every_language_has_every_text_with_numbers_that_dial(code, kind):
         assert "tel:988" in text and "sms:988" in text
 
 
-def test_a_text_that_is_in_no_known_language_names_helplines_too():
-    text = languages.text("language", "other")
-    assert all(part in text for part in ("tel:112", "tel:911", "tel:988", "https://findahelpline.com"))
-
-
 def test_every_number_has_its_public_source_and_is_used():
     used = {
         name for each in DATA["texts"].values() for text in each.values() for name in re.findall(r"\{(\w+)\}", text)
@@ -138,10 +128,6 @@ def test_every_number_has_its_public_source_and_is_used():
     for name, number in DATA["numbers"].items():
         assert re.match(r"https?://\S+$", number["source"]), name
         assert re.search(r"\d", number["shown"]) or number["url"].startswith("https://"), name
-
-
-def test_the_file_stays_readable():
-    assert len((SPACE / "languages.toml").read_text(encoding="utf-8").splitlines()) < 2_000
 
 
 # ---------------------------------------------------------------- the language of a text
@@ -160,15 +146,11 @@ def test_the_language_of_a_text(text, code):
 
 # ---------------------------------------------------------------- in the chat
 LANGUAGES = {
-    "de": ("Was sind die Symptome von Diabetes?", "112"),
-    "fr": ("Quels sont les symptômes du diabète ?", "112"),
-    "it": ("Quali sono i sintomi del diabete?", "112"),
-    "pt": ("Quais são os sintomas da diabetes?", "192"),
-    "es": ("¿Cuáles son los síntomas de la diabetes?", "112"),
-    "hi": ("मधुमेह के लक्षण क्या हैं?", "112"),
-    "th": ("โรคเบาหวานคืออะไร", "1669"),
-    "other": ("Τι είναι ο διαβήτης;", "112"),
-}
+    "de": ("Was sind die Symptome von Diabetes?", "112"), "fr": ("Quels sont les symptômes du diabète ?", "112"),
+    "it": ("Quali sono i sintomi del diabete?", "112"), "pt": ("Quais são os sintomas da diabetes?", "192"),
+    "es": ("¿Cuáles son los síntomas de la diabetes?", "112"), "hi": ("मधुमेह के लक्षण क्या हैं?", "112"),
+    "th": ("โรคเบาหวานคืออะไร", "1669"), "other": ("Τι είναι ο διαβήτης;", "112"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("code", LANGUAGES)

@@ -40,14 +40,11 @@ def main() -> None:
     options = parser.parse_args()
     if not (options.bundle / "contract.toml").is_file():
         raise FileNotFoundError(f"{options.bundle} holds no contract.toml: name a bundle, which `make demo` makes")
-    report = {"machine": machine(), "rules": rules(), **served(options.bundle.resolve())}
+    machine = {"name": processor(), "cores": os.cpu_count(), "git": git_state()}
+    report = {"machine": machine, "rules": rules(), **served(options.bundle.resolve())}
     print(json.dumps(report, indent=2))
     if options.json:
         write_json(options.json, report)
-
-
-def machine() -> dict[str, Any]:
-    return {"name": processor(), "cores": os.cpu_count(), "git": git_state()}
 
 
 def rules() -> dict[str, float]:
