@@ -163,8 +163,8 @@ def operator(release: Release | None, space: str) -> str:
 
 def how_to_report(release: Release | None) -> str:
     private = (
-        "If it could hurt someone, or if it holds anything personal, report it privately, as the project's SECURITY.md "
-        "says (Security tab of its code, “Report a vulnerability”)."
+        "If it could hurt someone, the project's SECURITY.md names the way: an issue of its form “Harmful answer”, or, "
+        "where anything personal is in it, a private report under the Security tab of its code."
     )
     if release and release.on_hub:
         return f"Under each answer, “Report this answer” opens a discussion of the model, which is public. {private}"
