@@ -81,8 +81,9 @@ mark stands in their place. All of this recognises words, not meaning.
 </details>
 <details><summary>For programs</summary>
 
-`gradio_client` can ask at `/chat` and `/compare`, under the same rules as this page. Only a few questions of one
-client, and of one network address, may wait at a time, and only while somebody reads their answers:
+`gradio_client` can ask at `/chat` and `/compare`, under the same rules as this page, and gets the kind of the answer,
+its text, the pages, the telephone numbers and the revision; `/chat_text` returns the text alone. Only a few questions
+of one client, and of one network address, may wait at a time, and only while somebody reads their answers:
 
 ```
 from gradio_client import Client
@@ -90,8 +91,8 @@ client = Client("https://ADDRESS-OF-THIS-PAGE")
 print(client.predict("What is gout?", api_name="/chat"))
 ```
 
-MCP clients find both as tools under `/gradio_api/mcp/`, where the server has gradio's extra `gradio[mcp]`, as Hugging
-Face Spaces do.
+MCP clients find `/chat` and `/compare` as tools under `/gradio_api/mcp/`, where the server has gradio's extra
+`gradio[mcp]`, as Hugging Face Spaces do.
 
 </details>
 """
