@@ -83,10 +83,9 @@ mark stands in their place. All of this recognises words, not meaning.
 </details>
 <details><summary>For programs</summary>
 
-`gradio_client` can ask at `/chat` and `/compare`, under the same rules as this page. `/chat` returns the kind of reply,
-its text, the pages, telephone numbers and the release's commit; `/chat_text` returns the text alone. Only a few
-questions of one
-client, and of one network address, may wait at a time, and only while somebody reads their answers:
+`gradio_client` can ask at `/chat` and `/compare`, under the same rules as this page, and gets the kind of the answer,
+its text, the pages, the telephone numbers and the revision; `/chat_text` returns the text alone. Only a few questions
+of one client, and of one network address, may wait at a time, and only while somebody reads their answers:
 
 ```
 from gradio_client import Client
@@ -94,8 +93,8 @@ client = Client("https://ADDRESS-OF-THIS-PAGE")
 print(client.predict("What is gout?", api_name="/chat"))
 ```
 
-MCP clients find both as tools under `/gradio_api/mcp/`, where the server has gradio's extra `gradio[mcp]`, as Hugging
-Face Spaces do.
+MCP clients find `/chat` and `/compare` as tools under `/gradio_api/mcp/`, where the server has gradio's extra
+`gradio[mcp]`, as Hugging Face Spaces do.
 
 </details>
 """
@@ -168,8 +167,8 @@ def operator(release: Release | None, space: str) -> str:
 
 def how_to_report(release: Release | None) -> str:
     private = (
-        "If it could hurt someone, or if it holds anything personal, report it privately, as the project's SECURITY.md "
-        "says (Security tab of its code, “Report a vulnerability”)."
+        "If it could hurt someone, the project's SECURITY.md names the way: an issue of its form “Harmful answer”, or, "
+        "where anything personal is in it, a private report under the Security tab of its code."
     )
     if release and release.on_hub:
         return f"Under each answer, “Report this answer” opens a discussion of the model, which is public. {private}"

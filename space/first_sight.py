@@ -1,5 +1,7 @@
 """What stands in the HTML itself: seen before gradio's megabyte of scripts has come, and where no script runs."""
 
+import gzip
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Gone as soon as gradio has drawn the page, which begins with the same lines.
@@ -15,7 +17,7 @@ WAIT = "<p>The chat is loading. It needs JavaScript.</p>"
 
 
 class FirstSight:
-    """ASGI middleware that puts a few lines into the page as it is sent."""
+    """ASGI middleware that puts a few lines into the page as it is sent, and packs it, which gradio does not."""
 
     def __init__(self, app: ASGIApp, lines: str) -> None:
         self.app = app
@@ -25,19 +27,20 @@ class FirstSight:
         if scope["type"] != "http" or scope["path"].rstrip("/") or scope["method"] != "GET":
             await self.app(scope, receive, send)
             return
+        packs = b"gzip" in dict(scope["headers"]).get(b"accept-encoding", b"")
         start: Message = {}
 
         async def with_lines(message: Message) -> None:
-            """The start waits for the body, whose length it names."""
-            nonlocal start
+            """The start waits for the body, whose length it names; gradio sends the page in one piece."""
             if message["type"] == "http.response.start":
-                start = message
+                start.update(message)
                 return
-            if start:
-                headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
-                await send({**start, "headers": headers})
-                start = {}
-            body = message.get("body", b"")
-            await send({**message, "body": body.replace(b"<gradio-app", self.lines + b"<gradio-app", 1)})
+            body = message["body"].replace(b"<gradio-app", self.lines + b"<gradio-app", 1)
+            body = gzip.compress(body, 6) if packs else body
+            headers = [header for header in start["headers"] if header[0] != b"content-length"]
+            headers += [(b"content-length", str(len(body)).encode()), (b"vary", b"Accept-Encoding")]
+            headers += [(b"content-encoding", b"gzip")] * packs
+            await send({**start, "headers": headers})
+            await send({**message, "body": body})
 
         await self.app(scope, receive, with_lines)

@@ -68,7 +68,9 @@ LAUNCH: dict[str, Any] = {
     "css_paths": HERE / "page.css",
     "js": (HERE / "page.js").read_text(encoding="utf-8"),
     # an image that slips past the output checks is not fetched
-    "head": """<meta http-equiv="Content-Security-Policy" content="img-src 'self' data:; media-src 'self'">""" + KEPT,
+    "head": """<meta http-equiv="Content-Security-Policy" content="img-src 'self' data:; media-src 'self'">"""
+    + KEPT
+    + f"<style>{(HERE / 'media.css').read_text(encoding='utf-8')}</style>",
     "app_kwargs": {"middleware": [Middleware(Limits), Middleware(Readers), Middleware(FirstSight, lines=header(None))]},
     # gradio keeps 0.1 MiB for each visitor and each call of a program: for 10,000 by default
     "state_session_capacity": 200,

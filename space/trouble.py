@@ -53,7 +53,7 @@ def quota(message: str) -> str:
         requested, rest = map(int, left.groups())
         said = f"{TROUBLE} This answer may take {requested} seconds on the graphics processor"
         said += f"; you have {max(rest, 0)} of today's free seconds left"
-        said += ", so a shorter answer length in Settings may still fit" if rest > 0 else ""
+        said += ", so a shorter answer length under Advanced may still fit" if rest > 0 else ""
     if wait := WAIT.search(message):
         return f"{said}. Try again in {duration(wait[1])}."
     return f"{said}. Try again later today or tomorrow."

@@ -13,7 +13,7 @@ from textwrap import shorten
 from huggingface_hub import HfApi, RepoCard
 
 from space.contract import Contract, load_contract
-from space.licences import LLAMAS
+from space.licences import LLAMAS, space_title
 from training.network import Unfinished
 from training.outputs import read_json, write_json, write_text
 from training.release import hub
@@ -118,6 +118,8 @@ def pinned_readme(text: str, pin: Pin, base_files: list[str], exports: Sequence[
     """A Space's README that preloads exactly this release, links to its card, and names a Llama base as required."""
     card = RepoCard(text or "# Chat\n")
     card.data["sdk"] = card.data.get("sdk") or "gradio"
+    if card.data.get("title") == space_title("llama3.2"):  # not one of the maintainer's own
+        card.data["title"] = space_title(pin.licence)
     card.data["models"] = [pin.adapter, pin.base, *exports]
     card.data["datasets"] = [pin.sources] if pin.sources else None
     # no data set: the Hub's build takes each entry for a model, and fails. The app fetches its six megabytes at start.
