@@ -137,7 +137,7 @@ def user_turns(messages: "list[Message]") -> list[str]:
 
 
 def put_aside(messages: "list[Message]") -> int:
-    """How many of the user's turns stand before the last answer that a person asked for in spite of a notice."""
+    """The number of user turns up to the last 'This is not happening now': their notices no longer count."""
     ends = [i for i, m in enumerate(messages) if UNFINISHED.get(m.get("kind", ""), m.get("kind")) == GENERAL]
     return len(user_turns(messages[: ends[-1]])) if ends else 0
 

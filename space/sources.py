@@ -199,7 +199,10 @@ def read_rows(table: Path) -> list[dict[str, str]]:
 
 
 def sample_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of the sample: the disease of each is the one that an information question asks for, and they have."""
+    """The rows of the sample with their diseases.
+
+    A row's disease is the longest name from the sample's "What is (are) X ?" questions that its own question holds.
+    """
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     if not rows or not {"qtype", "Question", "Answer"} <= rows[0].keys():

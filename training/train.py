@@ -45,7 +45,7 @@ from training.run_record import energy_meter, machine_facts, training_facts
 from training.scoring.plots import length_distribution, loss_curves
 
 FORMAT = 1
-# Fields that don't change the adapter; data and base count by their checksums.
+# Fields that are not in the run's key: they don't change the adapter, or (data, base) enter it as checksums.
 NOT_TRAINING = ("out", "dataset", "dataset_revision", "dataset_title", "dataset_licence", "dataset_citation",
                 "question_column", "answer_column", "qtype_column", "group_column", "split", "base_model", "base_id",
                 "base_revision", "base_licence", "score_batch", "answer_tokens", "report_to")  # fmt: skip
