@@ -19,7 +19,7 @@ from fitting.cases import CASES, MESSAGES, Case, general, mistyped, rate, read_c
 from training.outputs import read_json, write_json
 
 LEARNED = (MESSAGES, *(CASES / f"held_out{number}.jsonl" for number in ("", "_2", "_3", "_4")))  # measured once, then
-UNSEEN = {"fifth": CASES / "held_out_5.jsonl"}
+UNSEEN = {"fifth": CASES / "held_out_5.jsonl", "sixth": CASES / "held_out_6.jsonl"}
 RESULTS = ROOT / "space" / "safety_results.json"
 AMONG_OTHERS = (0.33, 0.66)  # share of the calls for something, and of the others, that are added among other turns
 OFTEN = 2  # more copies of the messages that were added for what the others hold little of
