@@ -39,6 +39,7 @@ from release import fetch, find_release
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.exceptions import HTTPException as NoRoute
 from starlette.middleware import Middleware
+from unlogged import keep_unlogged
 
 AT_ONCE_UPSTREAM = 32  # answers: such a server batches them
 SILENCE = 120  # seconds without a token after which an upstream server is given up
@@ -318,7 +319,7 @@ def main() -> None:
     served, (host, port, *_) = options.model or "med-llama", listener.getsockname()
     print(f"Serving {served} at http://{host}:{port}/v1; Ctrl-C ends it", flush=True)
     app = make_app(served, AT_ONCE_UPSTREAM if options.upstream else AT_ONCE)
-    # no logs of its own: its words on an error would quote what was typed
+    keep_unlogged()
     uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False)).run([listener])
 
 
