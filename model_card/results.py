@@ -235,8 +235,8 @@ def summary(result: dict[str, Any]) -> str:
         [
             f"`{scores['config']}`. {description(result)}",
             markdown_table(["ROUGE without the disclaimer", *ROUGE_LABELS.values()], rows),
-            f"{verdict(scores)} [All tables](model_card/results/README.md): other baselines, question types, how "
-            "answers end, repeat and copy.",
+            f"{verdict(scores)} {novel_sentence(scores)} [All tables](model_card/results/README.md): other baselines, "
+            "question types, how answers end, repeat and copy.",
         ]
     )
 
