@@ -17,6 +17,11 @@ GENE = "gene"  # the kind of fact that form can't buy, shown first
 NUMBERS = """<p><strong>Not for emergencies.</strong> Call <a href="tel:911">911</a> in the US and Canada,
 <a href="tel:999">999</a> in the UK, <a href="tel:112">112</a> in the EU and on most mobile phones, or your local
 emergency number.</p>"""
+PRIVACY = """This page's server writes what you type to no disk and no log. Your browser keeps the chat in this tab and
+may store it on this device: press Clear before you leave a shared one."""
+SENT = """Pressing the button sends what you ticked to huggingface.co, in the address; it also stays in your browser's
+history. If it could hurt someone, or holds anything personal, don't post it: ask there for a private way to the
+maintainers."""
 HINT = """<div class="hint">
 <p><strong>Ask</strong> what a disease is, or its symptoms, causes, treatment or outlook.</p>
 <p><strong>Don't ask</strong> about your own symptoms, results, medicines or doses: a pharmacist, a nurse line or a
@@ -25,12 +30,10 @@ doctor can tell.</p></div>"""
 ABOUT = """
 ## Can I trust it?
 No: {size} wrote each answer, it is often wrong where it sounds sure, and no clinician has reviewed what it says. Use it
-to find words and questions, and believe the NIH pages beside the answer rather than the answer.
+to find words and questions, and believe the pages under the answer rather than the answer.
 
 ## What happens to what I type?
-It is sent to this page's server and stays in its memory while it is answered; it is written to no disk and no log, and
-there is no analytics. Your browser keeps the chat, and what you have not sent yet, in this tab until you press Clear or
-close the tab.
+{privacy}
 
 ## What do I do instead?
 In an emergency call 911 (US and Canada), 999 (UK), 112 (EU) or your local number. For a question about yourself ask a
@@ -38,14 +41,15 @@ pharmacist, a doctor or a nurse line (UK 111, Canada 811 in most provinces, Aust
 disease go to [medlineplus.gov](https://medlineplus.gov).
 
 ## Who is it for, and who not?
-For adults (18 and over) who want general information on a disease and will check it. Not for emergencies, for
-diagnoses, doses or decisions about anyone's care, for children, or as a source for clinicians.
+For adults (18 and over; age is not checked) who want general information on a disease and will check it. Not for
+emergencies, for diagnoses, doses or decisions about anyone's care, for children, or as a source for clinicians.
 
 ## How old is what it knows?
-{age} It reads and writes English only, and it may lose the thread in a longer chat.
+{age} It reads and writes English only: what is urgent in a short message, or in another language, may pass unnoticed.
+It may lose the thread in a longer chat.
 
 ## Who runs it?
-{operator} It is an experiment in honest measurement, not a medical device.
+{operator} It is an experiment in honest measurement, not assessed or approved as a medical device.
 
 ## How do I report a bad answer?
 {report}
@@ -73,8 +77,8 @@ diagnoses, doses or decisions about anyone's care, for children, or as a source 
 Before the model sees a question, classifiers that were fitted to labelled messages, and beside them a few fixed rules,
 look for an emergency, a crisis or a poisoning in the last three messages, in English and seventeen other languages.
 They also look for requests that could harm someone, for reports of violence, and for questions that only a person can
-answer. Then a fixed text is shown, and no model is asked. That no notice appears never means that something is not an
-emergency.
+answer. Then a fixed text is shown, and no model is asked unless you then press "This is not happening now"; after a
+crisis notice there is no such button. That no notice appears never means that something is not an emergency.
 
 After the model has written, repetitions are cut and the disclaimer is added. Sentences with amounts of a medicine,
 telephone numbers, links or the claim to be a person are left out, and so are those that judge or advise the reader; a
@@ -104,11 +108,12 @@ def header(release: Release | None, parameters: int = 0) -> str:
     """The first lines of the page, in HTML: what it is and how large the model is, and what it is not for."""
     title = space_title(release.licence if release else "")
     return f"""<header class="top"><h1>{escape(title)}</h1>
-<p>{size(parameters)} answers general questions about diseases; NIH pages stand beside it.</p>
+<p>{size(parameters)} answers general questions about diseases. Where one fits, pages of the NIH or CDC, as of
+2019, stand under the answer.</p>
 </header>
 <section class="notice" aria-label="Please read first">{NUMBERS}
-<p>Answers are often wrong; this is not a doctor. English only. Don't type names or who someone is. What you type is
-written to no disk and no log.</p></section>"""
+<p>Answers are often wrong; this is not a doctor. For adults (18 and over). English only: what is urgent in a short
+message, or in another language, may pass unnoticed. Don't type names or who someone is. {PRIVACY}</p></section>"""
 
 
 def size(parameters: int) -> str:
@@ -125,6 +130,7 @@ def about(release: Release | None, scores: dict[str, Any], parameters: int = 0, 
     return ABOUT.format(
         size=size(parameters)[:1].lower() + size(parameters)[1:],
         age=age(release),
+        privacy=privacy(space),
         operator=operator(release, space),
         report=how_to_report(release),
         served=served(release),
@@ -136,6 +142,12 @@ def about(release: Release | None, scores: dict[str, Any], parameters: int = 0, 
         checks=checks(),
         pages=pages(),
     )
+
+
+def privacy(space: str) -> str:
+    """What happens to what is typed; a Space's server is not the owner's own."""
+    host = " The server is Hugging Face's, which may keep records of its own, such as your address." if space else ""
+    return f"{PRIVACY} This app has no analytics.{host}"
 
 
 def learned(data: Data | None) -> str:
@@ -151,7 +163,7 @@ def age(release: Release | None) -> str:
     if release is None:
         return "No model is loaded yet."
     told = learned(release.data) or "The release doesn't record what it learned from."
-    return f"{told} What medicine has found out since is missing, and links of the NIH pages are of 2019."
+    return f"{told} What medicine has found out since is missing, and the pages under answers are as of 2019."
 
 
 def operator(release: Release | None, space: str) -> str:
@@ -162,17 +174,14 @@ def operator(release: Release | None, space: str) -> str:
             f"[{owner}]({HUB}/{owner}) runs it; write to them in the [discussions of this Space]"
             f"({HUB}/spaces/{space}/discussions)."
         )
-    return "Whoever started it on this machine or server; it is no public release."
+    return "Whoever runs this server; they have not named themselves."
 
 
 def how_to_report(release: Release | None) -> str:
-    private = (
-        "If it could hurt someone, the project's SECURITY.md names the way: an issue of its form “Harmful answer”, or, "
-        "where anything personal is in it, a private report under the Security tab of its code."
-    )
-    if release and release.on_hub:
-        return f"Under each answer, “Report this answer” opens a discussion of the model, which is public. {private}"
-    return f"Tell whoever runs this page. {private}"
+    if not (release and release.on_hub):
+        return "Tell whoever runs this page."
+    page = f"{HUB}/{release.adapter}/discussions"
+    return f"“Report this answer”, under the chat, opens a public [discussion of the model]({page}). {SENT}"
 
 
 def report(release: Release | None) -> str:
@@ -188,7 +197,7 @@ def report(release: Release | None) -> str:
 <label><input type="checkbox" id="with-question"> Add my question, word for word</label>
 <label><input type="checkbox" id="with-answer"> Add the answer</label>
 <button type="submit">Open the report</button>
-<p>{escape(how_to_report(release).partition(". ")[2])}</p></form></details>"""
+<p>{escape(SENT)}</p></form></details>"""
 
 
 def served(release: Release | None) -> str:

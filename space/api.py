@@ -22,8 +22,9 @@ def chat(
     """Answer a general question about a disease, or show a fixed notice. Not medical advice; often wrong.
 
     Returns kind, text, sources, numbers and revision. Only where kind is "answer" or "general answer" has the language
-    model written the text (while it writes, "unfinished" stands before them); "emergency", "crisis", "poison" and
-    "personal" must reach the person as they are, with the telephone numbers. sources are pages of the NIH and CDC that
+    model written the text (while it writes, "unfinished" stands before them), or "failed", which may begin with
+    unfinished text of the model; "emergency", "crisis", "poison" and "personal" must reach the person as they are: show
+    `text` with the numbers, for it says in which country each is. sources are pages of the NIH and CDC that
     fit the question, to read instead of the text; null where none can be looked up.
 
     Args:

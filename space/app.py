@@ -22,7 +22,7 @@ def main() -> None:
         os.environ |= {"ADAPTER": options.adapter, "ADAPTER_REVISION": options.revision or ""}
     if options.sources:
         os.environ["SOURCES"] = options.sources
-    # read at import: no analytics, and nothing that is typed reaches a log or a disk
+    # read at import: no analytics
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
@@ -30,11 +30,13 @@ def main() -> None:
     import serving
     from limits import PROXIES
     from page import LAUNCH, build
+    from unlogged import keep_unlogged
 
     if os.environ.get("SYSTEM") == "spaces":  # elsewhere uvicorn trusts a proxy on this machine only
         os.environ.setdefault("FORWARDED_ALLOW_IPS", PROXIES)
     demo = build()
     serving.start_loading()
+    keep_unlogged()
     _, address, _ = demo.launch(share=options.share, prevent_thread_lock=True, **LAUNCH)
     print(f"Open {address} in a browser; Ctrl-C ends it", flush=True)
     demo.block_thread()

@@ -184,12 +184,12 @@ def wanted(key: str, name: str, write: Any, chosen: Any) -> Iterator:
     TRAP: gradio sends the last value again when a generator ends; by then the page shows something else.
     """
     found, turn = TURNS.get(key, ("", None))
-    for step in write(turn, chosen) if found == name else ():
+    for step in write(turn, chosen) if turn and found == name else ():
         if TURNS.get(key, ("",))[0] != name:
             break
         yield step
     else:
-        if found == name:
+        if TURNS.get(key, (None,))[0] == name:  # unless Stop or a new question came after the last step
             del TURNS[key]
             return
     yield None

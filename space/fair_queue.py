@@ -47,6 +47,7 @@ class FairQueue(Queue):
         """Add a job as gradio does, then give it its place, or refuse it."""
         function = self.blocks.fns.get(body.fn_index)
         if function and function.fn in self.screen:
+            body.data += [None] * (len(function.inputs) - len(body.data))  # gradio takes whole lists alone
             request.state.turn = await run_sync(self.screen[function.fn], body.data)
         pushed = await super().push(body, request, username)
         # no `await` from here on, so that the job isn't started before it has its place

@@ -27,8 +27,9 @@ DEEP_LINK = "/gradio_api/deep_link"  # would write the chat to the disk
 # these for the visitor's. What visitors put in that header themselves stands further left.
 PROXIES = "127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,fc00::/7"
 
-TOO_LARGE = "This text, or the chat with it, is too long to be sent. Please shorten it, or press Clear."
-TOO_MANY = "Too many requests come from your network at the moment. Please wait a few seconds."
+URGENT = "In an emergency call 911 (US, Canada), 999 (UK), 112 (EU) or your local number."
+TOO_LARGE = f"This text, or the chat with it, is too long to be sent. Please shorten it, or press Clear. {URGENT}"
+TOO_MANY = f"Too many requests come from your network at the moment. Please wait a few seconds. {URGENT}"
 
 
 def client(host: str) -> str:

@@ -7,21 +7,21 @@ import html
 import re
 from typing import TYPE_CHECKING, Any
 
-from history import ANSWER, COMING, FAILED, GENERAL, REMINDER, UNFINISHED, with_links
+from history import ANSWER, COMING, FAILED, GENERAL, REMINDER, TROUBLE, UNFINISHED, with_links
 from lists import with_lists
 from prompt import without_disclaimer
 from safety import NOTICES
-from sources import kinds_of
+from sources import SAMPLE, kinds_of
 
 if TYPE_CHECKING:
     from contract import Contract
     from sources import Source
 
 BY_MODEL = (ANSWER, GENERAL, *UNFINISHED, FAILED)
-REFUSALS = ("harmful", "off_topic", "language", "limit", FAILED)  # nothing to take for advice: no disclaimer
+REFUSALS = ("harmful", "off_topic", "language", "limit")  # nothing to take for advice: no disclaimer
 UNREVIEWED = "Not reviewed by a clinician."
-NO_PAGE = "No NIH page found for this."
-NO_TABLE = "NIH pages can't be looked up at the moment."
+NO_PAGE = "No page of the NIH or CDC found for this."
+NO_TABLE = "Pages of the NIH and CDC can't be looked up at the moment."
 LOOK_UP = '<a href="https://medlineplus.gov" target="_blank" rel="noopener">Search medlineplus.gov</a>'
 # Follow-up questions, by their kind in MedQuAD's collection.
 NEXT = {
@@ -48,7 +48,8 @@ def bubble(text: str, kind: str, contract: "Contract", learned: str) -> str:
     body = without_disclaimer(text, contract)
     fixed = REMINDER if kind in BY_MODEL else body
     bare = body.removeprefix(with_links(REMINDER)).removeprefix(REMINDER).strip()
-    small = [] if kind in REFUSALS or bare == COMING else [contract.disclaimer]
+    begun = TROUBLE in bare and not bare.startswith(TROUBLE)  # by the model, before something failed
+    small = [] if kind in REFUSALS or bare == COMING or (kind == FAILED and not begun) else [contract.disclaimer]
     if small and kind in BY_MODEL:
         small.append(" ".join(filter(None, [UNREVIEWED, learned])))
     alert = ' role="alert"' if kind in NOTICES else ""
@@ -71,9 +72,18 @@ def cards(pages: "tuple[Source, ...] | None") -> str:
     if not pages:
         return f'<section class="sources none"><p>{NO_TABLE if pages is None else NO_PAGE} {LOOK_UP}</p></section>'
     return (
-        '<section class="sources"><h2>Read what NIH says</h2><p>People wrote these pages: believe them rather than '
+        f'<section class="sources"><h2>{published(pages)}</h2><p>People wrote these: believe them rather than '
         f"the answer.</p><ul>{''.join(map(card, pages))}</ul></section>"
     )
+
+
+def published(pages: "tuple[Source, ...]") -> str:
+    """The heading over the cards: who published the pages."""
+    found = {page.document_source for page in pages}
+    if found == {SAMPLE}:
+        return "From the sample"
+    by = [name for name, is_there in (("NIH", found - {"CDC", SAMPLE}), ("CDC", "CDC" in found)) if is_there]
+    return f"Read what {' and '.join(by)} say{'s' * (len(by) == 1)}"
 
 
 def card(page: "Source") -> str:

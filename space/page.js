@@ -79,7 +79,7 @@
     if (!expected || !row || row.nextElementSibling?.matches(".user-row") || last("#chat .message-row")?.matches(".user-row")) return;
     if (writing) return tell("The answer is being written.");
     expected = false;
-    const pages = last("#chat .sources li") ? " Pages of the NIH are listed under it." : "";
+    const pages = last("#chat .sources li") ? " Pages to read are listed under it." : "";
     tell(row.querySelector(".care") ? "" : `Answer: ${plain(row.querySelector(".message-content"))} End of the answer.${pages}`);
   }
 

@@ -3,6 +3,9 @@
 `python space/serve.py --adapter FOLDER` answers with the adapter itself; with `--upstream URL` a server such as vLLM,
 llama.cpp or Ollama writes the answers, and only the release's contract.toml is needed here. `med_llama` in a response
 tells its kind, which is `answer` or that of the notice or fixed reply that was due instead, and the pages that fit.
+
+This server logs nothing of what is typed; the one at --upstream may. In a stream, a sentence that the checks withdraw
+later has already been sent; without `stream` only the whole checked answer is.
 """
 
 import argparse
@@ -33,12 +36,13 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from history import COMING, FAILED, UNFINISHED, WRITING, Draft, from_api, shortened, text_of
 from limits import AT_ONCE, MOST_BYTES, WAITING, Limits
 from output_checks import CUT
-from prompt import Message, without_disclaimer
+from prompt import Message, with_disclaimer, without_disclaimer
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 from release import fetch, find_release
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.exceptions import HTTPException as NoRoute
 from starlette.middleware import Middleware
+from unlogged import keep_unlogged
 
 AT_ONCE_UPSTREAM = 32  # answers: such a server batches them
 SILENCE = 120  # seconds without a token after which an upstream server is given up
@@ -229,6 +233,8 @@ async def events(
                 yield event(last_piece(shared, turn, now, delta={}))
             now = await anext(rest, None)
     except HTTPException as failed:
+        if sent and (new := addition(sent, with_disclaimer(sent, serving.contract()))):
+            yield event(piece(shared, delta={"content": new}))
         yield event(problem(failed.status_code, failed.detail))
     finally:
         await rest.aclose()
@@ -290,7 +296,9 @@ def find_contract() -> Contract:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="serve.py", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="serve.py", description=__doc__.split("\n")[0], epilog=__doc__.split("\n\n")[-1]
+    )
     parser.add_argument("--adapter", metavar="DIR", help="a folder with an adapter, or a Hub id; with --upstream its "
                         "contract.toml is enough; default: $ADAPTER, or release.json")  # fmt: skip
     parser.add_argument("--revision", default="", help="tag or commit of a Hub id; default: $ADAPTER_REVISION")
@@ -318,7 +326,7 @@ def main() -> None:
     served, (host, port, *_) = options.model or "med-llama", listener.getsockname()
     print(f"Serving {served} at http://{host}:{port}/v1; Ctrl-C ends it", flush=True)
     app = make_app(served, AT_ONCE_UPSTREAM if options.upstream else AT_ONCE)
-    # no logs of its own: its words on an error would quote what was typed
+    keep_unlogged()
     uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False)).run([listener])
 
 

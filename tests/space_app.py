@@ -283,6 +283,7 @@ def main() -> None:
     import serving
     from page import LAUNCH, build
     from release import Release
+    from unlogged import keep_unlogged
 
     delay = float(os.environ.get("ECHO_DELAY", "0"))
     serving.SERVED.assistant = small_llama() if "SMALL_LLAMA" in os.environ else echo_assistant(delay)
@@ -290,6 +291,7 @@ def main() -> None:
     if "RELEASE" in os.environ:
         serving.SERVED.release = Release(**json.loads(os.environ["RELEASE"]))
     serving.SERVED.loaded.set()
+    keep_unlogged()
     build().launch(**LAUNCH)
 
 

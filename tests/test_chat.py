@@ -296,8 +296,40 @@ def test_the_disclaimer_stands_once_under_answers_and_notices_and_not_under_sign
     for said in (chat.shown("", serving.WRITING), chat.shown("", serving.WRITING, reminder=True),
                  chat.shown(trouble.BUSY, history.FAILED), first(user("???"))):  # fmt: skip
         assert DISCLAIMER not in clicks.on_page(said)
-    assert "Not reviewed by a clinician" in clicks.on_page(answer)
+    begun = chat.shown(f"The heart.\n\n{trouble.BROKEN}", history.FAILED, reminder=True)
+    assert clicks.on_page(begun).count(DISCLAIMER) == 1 and begun.text.count(DISCLAIMER) == 1
+    for said in (answer, begun):
+        assert "Not reviewed by a clinician" in clicks.on_page(said)
     assert "clinician" not in clicks.on_page(notice) and 'role="alert"' in clicks.on_page(notice)
+
+
+@pytest.mark.parametrize(
+    ("published_by", "heading"),
+    [(["NIDDK"], "Read what NIH says"), (["CDC"], "Read what CDC says"), (["CDC", "GARD"], "Read what NIH and CDC say"),
+     (["sample"], "From the sample")],
+)  # fmt: skip
+def test_the_heading_over_the_pages_names_who_published_them(pages, published_by, heading):
+    page = sources.pages("What is asthma?")[0]
+    found = tuple(replace(page, document_source=source) for source in published_by)
+    assert f"<h2>{heading}</h2>" in markup.cards(found)
+
+
+def test_a_turn_that_ends_leaves_a_newer_one_alone():
+    def steps(then) -> list:
+        name = clicks.begin("key", chat.Turn(None, [], False))
+        seen = []
+        for said in clicks.wanted("key", name, lambda *_: iter(["one", "two"]), None):
+            seen.append(said)
+            if said == "two":
+                then()
+        return seen
+
+    assert steps(lambda: None) == ["one", "two"] and "key" not in clicks.TURNS
+    assert steps(lambda: clicks.TURNS.pop("key")) == ["one", "two", None], "Stop"
+    newer = chat.Turn(None, [user("newer")], False)
+    assert steps(lambda: clicks.begin("key", newer)) == ["one", "two", None], "a new question"
+    assert clicks.TURNS.pop("key")[1] is newer
+    assert list(clicks.wanted("key", "", chat.reply, chat.settings())) == [None], "Clear leaves no name"
 
 
 def test_pages_beside_an_answer_are_not_read_as_one():
@@ -536,7 +568,9 @@ def test_about_says_who_runs_it_and_for_whom_it_is_and_shows_no_path(tmp_path):
     text = about.about(local, {}, 134_515_008)
     assert "135 million parameters" in text and "`SmolLM2-135M-Instruct`" in text and "18 and over" in text
     assert str(tmp_path) not in text and "outputs/" not in text and "billion" not in text
-    assert "[clinic](https://huggingface.co/clinic)" in about.about(local, {}, space="clinic/chat")
+    assert "Hugging Face's" not in text and "have not named themselves" in text
+    on_space = about.about(local, {}, space="clinic/chat")
+    assert "[clinic](https://huggingface.co/clinic)" in on_space and "The server is Hugging Face's" in on_space
 
 
 def test_facts_are_told_before_shared_words():

@@ -4,11 +4,14 @@ import asyncio
 import json
 import re
 import socket
+from collections import Counter
+from collections.abc import Iterator
+from itertools import product
 from types import SimpleNamespace
 
 import httpx
 import pytest
-from space_app import QUESTION, SENTENCES, SLOWLY, Job, busy, connect, new_visitor, wait_for
+from space_app import ECHO, QUESTION, SENTENCES, SLOWLY, Job, busy, connect, new_visitor, running_app, wait_for
 
 # isort: split
 import fair_queue
@@ -19,6 +22,8 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 EMERGENCY = "my dad has crushing chest pain and is sweating"
 LARGE = limits.MOST_BYTES + 1
+SENTINEL = "zzqxwombat"
+API = ("chat", "chat_text", "compare", "ask", "answer")
 
 
 # ---------------------------------------------------------------- bodies
@@ -75,6 +80,43 @@ def test_a_chat_cannot_be_written_to_the_servers_disk(echo):
     client.predict("What is gout?", api_name="/chat")
     for path in ("/gradio_api/deep_link", "/gradio_api/deep_link/"):
         assert httpx.get(echo[0] + path, params={"session_hash": client.session_hash}).status_code == 404
+
+
+def calls() -> Iterator[tuple[bool, dict]]:
+    """Whether a function of the page is queued, and a body for it: with too little, too much, malformed, nested."""
+    chats = ([{"role": "user", "content": SENTINEL}], [{"role": "x", "content": [{"path": SENTINEL}]}], [[SENTINEL]])
+    values = (SENTINEL, *chats, {"path": SENTINEL, "meta": {"_type": "gradio.FileData"}}, {SENTINEL: [SENTINEL]})
+    different = {function.fn: function for function in build().fns.values() if function.fn and function.inputs}
+    for function in different.values():
+        for value, size in product(values, (1, len(function.inputs), 9)):
+            body = {"data": [value] * size, "fn_index": function._id, "event_data": {"value": SENTINEL}}
+            yield function.queue, body
+
+
+def test_nothing_that_is_sent_reaches_the_servers_output_or_disk_whatever_its_form(tmp_path):
+    anywhere = [
+        {"content": SENTINEL},
+        *({"json": sent} for sent in (SENTINEL, [SENTINEL], {SENTINEL: {"x": SENTINEL}})),
+    ]
+    anywhere += [{"json": {"data": sent, "message": sent}} for sent in (SENTINEL, [SENTINEL], {SENTINEL: [SENTINEL]})]
+    with (
+        running_app(tmp_path / "app", file=ECHO) as address,
+        httpx.Client(base_url=f"{address}/", params={"session_hash": SENTINEL}, timeout=60) as web,
+    ):
+        named = [("post", f"/gradio_api/{way}/{name}") for way in ("call", "call/v2", "run") for name in API]
+        for (method, path), body in product(routes() + named, anywhere):
+            with web.stream(method, path, headers=new_visitor(), **body):
+                pass
+        codes = Counter()
+        for queued, body in calls():
+            codes[web.post("/gradio_api/run/predict", json=body, headers=new_visitor()).status_code] += 1
+            if queued and web.post("/gradio_api/queue/join", json=body | {"session_hash": "s"}).is_success:
+                assert "process_completed" in web.get("/gradio_api/queue/data", params={"session_hash": "s"}).text
+        job = web.post("/gradio_api/call/chat", json={"data": [f"What is {SENTINEL}?"]}).json()["event_id"]
+        assert SENTENCES[-1] in web.get(f"/gradio_api/call/chat/{job}").text, "the other arguments have defaults"
+    said = "".join(path.read_text(errors="replace") for path in tmp_path.rglob("*") if path.is_file())
+    assert codes[500] > 20 and "validate_inputs" in said and "ValidationError, whose words" in said
+    assert SENTINEL not in said
 
 
 def test_a_body_that_trickles_is_given_up(monkeypatch):

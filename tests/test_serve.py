@@ -288,6 +288,19 @@ def test_an_upstream_server_that_breaks_off_is_an_error_also_of_a_stream(client,
             asked(client, QUESTION)
 
 
+def test_a_stream_that_breaks_off_after_its_first_words_ends_in_the_disclaimer(client, model, contract):
+    model.answer(finish=None)
+    model.released.clear()
+    seen = ""
+    with pytest.raises(openai.APIError, match="upstream server gave no answer"):  # noqa: PT012
+        for event in ask(client, QUESTION, stream=True):
+            seen += event.choices[0].delta.content
+            if seen:
+                model.released.set()
+    assert seen.startswith("Asthma narrows") and seen.endswith(f"\n\n{contract.disclaimer}")
+    assert seen.count(contract.disclaimer) == 1
+
+
 def test_models_and_health_are_told(client, served):
     assert [model.id for model in client.models.list()] == ["med-llama"]
     assert httpx.get(f"{served[0]}/health", timeout=60).json() == {"status": "ok"}
