@@ -87,16 +87,44 @@ def screened(messages: "list[Message]", general: bool = False) -> tuple[Reply | 
     aside = len(turns) if general else put_aside(messages)
     limits = serving.contract().limits
     found = screen(turns, max_chars=limits.max_question_chars)
-    if not aside or not found or found.kind not in QUESTIONABLE:
+    if not found or found.kind not in QUESTIONABLE or not (aside or warned(messages)):
         return found, False
-    if crisis := looked_for(turns[-safety.TURNS :], ("crisis",)):  # `screen` may name an emergency beside it first
+    if not aside:
+        return after_notice(turns, found)
+    if crisis := crisis_among(turns):
         return crisis, False
     if aside < len(turns):
         return screen(turns[aside:], max_chars=limits.max_question_chars), True
     # The last turn itself raised the notice, so `screen` did not look at it any further.
     if len(turns[-1]) > limits.max_question_chars:
         return Reply("limit", safety.triage()["replies"]["too_long"], "too-long"), False
-    return looked_for(turns[-1:], safety.REDIRECTS), True
+    kinds = tuple(kind for kind in safety.REDIRECTS if (found.kind, kind) != ("poison", "medicine"))
+    return looked_for(turns[-1:], kinds), True
+
+
+def warned(messages: "list[Message]") -> bool:
+    """Whether a message before the last one was answered with a notice."""
+    return any(message.get("kind") in QUESTIONABLE for message in messages)
+
+
+def after_notice(turns: list[str], found: Reply) -> tuple[Reply | None, bool]:
+    """What a message gets after a notice which all turns together call for again.
+
+    A notice of its own comes first. A question of its own, for which there is a page, is answered under the reminder:
+    an old alarm over every later question would soon be ignored. All else, such as "what now?", gets the notice again.
+    """
+    own = screen(turns[-1:], max_chars=serving.contract().limits.max_question_chars)
+    if own and own.kind in safety.NOTICES:
+        return own, False
+    if not sources.pages(turns[-1]):
+        return found, False
+    own = crisis_among(turns) or own
+    return own, own is None
+
+
+def crisis_among(turns: list[str]) -> Reply | None:
+    """The crisis notice that the turns call for; `screen` may name an emergency beside it first."""
+    return looked_for(turns[-safety.TURNS :], ("crisis",))
 
 
 def start(messages: "list[Message]", general: bool = False) -> Turn:

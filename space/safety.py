@@ -34,6 +34,7 @@ NOTICE = 0.5  # probability of all notices together from which one is shown
 NOTICE_ALONE = 0.8  # the same for the last turn without the turns before it, which may explain it
 NOTICE_EARLIER = 0.98  # and for an earlier turn alone, which later ones may have explained
 NOTICE_IN_LONG = 0.97  # and for each of many windows
+NOTICE_FOREIGN = 0.95  # and for what seems to be in another language, which may be English after all
 REDIRECT = 0.5  # probability of one redirect
 PERSONAL_REPLY = 0.5  # and of a personal question and violence together
 TURNS = 3  # user turns that count together
@@ -63,7 +64,7 @@ class Reading:
     needed: np.ndarray  # [windows], probability from which each shows a notice
     own: np.ndarray  # [windows], whether each is of the last turn alone
     other: tuple[str, str] | None  # kind of notice and language of what another language calls for
-    language: str  # of the last turn; only what is English is classified here
+    language: str  # of the last turn
 
 
 def notice(turns: list[str], read: Reading | None = None) -> Notice | None:
@@ -157,8 +158,8 @@ def reading(turns: list[str]) -> Reading:
     """The last three turns as they are read, and what the classifier makes of them."""
     windows, needed, own = zip(*readings(turns[-TURNS:]), strict=True)
     other, language = languages.reading(turns)
-    chances = classifier().predict_proba(windows) if language == "en" else np.zeros((len(windows), len(KINDS)))
-    return Reading(list(windows), chances, np.array(needed), np.array(own), other, language)
+    least = np.maximum(needed, 0 if language == "en" else NOTICE_FOREIGN)
+    return Reading(list(windows), classifier().predict_proba(windows), least, np.array(own), other, language)
 
 
 def readings(turns: list[str]) -> list[tuple[str, float, bool]]:

@@ -113,6 +113,15 @@ def test_after_a_notice_that_was_put_aside_there_are_pages_again(pages):
     assert "Asthma: symptoms" in sources_of(asked, general=True)
 
 
+def test_a_question_of_its_own_after_a_notice_is_answered_under_the_reminder(pages):
+    before = [user(EMERGENCY), told(first(user(EMERGENCY)))]
+    assert chat.screened([*before, user("My sister was told she has asthma, what are the symptoms?")]) == (None, True)
+    for text in ("what do i do now?", "it is getting worse", "should i call an ambulance"):
+        assert chat.screened([*before, user(text)])[0].kind == "emergency", text
+    assert chat.screened([*before, user(POISON)])[0].kind == "poison", "its own notice, not the one before"
+    assert chat.screened([*before, user(CRISIS)])[0].kind == "crisis"
+
+
 def test_a_follow_up_finds_the_pages_of_what_it_is_about(pages):
     before = [user("What is gout?"), assistant("A disease.")]
     assert sources_of(*before, user("How is it treated?")) == ["Gout: treatment"]
