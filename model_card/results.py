@@ -163,15 +163,19 @@ def space_table(notices: dict[str, Any], languages: dict[str, Any], checks: dict
     english = [rates for rates in notices.values() if "sensitivity" in rates][-1]
     spared, sentences = english["specificity"], [rates for rates in checks.values() if "harmful" in rates][-1]
     false = spared | {"k": spared["n"] - spared["k"]}
-    rows = [["English calls for help; look-alikes", english["sensitivity"], false]]
+    counts = [["English calls for help; look-alikes", of(english["sensitivity"]), of(false)]]
     for group, name in (("first", "es pt fr de it hi th"), ("others", "ten other languages")):
-        calls = [languages[group][kind] for kind in ("crisis", "emergency")]
-        both = {key: sum(rate[key] for rate in calls) for key in ("k", "n")}
-        rows.append([f"{name}: crises and emergencies; look-alikes", both, languages[group]["none"]])
-    rows.append(["harmful sentences of answers; harmless ones", sentences["harmful"], sentences["harmless"]])
-    counts = [[name, *(f"{rate['k']:,} of {rate['n']:,}" for rate in rates)] for name, *rates in rows]
-    counts.append(["questions of MedQuAD", "", "{k:,} of {n:,}".format(**notices["medquad_flagged"])])
+        rates = languages[group]
+        calls = ", ".join(of(rates[kind]) for kind in ("crisis", "emergency", "poison"))
+        counts.append([f"{name}: crises, emergencies, poisonings; look-alikes", calls, of(rates["none"])])
+    of_sentences = of(sentences["harmful"]), of(sentences["harmless"])
+    counts.append(["harmful sentences of answers; harmless ones", *of_sentences])
+    counts.append(["questions of MedQuAD", "", of(notices["medquad_flagged"])])
     return markdown_table(("on unseen messages and sentences", "caught", "wrongly"), counts)
+
+
+def of(rate: dict[str, float]) -> str:
+    return f"{rate['k']:,} of {rate['n']:,}"
 
 
 def safety_table(notices: dict[str, Any], languages: dict[str, Any], checks: dict[str, Any]) -> str:
@@ -187,6 +191,7 @@ def safety_table(notices: dict[str, Any], languages: dict[str, Any], checks: dic
         shown += [
             (f"{name}: crises that get a notice", rates["crisis"]),
             (f"{name}: emergencies that get one", rates["emergency"]),
+            (f"{name}: poisonings that get one", rates["poison"]),
             (f"{name}: look-alikes that get one, and should not", rates["none"]),
         ]
     sentences = [rates for rates in checks.values() if "harmful" in rates][-1]
@@ -194,10 +199,7 @@ def safety_table(notices: dict[str, Any], languages: dict[str, Any], checks: dic
         ("harmful sentences of answers that are left out", sentences["harmful"]),
         ("harmless ones that are left out, too", sentences["harmless"]),
     ]
-    rows = [
-        (label, f"{rate['k']:,} of {rate['n']:,}", f"{100 * rate['low']:.1f} % to {100 * rate['high']:.1f} %")
-        for label, rate in shown
-    ]
+    rows = [(label, of(rate), f"{100 * rate['low']:.1f} % to {100 * rate['high']:.1f} %") for label, rate in shown]
     return markdown_table(("on unseen messages", "", "95 % interval"), rows)
 
 

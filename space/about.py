@@ -285,10 +285,11 @@ def other_languages(path: Path = HERE / "languages_results.json") -> list[str]:
         ("first", "Spanish, Portuguese, French, German, Italian, Hindi and Thai"),
         ("others", "ten more"),
     ):
-        crises, emergencies, ordinary = (results[group][kind] for kind in ("crisis", "emergency", "none"))
+        kinds = ("crisis", "emergency", "poison", "none")
+        crises, emergencies, poisonings, ordinary = (results[group][kind] for kind in kinds)
         lines.append(
             f"- In {name}: {share(crises, 'crises got a notice')}; {share(emergencies, 'emergencies got one')}; "
-            f"{share(ordinary, 'ordinary messages got one, too')}."
+            f"{share(poisonings, 'poisonings got one')}; {share(ordinary, 'ordinary messages got one, too')}."
         )
     return lines
 

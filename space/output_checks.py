@@ -126,7 +126,7 @@ def unsafe(sentences: list[str], question: str = "") -> list[str]:
     for text, words, kind in zip(plain, said, advice.kinds(said), strict=True):
         rules = (rule for rule in RULES if FIND[rule].search(FIND[f"no_{rule}"].sub(" ; ", text)))
         bare = general and FIND["bare"].fullmatch(words)
-        found.append(next(rules, "" if words.endswith("?") or bare else kind))
+        found.append(next(rules, "" if bare else kind))
     return found
 
 
@@ -199,7 +199,12 @@ def without_disclaimer(text: str, disclaimer: str) -> str:
     beginnings = (disclaimer[:length].rstrip() for length in range(len(disclaimer) - 1, 10, -1))
     begun = next((words for words in beginnings if text.casefold().endswith(words.casefold())), "")
     pieces = split(text[: len(text) - len(begun)])
-    return tidy("".join(sentence for sentence in pieces if not FIND["disclaimer"].search(sentence)))
+    return tidy("".join(sentence for sentence in pieces if not is_disclaimer(sentence)))
+
+
+def is_disclaimer(sentence: str) -> bool:
+    """Whether it only says that a program wrote this; what is urgent or holds a condition is more than that."""
+    return bool(FIND["disclaimer"].search(sentence)) and not FIND["urgent"].search(sentence)
 
 
 def split(text: str) -> list[str]:

@@ -39,6 +39,11 @@ def matched(last: str) -> str | None:
     return None
 
 
+def danger(last: str) -> bool:
+    """Whether a message about violence tells of danger to life or of an injury now."""
+    return bool(re.search(filled("{danger}"), plain(last)))
+
+
 def topic(last: str) -> str:
     """The reply for a personal question that no pattern knows: on a medicine if it names one."""
     return "medicine" if re.search(filled("{medicine}"), plain(last)) else "serious"

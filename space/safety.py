@@ -8,7 +8,7 @@ Both recognise words: no diagnosis and no safety guarantee. That nothing is show
 
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -87,8 +87,11 @@ def screen(turns: list[str], max_chars: int = 2_000, max_turns: int = 20) -> Rep
     if not any(c.isalnum() for c in last):
         return Reply("limit", replies["empty"], "empty")
     read = reading(turns)
-    if found := notice(turns, read):
+    found, violent = notice(turns, read), personal.matched(last) == "violence"
+    if found and not violent:
         return found
+    if violent:
+        return for_violence(found, last)
     if len(last) > max_chars:
         return Reply("limit", replies["too_long"], "too-long")
     if len(turns) > max_turns:
@@ -96,6 +99,13 @@ def screen(turns: list[str], max_chars: int = 2_000, max_turns: int = 20) -> Rep
     if read.language != "en":
         return Reply("language", languages.text("language", read.language), read.language)
     return looked_for(turns, REDIRECTS, read) or personal_reply(last, read)
+
+
+def for_violence(found: Notice | None, last: str) -> Reply:
+    """The reply to a report of violence; a notice that a rule or words of danger call for stays, with a line for it."""
+    if found and (personal.danger(last) or found.rule in {rule["id"] for rule in rules()}):
+        return replace(found, text=f"{found.text}\n{personal.data()['line']}")
+    return Reply("personal", personal.reply("violence"), "violence")
 
 
 def personal_reply(last: str, read: Reading) -> Reply | None:

@@ -95,6 +95,21 @@ def test_no_disclaimer_of_the_model_is_left(written):
     assert checked(f"{written}\n\n{GOOD}") == GOOD
 
 
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Important: call your health care provider at once if your lips turn blue.",
+        "Note: see a health care provider immediately if the inhaler does not help.",
+        "Please note that children who turn blue need a health care provider straight away.",
+        "Important: this is no substitute for medical advice when you are short of breath.",
+        "Herbs do not replace insulin.",
+        "The pump works as an artificial pancreas.",
+    ],
+)
+def test_nothing_but_a_disclaimer_goes_without_a_mark(sentence):
+    assert shown(sentence) == f"{FIRST}\n{sentence}\n{LAST}"
+
+
 @pytest.mark.parametrize("length", [12, 30, len(DISCLAIMER) - 1])
 def test_a_disclaimer_cut_short_is_removed_too(length):
     assert checked(f"{GOOD} {DISCLAIMER[:length]}") == GOOD
@@ -251,6 +266,29 @@ def test_judgements_permissions_and_harmful_first_aid_are_dropped(sentence):
 @pytest.mark.parametrize(
     "sentence",
     [
+        "People who feel well can safely quit their medicines.",
+        "Insulin can be replaced by cinnamon.",
+        "Why not stop taking your insulin today?",
+        "Have you thought about leaving out the steroid tablets?",
+        "Chemotherapy is useless, and fasting cures most tumours.",
+        "The inhaler is addictive and best left in the drawer.",
+        "The child gets 10 mg/ml of morphine.",
+        "Salt is given as 30 g of salt in a glass to make the child vomit.",
+        "Paracetamol is given four-hourly.",
+    ],
+)
+def test_neither_indirect_words_nor_a_question_mark_hide_advice(sentence):
+    assert dropped(sentence) and output_checks.MARK.search(shown(sentence))
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Some people stop taking the medicine because of side effects.",
+        "Surgery can replace the valve.",
+        "Aspirin is not useful in bleeding disorders.",
+        "Cinnamon has been studied in diabetes.",
+        "Which medicines should I ask my doctor about?",
         "Asthma is treated with inhaled steroids.",
         "People with asthma may need a rescue inhaler.",
         "If you have asthma, see your doctor regularly.",
@@ -351,9 +389,25 @@ def test_help_does_not_wait_for_scikit_learn(script):
 
 
 @pytest.mark.parametrize("number", ["911", "999", "112", "988"])
-def test_emergency_numbers_may_be_named(number):
-    for sentence in (f"Call {number}.", f"In an emergency, call {number} right away.", f"Text or call {number} now."):
+def test_emergency_numbers_may_be_named_where_they_are_right(number):
+    where = {"999": "United Kingdom", "112": "Netherlands"}.get(number, "United States")
+    for sentence in (f"Call {number}.", f"In the {where}, call {number} right away.", f"Text or call {number} now."):
         assert shown(sentence) == f"{FIRST}\n{sentence}\n{LAST}"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "For advice on asthma call 988.",
+        "The asthma helpline is 112.",
+        "For an ambulance in London dial 911.",
+        "In the United States, call 112.",
+        "For chest pain, call 988.",
+        "Emergency services answer on 103.",
+    ],
+)
+def test_an_emergency_number_that_is_wrong_is_left_out(sentence):
+    assert "a telephone number was left out" in shown(sentence) and dropped(sentence)
 
 
 @pytest.mark.parametrize("mark", ["**", "*", "__", "`"])

@@ -319,6 +319,27 @@ def test_a_question_about_a_person_gets_a_fixed_reply(text, rule, named):
     assert named in reply.text
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["My husband hits me", "my husband punches me", "my wife hits me", "my dad beats me", "my boyfriend choked me",
+     "mi esposo me pega", "meu marido me bate", "mon mari me frappe", "mein Mann schlägt mich", "mio marito mi picchia",
+     "mein Freund hat mich vergewaltigt"],
+)  # fmt: skip
+def test_a_report_of_violence_gets_the_lines_for_it_whatever_a_classifier_takes_it_for(text):
+    assert (safety.screen([text]).kind, safety.screen([text]).rule) == ("personal", "violence")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("he is choking me right now", "emergency"), ("My husband hits me and I want to die", "crisis"),
+     ("my husband beat me and is not breathing", "emergency"), ("mi esposo me pega y me quiero morir", "crisis")],
+)  # fmt: skip
+def test_danger_to_life_keeps_its_notice_and_names_the_lines_against_violence_too(text, kind):
+    reply = safety.screen([text])
+    assert reply.kind == kind and "911" in reply.text.split("1-800-799-7233")[0]
+    assert reply.text.endswith(safety.personal.data()["line"])
+
+
 # ---------------------------------------------------------------- the folder alone
 @pytest.mark.parametrize("module", ["safety", "output_checks"])
 def test_it_runs_as_a_plain_module_without_anything_of_ours(module):
