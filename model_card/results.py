@@ -103,7 +103,7 @@ def rendered(page: Path) -> str:
         latency = read_json(LATENCY, f"tests/time_space.py BUNDLE --json {LATENCY}")
         speeds = [*map(speed_table, speed), gpu_table(gpu)]
         parts = {
-            "results": map(section, results),
+            "results": [*map(section, results)],
             "audit": [written(audit)],
             "safety": [safety_table(*measured)],
             "speed": speeds,
