@@ -83,7 +83,10 @@ def picture_of(scores: dict[str, Any]) -> Path:
 
 
 def kept(folder: Path = RESULTS) -> list[dict[str, Any]]:
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    return [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(folder.glob("*.json"), key=lambda path: path.stem)
+    ]
 
 
 def rendered(page: Path) -> str:
