@@ -154,7 +154,9 @@ def drafts(
             yield now
     except Exception as error:  # whatever torch raises may quote what was typed
         last = traceback.extract_tb(error.__traceback__)[-1]
-        raise RuntimeError(f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}") from None
+        place = f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
+        print(f"error: {place}", file=sys.stderr, flush=True)  # of what is raised only the kind reaches the log
+        raise RuntimeError(place) from None
 
 
 def named(error: Exception) -> str:

@@ -214,7 +214,7 @@ def labelled(n: int = 30) -> list[list[str]]:
     messages, personal, foreign = (
         pd.read_parquet(ROOT / "tests" / "cases" / f"{name}.parquet") for name in ("messages", "personal", "languages")
     )
-    foreign = foreign.assign(turns=[[text] for text in foreign["text"]], kind="foreign " + foreign["kind"])
+    foreign = foreign.assign(kind="foreign " + foreign["kind"])
     cases = pd.concat([each[["turns", "kind"]] for each in (messages, personal[personal["kind"] != "none"], foreign)])
     return [list(turns) for _, kind in cases.groupby("kind") for turns in kind["turns"].sample(n, random_state=0)]
 
