@@ -222,6 +222,8 @@ def test_advanced_settings_are_folded_away_and_shorten_answers(page):
     expect(length).to_be_visible()
     length.fill("32")
     length.press("Tab")
+    expect(page.locator("#length input[type=range]")).to_have_value("32")
+    page.wait_for_timeout(1000)  # until gradio has taken the value over, which nothing on the page shows
     ask(page, QUESTION)
     expect(answers(page)).to_contain_text("cut off here")
 
@@ -749,7 +751,7 @@ def test_dark_mode_is_dark(address, browser):
 def test_a_phone_shows_everything_and_a_notice_from_its_first_line(address, browser):
     with opened(address, browser, width=360, height=740, has_touch=True, is_mobile=True) as page:
         assert not scrolls_sideways(page)
-        for part in (page.locator(".notice"), *(button(page, text) for text in EXAMPLES), question(page)):
+        for part in (page.locator("gradio-app .notice"), *(button(page, text) for text in EXAMPLES), question(page)):
             expect(part).to_be_in_viewport(ratio=1)
         shot(page, "phone-start")
         ask(page, QUESTION)
