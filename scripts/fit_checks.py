@@ -20,24 +20,21 @@ def arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     OPTIONS = arguments()  # before the imports: --help must not wait for scikit-learn
 
-import json
 import random
 import re
 import sys
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import save_file
 
 from training.command import run
-from training.outputs import file_sha256
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "space"), str(ROOT / "scripts")]  # their modules import each other by their plain names
 
 import advice
 import personal
-from fitting.cases import general, read_messages
+from fitting.cases import general, read_messages, write_model
 from fitting.notices import disguised
 from measure_checks import CASES, read_lines, sample
 from output_checks import plain_text, split, without_loops
@@ -58,15 +55,9 @@ def main(options: argparse.Namespace) -> None:
     cases = labelled(random.Random(0))
     plain_sentences = harmless(options.medquad)
     print(f"{len(cases):,} cases, {len(plain_sentences):,} sentences and clauses of MedQuAD")
-    write(advice.MODEL, fit_advice([*cases, *((text, "none", PLAIN) for text in plain_sentences)]), *LEARNED)
-    write(personal.MODEL, fit_personal(), PERSONAL)
-
-
-def write(path: Path, arrays: Arrays, *learned: Path) -> None:
-    """One entry of metadata: safetensors writes several in any order."""
-    sums = {file.name: file_sha256(file) for file in learned}
-    save_file(arrays, path, metadata={"cases_sha256": json.dumps(sums)})
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    arrays = fit_advice([*cases, *((text, "none", PLAIN) for text in plain_sentences)])
+    write_model(arrays, advice.MODEL, LEARNED)
+    write_model(fit_personal(), personal.MODEL, (PERSONAL,))
 
 
 def fit_advice(cases: list[Case], features: int = advice.FEATURES) -> Arrays:

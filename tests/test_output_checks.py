@@ -19,6 +19,8 @@ import pytest
 from conftest import ROOT, load_script
 from safetensors import safe_open
 
+from training.outputs import file_sha256
+
 sys.path.insert(0, str(ROOT / "space"))  # the folder's modules import each other by their plain names
 
 import advice
@@ -356,14 +358,14 @@ def test_the_classifiers_were_fitted_to_the_cases_as_they_are(fitting):
     for model, learned in ((advice.MODEL, fitting.LEARNED), (personal.MODEL, (fitting.PERSONAL,))):
         with safe_open(model, "np") as file:
             sums = json.loads(file.metadata()["cases_sha256"])
-        assert sums == {path.name: fitting.file_sha256(path) for path in learned}, "run `python scripts/fit_checks.py`"
+        assert sums == {path.name: file_sha256(path) for path in learned}, "run `python scripts/fit_checks.py`"
         assert model.stat().st_size < 2_000_000
 
 
 def test_fitting_twice_gives_the_same_bytes(fitting, tmp_path):
     cases = fitting.labelled(random.Random(0))[::40]
     for name in ("once", "twice"):
-        fitting.write(tmp_path / name, fitting.fit_advice(cases, features=2**10), *fitting.LEARNED)
+        fitting.write_model(fitting.fit_advice(cases, features=2**10), tmp_path / name, fitting.LEARNED)
     assert (tmp_path / "once").read_bytes() == (tmp_path / "twice").read_bytes()
 
 
