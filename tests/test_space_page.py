@@ -55,9 +55,15 @@ def opened(address: str, browser: Browser, errors_allowed: bool = False, **conte
         page.set_default_timeout(SLOW)
         seen = troubles(page, address)
         page.goto(address)
-        expect(question(page)).to_be_visible()
+        drawn(page)
         yield page
     assert errors_allowed or seen == []
+
+
+def drawn(page: Page) -> None:
+    """Wait until gradio's page has taken the place of the first lines, which say the same."""
+    expect(question(page)).to_be_visible()
+    expect(page.locator("#first")).to_have_count(0)
 
 
 def question(page: Page):
@@ -776,8 +782,8 @@ def test_a_phone_shows_everything_and_a_notice_from_its_first_line(address, brow
 
 def test_the_line_about_emergencies_is_the_largest_of_the_notice_and_grows_with_the_text(page):
     def sizes() -> list[float]:
-        found = "e => parseFloat(getComputedStyle(e).fontSize)"
-        return [line.evaluate(found) for line in page.locator(".notice p, .foot p").all()]
+        found = "lines => lines.map(e => parseFloat(getComputedStyle(e).fontSize))"
+        return page.locator(".notice p, .foot p").evaluate_all(found)
 
     before = sizes()
     assert before[0] == max(before) and before[0] > before[1]
