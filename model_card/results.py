@@ -36,7 +36,7 @@ from training.scoring.table import (
     verdict,
     written,
 )
-from training.speed.table import speed_table
+from training.speed import speed_table
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).with_name("results")

@@ -11,13 +11,13 @@ from importlib import import_module
 from pathlib import Path
 
 from training.__main__ import above_zero
-from training.configs import EMBEDDED
+from training.configs import EMBEDDED, MEDQUAD_SMOLLM2
 
 
 def main() -> None:
     """Parse, then import torch and all that needs it: `--help` need not wait for them."""
     options = parse()
-    import_module("training.command").run(lambda: import_module("training.speed.benchmark").main(options))
+    import_module("training.command").run(lambda: import_module("training.speed").main(options))
 
 
 def parse() -> argparse.Namespace:
@@ -31,8 +31,7 @@ def parse() -> argparse.Namespace:
         help=f"another base; with --shape 1b only its tokenizer is used (default: {EMBEDDED})")  # fmt: skip
     add("--adapter", type=Path, metavar="DIR", help="an adapter for scoring (default: a new one)")
     add("--device", choices=("cpu", "cuda"), help="default: cuda if there is a GPU")
-    add("--data", type=Path, metavar="DIR",
-        help="prepared data (default: those of medquad-smollm2, else the embedded sample)")  # fmt: skip
+    add("--data", type=Path, default=MEDQUAD_SMOLLM2.data_dir, metavar="DIR", help="prepared data (%(default)s)")
     add("--rows", type=above_zero, default=16, metavar="N", help="rows to train on (%(default)s)")
     add("--questions", type=above_zero, default=64, metavar="N", help="questions to answer (%(default)s)")
     add("--new-tokens", type=above_zero, default=96, metavar="N", help="limit of an answer (%(default)s)")

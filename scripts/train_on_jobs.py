@@ -17,7 +17,7 @@ Only this file is uploaded; the project comes from --code. Without --push the pl
 For a study run one job for each configuration, keep all in one mounted bucket, and compare them here:
 
   for CONFIG in r16 r8 r32; do
-    hf jobs uv run -d -v hf://buckets/OWNER/RUNS:/runs scripts/train_on_jobs.py $CONFIG --code … --study --keep /runs
+    hf jobs uv run -d -v hf://buckets/OWNER/RUNS:/runs scripts/train_on_jobs.py $CONFIG --code ... --study --keep /runs
   done
   hf buckets sync hf://buckets/OWNER/RUNS outputs/medquad && python -m training study r16 --assemble
 
@@ -31,23 +31,18 @@ import shlex
 import shutil
 import subprocess
 import sys
-from io import TextIOWrapper
 from pathlib import Path
 
 
 def main() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a missing character must not end a paid job
     options = parse()
-    code = options.code if options.show else str(fetch(options.code).resolve())
-    python = "python" if options.show else interpreter(Path(code))
+    code = Path() if options.show else fetch(options.code).resolve()
+    python = "python" if options.show else interpreter(code)
     for name, words in commands(options).items():
         print(f"\n== {name}: {shlex.join(words)}", flush=True)
-        if options.show:
-            continue
-        call([python, *words], Path(code))
-        keep(options)
+        if not options.show:
+            call([python, *words], code)
+            keep(options)
 
 
 def call(words: list[str], folder: Path | None = None) -> None:
@@ -61,61 +56,59 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="train_on_jobs.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("config", metavar="CONFIG", help="a configuration's name, as the steps take it")
-    parser.add_argument(
-        "--code", default=".", metavar="URL@COMMIT", help="the project, or a folder with it (%(default)s)"
-    )
-    parser.add_argument("--out", type=Path, default=Path("outputs/job"), metavar="DIR", help="default: %(default)s")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one field; repeatable")
-    parser.add_argument(
-        "--processes", type=int, default=1, metavar="N", help="GPUs to train and score on (%(default)s)"
-    )
-    parser.add_argument("--limit", type=int, metavar="N", help="score N random questions")
-    parser.add_argument("--benchmark", type=int, metavar="N", help="also ask the tasks of lm-eval, N questions each")
-    parser.add_argument("--study", action="store_true", help="score validation for a study; publish nothing")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="copy data and run to this folder after each step")
-    parser.add_argument("--repo", metavar="OWNER/NAME", help="the adapter's; without it nothing is published")
-    parser.add_argument("--publish", action="append", default=[], metavar="WORDS", help="more options for publish.py")
-    parser.add_argument("--push", action="store_true", help="push, verify and tag; without it the plan is shown")
-    parser.add_argument("--show", action="store_true", help="only print the steps' commands")
+    add = parser.add_argument
+    add("config", metavar="CONFIG", help="a configuration's name, as the steps take it")
+    add("--code", default=".", metavar="URL@COMMIT", help="the project, or a folder with it (%(default)s)")
+    add("--out", type=Path, default=Path("outputs/job"), metavar="DIR", help="default: %(default)s")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="change one field; repeatable")
+    add("--processes", type=int, default=1, metavar="N", help="GPUs to train and score on (%(default)s)")
+    add("--limit", type=int, metavar="N", help="score N random questions")
+    add("--benchmark", type=int, metavar="N", help="also ask the tasks of lm-eval, N questions each")
+    add("--study", action="store_true", help="score validation for a study; publish nothing")
+    add("--keep", type=Path, metavar="DIR", help="copy data and run to this folder after each step")
+    add("--repo", metavar="OWNER/NAME", help="the adapter's; without it nothing is published")
+    add("--publish", action="append", default=[], metavar="WORDS", help="more options for publish.py")
+    add("--push", action="store_true", help="push, verify and tag; without it the plan is shown")
+    add("--show", action="store_true", help="only print the steps' commands")
     options = parser.parse_args()
     if options.push and not options.repo:
         parser.error("--push needs --repo")
     if options.study and options.repo:
         parser.error("--study publishes nothing: leave --repo out, and publish what the study chooses")
+    options.out = options.out.resolve()
     return options
 
 
 def commands(options: argparse.Namespace) -> dict[str, list[str]]:
     """Step -> arguments of Python, in order. Before a push `--preflight` comes first, so that no paid work is lost."""
-    out = options.out.resolve()
-    changes = [f"out={out}", *options.set]
-    given = [options.config, *(word for change in changes for word in ("--set", change))]
-    several = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(options.processes)]
-    launcher = several if options.processes > 1 else []
-    asked = ["--split", "validation"] if options.study else []
-    asked += ["--limit", str(options.limit)] if options.limit else []
-    more = [word for words in options.publish for word in shlex.split(words)]
-    publish = ["scripts/publish.py", options.repo, "--run", str(run_folder(options)), *more]
-    # Before training there is no run yet: the configuration is given by its name, and by `--set`.
-    ahead = [options.out.resolve() / "runs" / options.config, *more, "--preflight", *given[1:]]
-    preflight = ["scripts/publish.py", options.repo, "--run", *map(str, ahead)]
+    changes = [word for change in (f"out={options.out}", *options.set) for word in ("--set", change)]
+    step = ["-m", "training"]
+    several = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(options.processes), *step]
+    shared_step = several if options.processes > 1 else step
+    sample = ["--split", "validation"] if options.study else []
+    sample += ["--limit", str(options.limit)] if options.limit else []
     steps = {
-        "preflight": preflight if options.push else None,
-        "prepare": ["-m", "training", "prepare", *given],
-        "train": [*launcher, "-m", "training", "train", *given],
-        "score": [*launcher, "-m", "training", "score", *given, *asked],
-        "benchmark": ["-m", "training", "benchmark", *given, "--limit", str(options.benchmark)]
-        if options.benchmark
-        else None,
-        "publish": [*publish, *(["--push"] if options.push else [])] if options.repo else None,
+        "prepare": [*step, "prepare", options.config, *changes],
+        "train": [*shared_step, "train", options.config, *changes],
+        "score": [*shared_step, "score", options.config, *changes, *sample],
     }
-    return {name: words for name, words in steps.items() if words}
+    if options.benchmark:
+        steps["benchmark"] = [*step, "benchmark", options.config, *changes, "--limit", str(options.benchmark)]
+    if not options.repo:
+        return steps
+    publish, more = ["scripts/publish.py", options.repo, "--run"], shlex.split(" ".join(options.publish))
+    steps["publish"] = [*publish, str(run_folder(options)), *more]
+    if not options.push:
+        return steps
+    steps["publish"].append("--push")
+    # Before training there is no run yet: the configuration is given by its name, and by `--set`.
+    ahead = str(options.out / "runs" / options.config)
+    return {"preflight": [*publish, ahead, *more, "--preflight", *changes], **steps}
 
 
 def run_folder(options: argparse.Namespace) -> Path:
     names = [setting.removeprefix("name=") for setting in options.set if setting.startswith("name=")]
-    return options.out.resolve() / "runs" / (names[-1] if names else options.config)
+    return options.out / "runs" / [options.config, *names][-1]
 
 
 def fetch(code: str) -> Path:
@@ -145,11 +138,9 @@ def interpreter(code: Path) -> str:
 
 def keep(options: argparse.Namespace) -> None:
     """Copy the prepared data and the run without checkpoints, from which a study is assembled."""
-    if not options.keep:
-        return
-    for folder in (options.out.resolve() / "data", run_folder(options)):
-        if folder.is_dir():
-            target = options.keep / folder.relative_to(options.out.resolve())
+    for folder in (options.out / "data", run_folder(options)):
+        if options.keep and folder.is_dir():
+            target = options.keep / folder.relative_to(options.out)
             shutil.copytree(folder, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("checkpoints*", ".*"))
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 
 import pytest
 from conftest import script_here
@@ -10,9 +9,7 @@ from transformers import AutoConfig
 
 from model_card.results import GPU, gpu_table
 from training.model.load import load_tokenizer
-from training.speed import work
-from training.speed.table import speed_table
-from training.speed.work import SHAPE_1B, random_1b, read_data, spread
+from training.speed import SHAPE_1B, random_1b, sample_by_length, speed_table
 
 
 @pytest.fixture(scope="module")
@@ -69,20 +66,12 @@ def test_answers_that_differ_are_told_with_what_they_score(measured):
 
 def test_a_sample_has_the_lengths_of_all_rows():
     rows = [{"answer": "x" * (number % 100) ** 2, "id": number} for number in range(3000)]
-    few = spread(rows, 30)
+    few = sample_by_length(rows, 30)
     assert len({row["id"] for row in few}) == 30
     mean = sum(len(row["answer"]) for row in rows) / len(rows)
     assert sum(len(row["answer"]) for row in few) / 30 == pytest.approx(mean, rel=0.05)
-    assert few == spread(rows, 30)
-    assert len(spread(rows[:4], 30)) == 4
-
-
-def test_where_nothing_is_prepared_the_sample_is_taken_and_said(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(work, "MEDQUAD_SMOLLM2", replace(work.MEDQUAD_SMOLLM2, out=str(tmp_path)))
-    name, train, test = read_data(None)
-    assert name == "the embedded sample"
-    assert "python -m training prepare medquad-smollm2" in capsys.readouterr().out
-    assert not {row["question"] + row["answer"] for row in train} & {row["question"] + row["answer"] for row in test}
+    assert few == sample_by_length(rows, 30)
+    assert len(sample_by_length(rows[:4], 30)) == 4
 
 
 def test_the_1b_shape_is_llamas_with_any_bases_tokenizer(small_out, tmp_path, monkeypatch):
@@ -98,7 +87,6 @@ def test_the_1b_shape_is_llamas_with_any_bases_tokenizer(small_out, tmp_path, mo
     ("words", "said"),
     [
         (["--data", "TMP"], "train.jsonl is missing: `python -m training prepare CONFIG` writes it"),
-        (["--adapter", "TMP"], "no adapter_config.json there; give a run's adapter/"),
         (["--base", "TMP"], "holds no model (config.json is missing)"),
         (["--shape", "1b", "--device", "cpu"], "there is no GPU here"),
     ],

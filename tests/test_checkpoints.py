@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import settings, step_here
 
-from training.checkpoints import CHECKSUMS, MARK, resume_point
+from training.checkpoints import CHECKSUMS, resume_point
 from training.outputs import file_sha256, read_json
 
 # What transformers must find to go on as if it had never stopped; a missing one it would pass over in silence.
@@ -35,12 +35,14 @@ def copy(finished, tmp_path) -> Path:
     return shutil.copytree(finished, tmp_path / "run")
 
 
-def key_of(run: Path) -> str:
-    return read_json(run / "checkpoints" / MARK, "")["fingerprint"]
+def folder_of(run: Path) -> Path:
+    """The folder of the checkpoints of a run under whose name nothing else was trained."""
+    [folder] = (run / "checkpoints").iterdir()
+    return folder
 
 
 def checkpoints(run: Path) -> list[Path]:
-    return sorted(run.glob("checkpoints/checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    return sorted(folder_of(run).glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
 
 
 def flip_a_bit(path: Path) -> None:
@@ -66,7 +68,7 @@ def test_a_finished_run_keeps_its_two_newest_checkpoints_with_every_file(finishe
 def test_a_damaged_checkpoint_is_skipped_for_the_one_before(copy, capsys, name, damage):
     before, newest = checkpoints(copy)
     damage(newest / name)
-    assert resume_point(copy, key_of(copy), force=False) == str(before)
+    assert resume_point(folder_of(copy), force=False) == str(before)
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith(f"train: skipping {newest}: ")
     assert name == CHECKSUMS or name in first
@@ -77,56 +79,42 @@ def test_a_damaged_checkpoint_is_skipped_for_the_one_before(copy, capsys, name, 
 def test_with_every_checkpoint_damaged_the_run_starts_anew_and_says_so(copy, capsys):
     for checkpoint in checkpoints(copy):
         (checkpoint / "optimizer.pt").unlink()
-    assert resume_point(copy, key_of(copy), force=False) is None
+    assert resume_point(folder_of(copy), force=False) is None
     assert capsys.readouterr().out.count("optimizer.pt missing") == 2
     assert len(checkpoints(copy)) == 2
 
 
-def test_checkpoints_of_another_run_are_moved_aside_and_found_again(copy, capsys):
-    mine, newest = key_of(copy), checkpoints(copy)[-1]
-    assert resume_point(copy, "another run's key", force=False) is None
-    aside = copy / f"checkpoints-{mine[:8]}"
+def test_checkpoints_of_another_run_are_kept_and_named(copy, capsys):
+    mine, newest = folder_of(copy), checkpoints(copy)[-1]
+    other = mine.with_name("another")
+    assert resume_point(other, force=False) is None
     [line] = capsys.readouterr().out.splitlines()
-    assert line.startswith("train: moving the checkpoints of another configuration") and line.endswith(str(aside))
-    assert resume_point(copy, mine, force=False) == str(newest)
-    assert "moving back" in capsys.readouterr().out
-    assert (copy / "checkpoints-another ").is_dir(), "and those of the other one are kept too"
-
-
-def test_checkpoints_without_a_readable_mark_are_moved_aside_and_never_replaced(copy):
-    for number in range(2):
-        (copy / "checkpoints" / MARK).write_text("{", encoding="utf-8")
-        (copy / "checkpoints" / f"number-{number}").touch()
-        assert resume_point(copy, "key", force=False) is None
-    assert (copy / "checkpoints-unknown" / "number-0").exists()
-    assert (copy / "checkpoints-unknown-1" / "number-1").exists()
+    assert line.startswith("train: keeping the checkpoints of other configurations") and line.endswith(str(mine))
+    other.mkdir()
+    assert resume_point(mine, force=False) == str(newest)
 
 
 def test_force_removes_the_checkpoints_of_this_run_alone(copy, capsys):
-    mine = key_of(copy)
-    resume_point(copy, "another run's key", force=True)
-    assert (copy / f"checkpoints-{mine[:8]}").is_dir()
-    assert resume_point(copy, mine, force=True) is None
+    mine = folder_of(copy)
+    resume_point(mine.with_name("another"), force=True)
+    assert checkpoints(copy)
+    assert resume_point(mine, force=True) is None
     assert "--force removes the checkpoints" in capsys.readouterr().out
-    assert not checkpoints(copy)
+    assert not mine.exists()
 
 
 def test_a_run_resumes_from_its_own_checkpoints_after_another_configuration_ran(small_out, finished):
-    adapter = finished / "adapter" / "adapter_model.safetensors"
+    adapter, [first, second] = finished / "adapter" / "adapter_model.safetensors", checkpoints(finished)
     weights = file_sha256(adapter)
     other = step_here("train", "demo", *settings(small_out, **KEPT | {"lora_rank": 2, "epochs": 0.05}))
-    assert other.returncode == 0 and "moving the checkpoints of another" in other.stdout, other.stderr
+    assert other.returncode == 0 and "keeping the checkpoints of other configurations" in other.stdout, other.stderr
     assert file_sha256(adapter) != weights
-    truncate(next(finished.glob(f"checkpoints-*/{last_step(finished)}/optimizer.pt")))
+    truncate(second / "optimizer.pt")
     again = step_here("train", "demo", *settings(small_out, **KEPT))
     assert again.returncode == 0, again.stderr
-    assert "skipping" in again.stdout and "resuming from step" in again.stdout
+    assert f"skipping {second}" in again.stdout and f"resuming from step {first.name.split('-')[1]}" in again.stdout
     assert file_sha256(adapter) == weights
-
-
-def last_step(run: Path) -> str:
-    """The name of the newest checkpoint that was moved aside."""
-    return max((path.name for path in run.glob("checkpoints-*/checkpoint-*")), key=lambda name: int(name.split("-")[1]))
+    shutil.rmtree(next(folder for folder in (finished / "checkpoints").iterdir() if folder != second.parent))
 
 
 def test_a_run_that_was_stopped_after_its_last_step_takes_no_further_one(small_out, finished):

@@ -1,6 +1,6 @@
 import pytest
 
-from training.configs import BASE, CONFIGS, STUDY, checked, is_local, override
+from training.configs import BASE, CONFIGS, STUDY, is_local, override
 
 
 def test_the_names_that_others_rely_on_exist():
@@ -28,11 +28,6 @@ def test_the_study_holds_the_first_users_three():
     ]
 
 
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_every_named_configuration_is_valid(config):
-    assert checked(config) == config
-
-
 def test_settings_are_read_as_the_types_of_their_fields():
     config = override(BASE, ["epochs=2", "lora_rank=8", "name=mine"])
     assert (config.epochs, config.lora_rank, config.name) == (2.0, 8, "mine")
@@ -44,12 +39,12 @@ def test_settings_are_read_as_the_types_of_their_fields():
         ("lora_rnk=8", "expected key=value with a key of"),
         ("lora_rank", "expected key=value"),
         ("lora_rank=many", "lora_rank is int, not 'many'"),
-        ("split=sorted", "expected one of grouped, random"),
+        ("split=sorted", "split='sorted': it must be grouped or random"),
         ("epochs=0", "must be above 0"),
         ("epochs=nan", "must be above 0"),
         ("lora_dropout=1", "below 1"),
-        ("name=../elsewhere", "can't be empty or hold a path"),
-        ("name=", "can't be empty"),
+        ("name=../elsewhere", "it must be the name of a folder"),
+        ("name=", "name='': it must be the name of a folder"),
     ],
 )
 def test_a_bad_setting_is_an_error_that_names_it(setting, says):

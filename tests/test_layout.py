@@ -8,10 +8,10 @@ import pytest
 from conftest import ROOT
 
 OURS = ("training", "space", "model_card", "scripts")
-ROOMS = ["scripts", "speed", "steps", "release", "model_card", "scoring", "model", "data", "foundations", "space"]
+ROOMS = ["scripts", "steps", "release", "model_card", "scoring", "model", "data", "foundations", "space"]
 COMMANDS = {"model_card.results", "model_card.speed"}  # scripts beside the results that they write
 # Modules of training/ that every room may import; the others are steps.
-FOUNDATIONS = {"bases", "command", "configs", "datasets", "embedded", "network", "outputs", "processes"}
+FOUNDATIONS = {"bases", "command", "configs", "datasets", "embedded", "network", "outputs"}
 SHARED = {"contract", "prompt", "credit", "licences", "lists", "sources"}  # modules of space/ that others may import
 
 

@@ -10,7 +10,7 @@ from hub import WRITE_TOKEN, LocalHub
 from hub.releasing import client_of, publish_here
 from huggingface_hub import constants
 
-from training.network import settings_fault, token_remedy, token_source
+from training.network import settings_fault, token_in_use
 from training.outputs import write_json
 
 NOWHERE = "http://127.0.0.1:9"  # nothing listens there
@@ -92,15 +92,18 @@ def test_a_proxys_password_is_not_shown(monkeypatch):
 def test_the_token_is_named_by_where_it_comes_from(monkeypatch, tmp_path):
     saved = tmp_path / "token"
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(saved))
-    assert token_source() == "no token"
+    assert token_in_use()[0] == "no token"
     saved.write_text("hf_saved", encoding="utf-8")
-    assert token_source() == f"the token saved in {saved}" and "hf auth login" in token_remedy()
+    source, remedy = token_in_use()
+    assert source == f"the token saved in {saved}" and "hf auth login" in remedy
     monkeypatch.setenv("HF_TOKEN", "hf_environment")
-    assert token_source() == f"the token in HF_TOKEN, which hides the one saved in {saved}"
-    assert token_remedy().startswith("unset HF_TOKEN")
+    source, remedy = token_in_use()
+    assert source == f"the token in HF_TOKEN, which hides the one saved in {saved}"
+    assert remedy.startswith("unset HF_TOKEN")
     monkeypatch.setenv("HF_OIDC_RESOURCE", "maintainer/x")
-    assert token_source() == "the token by trusted publishing (HF_OIDC_RESOURCE=maintainer/x)"
-    assert "trusted publishers" in token_remedy()
+    source, remedy = token_in_use()
+    assert source == "the token by trusted publishing (HF_OIDC_RESOURCE=maintainer/x)"
+    assert "trusted publishers" in remedy
 
 
 @pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)

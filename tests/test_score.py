@@ -198,7 +198,7 @@ def test_score_without_a_run_names_the_step_that_is_missing(tmp_path):
 
 def test_greedy_answers_do_not_depend_on_the_batch_and_adapter_off_is_the_base(small_out, contract):
     from space.prompt import encode_prompt
-    from training.model.generate import generate_answers, greedy
+    from training.model.generate import generate_answers
     from training.model.load import load_adapter, load_base, load_tokenizer
 
     tokenizer = load_tokenizer(small_out / "base")
@@ -206,8 +206,7 @@ def test_greedy_answers_do_not_depend_on_the_batch_and_adapter_off_is_the_base(s
     prompts = [encode_prompt(tokenizer, [{"role": "user", "content": r["question"]}], contract) for r in records]
 
     def texts(model, batch_size: int) -> list[str]:
-        batches = generate_answers(model, tokenizer, prompts, greedy(model, tokenizer, 40), batch_size)
-        return [a.text for a in sorted((a for batch in batches for a in batch), key=lambda answer: answer.index)]
+        return [answer.text for answer in generate_answers(model, tokenizer, prompts, 40, batch_size)]
 
     plain = texts(load_base(small_out / "base", "fp32", "cpu"), 1)
     model = load_adapter(load_base(small_out / "base", "fp32", "cpu"), small_out / "runs" / "demo" / "adapter", "cpu")

@@ -16,11 +16,10 @@ from training.configs import BASE, CONFIGS, DEMO, TrainConfig, override
 from training.model import generate, trainer
 from training.model.generate import ROOM, RoomyLayer, greedy, new_tokens
 from training.model.load import load_base, load_tokenizer
-from training.model.trainer import GroupedByLength, SmallMaskDropout, tiled_loss, whole_loss
+from training.model.trainer import GroupedByLength, SmallMaskDropout, tiled_loss
 from training.outputs import read_jsonl
-from training.speed.measure import in_fresh_process, watched
-from training.speed.recipes import ours, together, training_peak, tuned
-from training.speed.work import Work
+from training.run_record import peak_gib
+from training.speed import Work, answer_in_batches, in_fresh_process, ours, training_costs, tuned_model
 from training.train import lora_model, sft_config
 
 
@@ -71,9 +70,8 @@ def test_without_a_mask_and_without_prompt_logits_loss_and_gradients_are_those_o
     plain = with_gradients(functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), reduction="sum"))
     assert max(float(gradient.abs().max()) for gradient in plain[1:]) > 1e-3
     head = model.get_output_embeddings().weight
-    for other in (tiled_loss(model, head, ids, labels), whole_loss(model, ids, labels)):
-        for found, expected in zip(with_gradients(other), plain, strict=True):
-            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    for found, expected in zip(with_gradients(tiled_loss(model, head, ids, labels)), plain, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_order_of_examples_depends_on_seed_and_epoch_alone():
@@ -181,11 +179,11 @@ def work_of(config: TrainConfig, rows: int, questions: int) -> Work:
 
 def answering_peak(work: Work) -> float:
     """For `in_fresh_process`: MiB that answering adds, eight questions at once."""
-    model = tuned(work, "fp32")
-    together(model, work, work.prompts()[:8], 8)
-    with watched() as seen:
-        together(model, work, work.prompts(), 8)
-    return seen.peak - seen.before
+    model = tuned_model(work, "fp32")
+    answer_in_batches(model, work, work.prompts()[:8], 8)
+    before = peak_gib()
+    answer_in_batches(model, work, work.prompts(), 8)
+    return 1024 * (peak_gib() - before)
 
 
 def test_more_rows_or_questions_need_no_more_memory_at_once(config, tmp_path):
@@ -197,7 +195,7 @@ def test_more_rows_or_questions_need_no_more_memory_at_once(config, tmp_path):
 
 
 def training_memory(config: TrainConfig, rows: int, folder: str) -> float:
-    return in_fresh_process(training_peak, "ours", work_of(config, rows, 1), folder)["growth_mib"]
+    return in_fresh_process(training_costs, "ours", work_of(config, rows, 1), folder)["growth_mib"]
 
 
 def test_tracking_is_off_by_default_and_never_public(small_out, small_run):

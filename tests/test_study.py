@@ -17,11 +17,11 @@ from conftest import ROOT, settings, step, step_here
 
 from space.contract import Contract
 from training.answers import read_partial
-from training.configs import BASE, CONFIGS, DEMO, STUDY, TrainConfig, override
+from training.configs import BASE, CONFIGS, DEMO, TrainConfig, override, study_of
 from training.outputs import read_json, write_json, write_jsonl
 from training.score import score_keys
 from training.scoring.choice import Candidate, choose, study_table, verdict
-from training.study import assemble, command, comparable, reuse_base_answers, study_of
+from training.study import assemble, check_comparable, command, reuse_base_answers
 from training.train import run_key
 
 GROUPS = [f"disease {number}" for number in range(12)]  # one question each
@@ -34,10 +34,6 @@ def candidate(name: str, level: float, swing: float = 0.0, cost: tuple[float, ..
 
 
 # which configurations
-
-
-def test_the_study_of_the_base_configuration_is_the_first_users_three():
-    assert study_of(BASE) == STUDY
 
 
 def test_another_base_gets_the_same_multiples_of_its_own_rate():
@@ -68,7 +64,7 @@ def test_a_rank_that_has_no_half_is_an_error():
 )
 def test_configurations_that_cannot_be_compared_are_an_error(names, says):
     with pytest.raises(ValueError, match=re.escape(says)):
-        comparable([CONFIGS[name] for name in names])
+        check_comparable([CONFIGS[name] for name in names])
 
 
 def test_the_command_of_a_configuration_makes_that_configuration():
@@ -349,12 +345,6 @@ def test_scores_of_another_adapter_or_part_of_the_questions_are_an_error(three):
         assemble(three, limit=6)
     change(three[2].run_dir / "scores-validation.json", fingerprint="of another adapter")
     with pytest.raises(ValueError, match=r"r32/scores-validation.json is of another adapter"):
-        assemble(three)
-
-
-def test_answers_that_do_not_give_the_scores_are_an_error(three):
-    shutil.copy(three[2].run_dir / "answers-validation.jsonl", three[1].run_dir)
-    with pytest.raises(ValueError, match=r"scores 0.2500, scores-validation.json says 0.5000"):
         assemble(three)
 
 

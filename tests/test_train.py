@@ -91,7 +91,7 @@ def trainer_of(small_out, contract, tmp_path_factory):
         config = replace(DEMO, out=str(small_out), name=out.name, lora_rank=4, **changes)
         tokenizer = load_tokenizer(small_out / "base")
         model = lora_model(small_out / "base", config, "fp32", "cpu")
-        return make_trainer(config, model, tokenizer, encode_splits(tokenizer, config, contract), "fp32")[0]
+        return make_trainer(config, model, tokenizer, encode_splits(tokenizer, config, contract)[0], "fp32")[0]
 
     return build
 
@@ -152,7 +152,7 @@ def start(*words: object) -> subprocess.Popen[str]:
 
 def wait_for_checkpoint(folder: Path, process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 120
-    while not list(folder.glob("checkpoint-*/checksums.json")):
+    while not list(folder.glob("*/checkpoint-*/checksums.json")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)

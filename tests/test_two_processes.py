@@ -22,7 +22,7 @@ STEP = """
 import atexit
 import torch
 from training.command import run
-from training.processes import join
+from training.loop import join
 
 def say():
     print("in a group" if torch.distributed.is_initialized() else "in no group", flush=True)
@@ -62,7 +62,7 @@ def start_and_kill(folder: Path, words: list[str]) -> None:
         text=True,
     )
     deadline = time.monotonic() + 120
-    while not list(folder.glob("checkpoints/checkpoint-*/checksums.json")):
+    while not list(folder.glob("checkpoints/*/checkpoint-*/checksums.json")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -45,6 +45,11 @@ LiveQA-Med 2017, their answers' texts those of the whole MedQuAD collection. Not
 
 Reads what the earlier steps wrote. Writes runs/CONFIG/bundle/. Nothing is trained or scored.""",
 }
+LIMITED = {
+    "score": "N random questions, stratified by type",
+    "study": "N validation questions, stratified by type",
+    "benchmark": "N random questions of each task",
+}
 
 
 def main(words: list[str] | None = None) -> None:
@@ -54,17 +59,12 @@ def main(words: list[str] | None = None) -> None:
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
-    """The options of a step; `config` is a TrainConfig with the `--set` changes, for a study `configs` a list."""
+    """The options of a step; `configs` are TrainConfigs with the `--set` changes, `config` is the first of them."""
     parser = argparse.ArgumentParser(
         prog="python -m training", description=training.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     steps = parser.add_subparsers(dest="step", metavar="STEP", required=True, help=", ".join(STEPS))
-    parsers = {name: add_step(steps, name, about) for name, about in STEPS.items()}
-    add_score_options(parsers["score"])
-    add_study_options(parsers["study"])
-    add_benchmark_options(parsers["benchmark"])
-    add_bundle_options(parsers["bundle"])
-    add_audit_options(parsers["audit"])
+    parsers = {name: add_step(steps, name) for name in STEPS}
     options = parser.parse_args(words)
     if options.step == "audit":  # it depends on no configuration
         return options
@@ -75,14 +75,12 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         options.configs = [override(CONFIGS[name], options.set) for name in names]
     except ValueError as error:
         parsers[options.step].error(str(error))
-    [options.config, *_] = options.configs
+    options.config = options.configs[0]
     return options
 
 
-def add_step(
-    steps: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, about: str
-) -> argparse.ArgumentParser:
-    """The parser of a step with the options that all steps have."""
+def add_step(steps: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str) -> argparse.ArgumentParser:
+    """The parser of a step with its options."""
     configs = "\n".join(
         f"  {c.name:16} {c.split} split of {c.dataset}; {c.base_model}; rank {c.lora_rank}, rate {c.learning_rate:g}"
         for c in CONFIGS.values()
@@ -90,69 +88,46 @@ def add_step(
     keys = ", ".join(field.name for field in fields(TrainConfig))
     parser = steps.add_parser(
         name,
-        description=about,
+        description=STEPS[name],
         epilog=None if name == "audit" else f"configurations:\n{configs}\n\nkeys for --set: {keys}\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    if name == "audit":
-        return parser
+    add = parser.add_argument
     if name == "study":
-        parser.add_argument(
-            "config", nargs="*", default=[BASE.name], metavar="CONFIG", help="one or several, see below"
-        )
-    else:
-        parser.add_argument("config", metavar="CONFIG", help="a configuration, see below")
-        parser.add_argument("--force", action="store_true", help="run the step even if its results are up to date")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a field; repeatable")
+        add("config", nargs="*", default=[BASE.name], metavar="CONFIG", help="one or several, see below")
+    elif name != "audit":
+        add("config", metavar="CONFIG", help="a configuration, see below")
+        add("--force", action="store_true", help="run the step even if its results are up to date")
+    if name != "audit":
+        add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a field; repeatable")
+    if name in LIMITED:
+        add("--limit", type=above_zero, metavar="N", help=LIMITED[name])
+    if name == "score":
+        add("--split", choices=SPLITS[1:], default="test", help="which questions (default: test)")
+        add("--qtypes", type=comma_list, default=(), metavar="TYPE,TYPE", help='only these: "inheritance,frequency"')
+        add("--compare", choices=CONFIGS, metavar="CONFIG", help="print both runs beside the first report")
+        add("--marks", type=Path, metavar="FILE", help="what a person saved who judged a sample in answers.html")
+        add("--no-table", action="store_true", help="don't print the scores: `bundle` prints them too")
+    elif name == "study":
+        add("--assemble", action="store_true", help="only read the run folders; nothing is trained")
+    elif name == "benchmark":
+        add("--tasks", type=comma_list, metavar="TASK,TASK",
+            help="pairs, tasks of lm-eval, or their YAML files (default: 13)")  # fmt: skip
+    elif name == "bundle":
+        add("--repo", metavar="OWNER/NAME", help="repository named in the card (default: the folder)")
+        add("--llama-licence", "--licence-texts", type=Path, metavar="DIR",
+            help="LICENSE of the base, and USE_POLICY.md of a Llama")  # fmt: skip
+    elif name == "audit":
+        for option, about in (
+            ("judgements", "a table (TSV) with the columns question, answer (its id), score (1 to 4)"),
+            ("questions", "JSON lines with id, summary and, if there are any, reference: the text of a reference"),
+            ("medquad", "MedQuAD as Parquet, with the columns of lavita/MedQuAD on the Hub"),
+        ):
+            add(f"--{option}", type=Path, required=True, metavar="FILE", help=about)
     return parser
 
 
-def add_score_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--split", choices=SPLITS[1:], default="test", help="which questions (default: test)")
-    parser.add_argument("--limit", type=above_zero, metavar="N", help="N random questions, stratified by type")
-    parser.add_argument(
-        "--qtypes", type=listed, default=(), metavar="TYPE,TYPE", help='only these, such as "inheritance,frequency"'
-    )
-    parser.add_argument("--compare", choices=CONFIGS, metavar="CONFIG", help="print both runs beside the first report")
-    parser.add_argument(
-        "--marks", type=Path, metavar="FILE", help="what a person saved who judged a sample in answers.html"
-    )
-    parser.add_argument("--no-table", action="store_true", help="don't print the scores: `bundle` prints them too")
-
-
-def add_study_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--limit", type=above_zero, metavar="N", help="N validation questions, stratified by type")
-    parser.add_argument("--assemble", action="store_true", help="only read the run folders; nothing is trained")
-
-
-def add_benchmark_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--tasks", type=listed, metavar="TASK,TASK", help="pairs, tasks of lm-eval, or their YAML files (default: 13)"
-    )
-    parser.add_argument("--limit", type=above_zero, metavar="N", help="N random questions of each task")
-
-
-def add_bundle_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--repo", metavar="OWNER/NAME", help="repository named in the card (default: the folder)")
-    parser.add_argument(
-        "--llama-licence",
-        "--licence-texts",
-        type=Path,
-        metavar="DIR",
-        help="LICENSE of the base, and USE_POLICY.md of a Llama",
-    )
-
-
-def add_audit_options(parser: argparse.ArgumentParser) -> None:
-    for name, about in (
-        ("judgements", "a table (TSV) with the columns question, answer (its id), score (1 to 4)"),
-        ("questions", "JSON lines with id, summary and, if there are any, reference: the text of a reference answer"),
-        ("medquad", "MedQuAD as Parquet, with the columns of lavita/MedQuAD on the Hub"),
-    ):
-        parser.add_argument(f"--{name}", type=Path, required=True, metavar="FILE", help=about)
-
-
-def listed(text: str) -> tuple[str, ...]:
+def comma_list(text: str) -> tuple[str, ...]:
     return tuple(sorted({name.strip() for name in text.split(",")} - {""}))
 
 

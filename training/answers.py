@@ -6,9 +6,9 @@ With several processes each rank answers its share of every round of questions, 
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,12 +19,12 @@ from space.contract import Contract, load_contract
 from space.prompt import encode_prompt
 from training.configs import CONTRACT, TrainConfig
 from training.data.splits import shuffled
-from training.model.generate import generate_answers, greedy
+from training.model.generate import generate_answers
 from training.model.load import load_adapter, load_base, load_tokenizer, pick_device, pick_precision
 from training.outputs import full_disk_named, write_text
 
 SIDES = ("base", "tuned")
-Row = dict[str, Any]
+Line = dict[str, Any]  # of a file with JSON lines
 
 
 def scoring_contract(config: TrainConfig) -> Contract:
@@ -34,7 +34,7 @@ def scoring_contract(config: TrainConfig) -> Contract:
     return replace(contract, decoding=replace(contract.decoding, max_new_tokens=tokens))
 
 
-def select(records: list[Row], limit: int | None, seed: int) -> list[Row]:
+def select(records: list[Line], limit: int | None, seed: int) -> list[Line]:
     """All records, or a random sample of `limit` that is stratified by question type."""
     if not limit or limit >= len(records):
         return records
@@ -49,8 +49,8 @@ def select(records: list[Row], limit: int | None, seed: int) -> list[Row]:
 
 
 def answer_split(
-    config: TrainConfig, base: Path, records: list[Row], contract: Contract, partial: Path, key: str
-) -> list[Row]:
+    config: TrainConfig, base: Path, records: list[Line], contract: Contract, partial: Path, key: str
+) -> list[Line]:
     """Lines of answers-<split>.jsonl, in the order of the records.
 
     base: its folder. partial: file with the answers so far; its first line is the key of what they depend on.
@@ -64,17 +64,15 @@ def answer_split(
                 kept[row["side"], row["id"]] = row
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 file.flush()
-    return [as_line(record, {side: kept[side, record["id"]] for side in SIDES}) for record in records]
+    return [
+        {name: record[name] for name in ("id", "question", "qtype", "group")}
+        | {"reference": record["answer"]}
+        | {side: {name: kept[side, record["id"]][name] for name in ("text", "tokens", "ended")} for side in SIDES}
+        for record in records
+    ]
 
 
-def as_line(record: Row, answers: dict[str, Row]) -> Row:
-    """A line of answers-<split>.jsonl."""
-    sides = {side: {name: row[name] for name in ("text", "tokens", "ended")} for side, row in answers.items()}
-    asked = {name: record[name] for name in ("id", "question", "qtype", "group")}
-    return asked | {"reference": record["answer"]} | sides
-
-
-def read_partial(path: Path, key: str) -> dict[tuple[str, str], Row]:
+def read_partial(path: Path, key: str) -> dict[tuple[str, str], Line]:
     """(side, record id) -> answer, if the file belongs to the key; an incomplete last line is dropped."""
     if not path.exists():
         return {}
@@ -87,7 +85,7 @@ def read_partial(path: Path, key: str) -> dict[tuple[str, str], Row]:
     return {(row["side"], row["id"]): row for row in rows}
 
 
-def open_partial(path: Path | None, key: str, kept: dict[tuple[str, str], Row]) -> TextIO:
+def open_partial(path: Path | None, key: str, kept: dict[tuple[str, str], Line]) -> TextIO:
     """The partial file, rewritten with its complete lines and open for more; nothing is kept without a path."""
     if path is None:
         return Path(os.devnull).open("w", encoding="utf-8")
@@ -96,45 +94,38 @@ def open_partial(path: Path | None, key: str, kept: dict[tuple[str, str], Row]) 
 
 
 def generate_missing(
-    config: TrainConfig, base: Path, missing: dict[str, list[Row]], contract: Contract
-) -> Iterator[Row]:
+    config: TrainConfig, base: Path, missing: dict[str, list[Line]], contract: Contract
+) -> Iterator[Line]:
     """Yield {"side", "id", "text", "tokens", "ended"} of every missing answer; first the base, with the adapter off."""
     device = pick_device()
     precision = pick_precision(config.precision, device) if device == "cuda" else "fp32"
     tokenizer = load_tokenizer(config.run_dir / "adapter")
     model = load_adapter(load_base(base, precision, device, config.quantize), config.run_dir / "adapter", device)
-    decoding = greedy(model, tokenizer, contract.decoding.max_new_tokens)
+    max_new_tokens = contract.decoding.max_new_tokens
     prompts = {
         record["id"]: encode_prompt(tokenizer, [{"role": "user", "content": record["question"]}], contract)
         for records in missing.values()
         for record in records
     }
 
-    def answer(ids: list[str]) -> list[Row]:
-        asked = [prompts[key] for key in ids]
-        batches = generate_answers(model, tokenizer, asked, decoding, config.score_batch)
-        return [{"id": ids[one.index], "text": one.text, "tokens": one.tokens, "ended": one.ended}
-                for batch in batches for one in batch]  # fmt: skip
-
+    processes = PartialState()
+    per_round = config.score_batch * processes.num_processes  # a batch for every process
     for side in SIDES:
         if side == "tuned" and config.quantize == "none":
             model.merge_adapter()  # as in the Space, and faster
-        by_length = sorted((record["id"] for record in missing[side]), key=lambda key: len(prompts[key]))
-        with model.disable_adapter() if side == "base" else nullcontext():
-            yield from answer_side(side, by_length, answer, config.score_batch)
-
-
-def answer_side(
-    side: str, by_length: list[str], answer: Callable[[list[str]], list[Row]], batch_size: int
-) -> Iterator[Row]:
-    """Yield the answers of one side; a round is one batch for every process, and prints a line."""
-    processes = PartialState()
-    per_round = batch_size * processes.num_processes
-    started = time.monotonic()
-    for start in range(0, len(by_length), per_round):
-        with processes.split_between_processes(by_length[start : start + per_round]) as mine:
-            rows = gather_object(answer(mine))
-        done = start + len(rows)
-        left = (time.monotonic() - started) / done * (len(by_length) - done)
-        print(f"  {side:5} answered {done:5,}/{len(by_length):,}  ({left:.0f} s left)", flush=True)
-        yield from ({"side": side} | row for row in rows)
+        ids = sorted((record["id"] for record in missing[side]), key=lambda key: len(prompts[key]))
+        started = time.monotonic()
+        for start in range(0, len(ids), per_round):
+            with (
+                model.disable_adapter() if side == "base" else nullcontext(),
+                processes.split_between_processes(ids[start : start + per_round]) as mine,
+            ):
+                asked = [prompts[key] for key in mine]
+                answers = generate_answers(model, tokenizer, asked, max_new_tokens, config.score_batch)
+            rows = gather_object(
+                [{"side": side, "id": key} | asdict(answer) for key, answer in zip(mine, answers, strict=True)]
+            )
+            done = start + len(rows)
+            left = (time.monotonic() - started) / done * (len(ids) - done)
+            print(f"  {side:5} answered {done:5,}/{len(ids):,}  ({left:.0f} s left)", flush=True)
+            yield from rows

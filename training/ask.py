@@ -1,11 +1,12 @@
 """Questions and answers in the terminal, for scripts/ask.py."""
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+from huggingface_hub.errors import HFValidationError
 from peft import PeftModel
 from transformers import PreTrainedTokenizerBase, TextStreamer
 
@@ -31,9 +32,7 @@ def main(options: argparse.Namespace) -> None:
 
 def load(adapter: str, revision: str | None) -> tuple[PeftModel, PreTrainedTokenizerBase, Contract]:
     """The adapter on its base, tokenizer and contract; raises FileNotFoundError naming what is missing."""
-    folder = Path(adapter)
-    if not folder.is_dir():
-        folder = download(adapter, revision)
+    folder = Path(adapter) if Path(adapter).is_dir() else download(adapter, revision)
     config = read_json(folder / "adapter_config.json", "python -m training train CONFIG")
     contract = load_contract(folder / "contract.toml")
     base = base_folder(folder, config["base_model_name_or_path"], config.get("revision"))
@@ -43,22 +42,17 @@ def load(adapter: str, revision: str | None) -> tuple[PeftModel, PreTrainedToken
 
 
 def base_folder(adapter: Path, model: str, revision: str | None) -> Path:
-    """The folder of the base: as recorded by the run, in a folder above the adapter, or in the Hub's cache."""
+    """The folder of the base: as the run recorded it, else as the adapter names it, or in the Hub's cache."""
     if folder := bases.remembered_folder(adapter):
         return folder
-    if is_local(model):
-        above = (parent / model for parent in adapter.resolve().parents)
-        return next((folder for folder in above if (folder / "config.json").is_file()), None) or bases.existing(model)
-    return bases.download(model, revision or bases.commit_of(model, "main"))
+    return bases.local_folder(model) if is_local(model) else bases.download(model, revision or "main")
 
 
 def download(adapter: str, revision: str | None) -> Path:
     """The files of an adapter on the Hub; raises FileNotFoundError if it can't be fetched."""
     try:
         return Path(snapshot_download(adapter, revision=revision))
-    except (HFValidationError, RepositoryNotFoundError) as error:
-        raise FileNotFoundError(f"{adapter} is neither a folder here nor an adapter on the Hub") from error
-    except OSError as error:
+    except (OSError, HFValidationError) as error:
         raise FileNotFoundError(
             f"{adapter} is no folder here and can't be fetched from the Hub ({type(error).__name__}): check the name "
             "and the network"
@@ -69,15 +63,10 @@ def chat(model: PeftModel, tokenizer: PreTrainedTokenizerBase, contract: Contrac
     """Answer until an empty line or the end of input; the model sees as many turns as the contract allows."""
     print("Not medical advice, not for emergencies. An empty line ends the chat.")
     history: list[Message] = []
-    while True:
-        try:
-            question = input("\n> ").strip()
-        except EOFError:
-            return
-        if not question:
-            return
-        reply = answer(model, tokenizer, contract, history, question)
-        history += [{"role": "user", "content": question}, {"role": "assistant", "content": reply}]
+    with suppress(EOFError):
+        while question := input("\n> ").strip():
+            reply = answer(model, tokenizer, contract, history, question)
+            history += [{"role": "user", "content": question}, {"role": "assistant", "content": reply}]
 
 
 def answer(
@@ -100,16 +89,11 @@ def answer(
         generation_config=greedy(model, tokenizer, contract.decoding.max_new_tokens),
         streamer=printer,
     )
-    if (found := sources.pages(question)) is not None:
-        print(listed(found))
+    if (pages := sources.pages(question)) is not None:
+        print(f"\nPages that fit (links of {sources.YEAR}):" if pages else "\nNo page found for this.")
+        for page in pages:
+            print(f"- {page.title} ({page.publisher})\n  {page.url}".rstrip())
     return with_disclaimer(printer.text, contract)
-
-
-def listed(pages: tuple[sources.Source, ...]) -> str:
-    if not pages:
-        return "\nNo page found for this."
-    lines = [f"- {page.title} ({page.publisher})\n  {page.url}".rstrip() for page in pages]
-    return "\n".join([f"\nPages that fit (links of {sources.YEAR}):", *lines])
 
 
 class AnswerPrinter(TextStreamer):
@@ -123,7 +107,7 @@ class AnswerPrinter(TextStreamer):
 
     def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
         self.text += text
-        shown = (with_disclaimer if stream_end else without_disclaimer)(self.text, self.contract)
-        ready = len(shown) if stream_end else max(self.printed, len(shown) - len(self.contract.disclaimer) - 2)
-        print(shown[self.printed : ready], end="\n" if stream_end else "", flush=True)
+        visible = (with_disclaimer if stream_end else without_disclaimer)(self.text, self.contract)
+        ready = len(visible) if stream_end else max(self.printed, len(visible) - len(self.contract.disclaimer) - 2)
+        print(visible[self.printed : ready], end="\n" if stream_end else "", flush=True)
         self.printed = ready

@@ -5,25 +5,24 @@ to be a commit of the Hub (`base_id`, `base_revision`); or the embedded default,
 index.
 """
 
-import json
 import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, ModelCard, ModelCardData, snapshot_download
+from huggingface_hub import ModelCard, ModelCardData, snapshot_download
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.utils import httpx
 
 from space.licences import LLAMAS
 from training.configs import EMBEDDED, TrainConfig, is_local
-from training.network import unavailable
+from training.network import repository_error
 from training.outputs import file_sha256, fingerprint, read_json, write_json
 
 FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "README.md", "LICENSE*", "USE_POLICY.md", "NOTICE")
 LOADED = FILES[:4]
 ABOUT_FILES = ("config.json", *FILES[4:])
-TOKENIZER_FILES = ("config.json", "tokenizer*", "*.jinja", "special_tokens_map.json", "vocab.json", "merges.txt")
+TOKENIZER_FILES = LOADED[1:]
 COMMIT = re.compile(r"[0-9a-f]{40}")
 ORIGIN = "origin.json"  # in the folder of a base: a sentence about what it was made from
 WHERE = "base.json"  # in the folder of a run: where its base is, if in a folder; never published
@@ -62,9 +61,8 @@ def find_base(config: TrainConfig, only: tuple[str, ...] = FILES) -> Base:
         return local_base(config)
     if config.base_id:
         raise ValueError(f"base_id={config.base_id}: it is for a base in a folder, and {config.base_model} is a Hub id")
-    revision = commit_of(config.base_model, config.base_revision)
-    folder = download(config.base_model, revision, only)
-    return described(config.base_model, revision, folder, config.base_licence, weights=only == FILES)
+    folder = download(config.base_model, config.base_revision, only)
+    return base_in_folder(config.base_model, folder.name, folder, config.base_licence, weights=only == FILES)
 
 
 def base_of_run(record: dict[str, Any], config: TrainConfig) -> Base:
@@ -73,13 +71,10 @@ def base_of_run(record: dict[str, Any], config: TrainConfig) -> Base:
     record: run.json. Raises ValueError if the folder now holds other weights.
     """
     recorded = recorded_base(record)
-    remembered = remembered_folder(config.run_dir / "adapter")
     if is_local(config.base_model):
-        folder = existing(config.base_model)
-    elif remembered or recorded.revision is None:
-        folder = remembered or existing(recorded.model)
+        folder = local_folder(config.base_model)
     else:
-        folder = download(recorded.model, recorded.revision)
+        folder = remembered_folder(config.run_dir / "adapter") or download(recorded.model, recorded.revision or "main")
     if weights_of(folder) != recorded.weights:
         raise ValueError(
             f"{folder} holds other weights than {config.run_dir} was trained on: train again, or bring "
@@ -88,63 +83,59 @@ def base_of_run(record: dict[str, Any], config: TrainConfig) -> Base:
     return replace(recorded, folder=folder)
 
 
-def recorded_base(record: dict[str, Any], folder: Path | None = None) -> Base:
-    """The base that run.json names. Raises ValueError for a run of an older version that recorded less."""
-    recorded = record["base"]
-    if missing := {"licence", "weights", "origin"} - recorded.keys():
-        raise ValueError(f"run.json, of an older version, lacks {', '.join(sorted(missing))} of its base: train again")
-    return Base(folder=folder, **{key: recorded[key] for key in ("model", "revision", "licence", "weights", "origin")})
+def recorded_base(record: dict[str, Any]) -> Base:
+    """The base that run.json names."""
+    fields = ("model", "revision", "licence", "weights", "origin")
+    return Base(folder=None, **{key: record["base"][key] for key in fields})
 
 
 def find_tokenizer(config: TrainConfig) -> Path:
     """A folder with the base's tokenizer, maybe without the weights."""
     if is_local(config.base_model):
         return local_folder(config.base_model)
-    return download(config.base_model, commit_of(config.base_model, config.base_revision), TOKENIZER_FILES)
+    return download(config.base_model, config.base_revision, TOKENIZER_FILES)
 
 
 def local_base(config: TrainConfig) -> Base:
     """A base in a folder, with the Hub id and commit that are declared or found in its files."""
     folder = local_folder(config.base_model)
-    model, revision = identity(folder)
+    model, commit = identity(folder)
     declared = config.base_revision if config.base_revision != "main" else None
     if declared and not COMMIT.fullmatch(declared):
         raise ValueError(f"base_revision={declared}: for a folder give the commit, 40 hexadecimal digits")
-    for name, given, found in (("base_id", config.base_id, model), ("base_revision", declared, revision)):
+    for name, given, found in (("base_id", config.base_id, model), ("base_revision", declared, commit)):
         if given and found and given != found:
             raise ValueError(f"{name}={given}: the files in {folder} say that they are {found}; leave it out")
-    model, revision = config.base_id or model, declared or revision
+    model, revision = config.base_id or model, declared or commit
     if config.base_id and not revision:
         raise ValueError(f"base_id={config.base_id}: also give the commit that {folder} holds, as base_revision=COMMIT")
     if not (model and revision):
         model, revision = str(config.public()["base_model"]), None
-    return described(model, revision, folder, config.base_licence)
+    return base_in_folder(model, revision, folder, config.base_licence)
 
 
 def local_folder(base_model: str) -> Path:
-    """The folder of a model; the embedded default is made if it is missing."""
-    if Path(base_model) == Path(EMBEDDED) and not Path(EMBEDDED, "config.json").exists():
+    """The folder of a model; the embedded default is made if it is missing.
+
+    Raises FileNotFoundError naming what the folder lacks.
+    """
+    path = Path(base_model).expanduser()
+    if path == Path(EMBEDDED) and not (path / "config.json").exists():
         # Not at the top: it imports torch, which finding a base needs for nothing else.
         from training.embedded import make_embedded_base
 
-        make_embedded_base(Path(EMBEDDED))
-    return existing(base_model)
-
-
-def existing(folder: str) -> Path:
-    """The folder of a model; raises FileNotFoundError naming what it lacks."""
-    path = Path(folder).expanduser()
+        make_embedded_base(path)
     for name, what in (("config.json", "no model"), ("tokenizer_config.json", "no tokenizer")):
         if not (path / name).is_file():
             raise FileNotFoundError(
-                f"{folder} holds {what} ({name} is missing): set base_model to a Hub id, or to a folder with a model "
-                "and its tokenizer"
+                f"{base_model} holds {what} ({name} is missing): set base_model to a Hub id, or to a folder with a "
+                "model and its tokenizer"
             )
     return path
 
 
-def described(model: str, revision: str | None, folder: Path, licence: str, weights: bool = True) -> Base:
-    """A base with the facts that its files tell."""
+def base_in_folder(model: str, revision: str | None, folder: Path, licence: str, weights: bool = True) -> Base:
+    """The base, with what its files tell; licence: as declared. weights: whether to record their checksums."""
     origin = read_json(folder / ORIGIN, "")["origin"] if (folder / ORIGIN).is_file() else ""
     sums = weights_of(folder) if weights else {}
     return Base(model, revision, folder, licence_of(model, folder, licence), sums, origin)
@@ -168,7 +159,8 @@ def licence_of(model: str, folder: Path, declared: str) -> str:
     card = folder / "README.md"
     data = ModelCard.load(card).data if card.is_file() else ModelCardData()
     named = data.get("license")
-    named = named[0] if isinstance(named, list) and len(named) == 1 else named
+    if isinstance(named, list) and len(named) == 1:
+        [named] = named
     if named == "other":  # as the cards of Meta's older models say
         name = str(data.get("license_name") or "").lower().replace("_", ".")
         named = name if name in LLAMAS else None
@@ -203,40 +195,19 @@ def base_key(base: Base, config: TrainConfig) -> str:
     return fingerprint(files, None if is_local(config.base_model) else base.revision)
 
 
-def commit_of(model: str, revision: str) -> str:
-    """The current commit of a revision on the Hub; without a network the one in the cache.
+def download(model: str, revision: str, only: tuple[str, ...] = FILES) -> Path:
+    """The folder of a revision in the Hub's cache, downloaded if necessary; the folder's name is the commit.
 
-    Raises PermissionError for a gated repository, FileNotFoundError if it doesn't exist or can't be reached.
+    Without a network it is the commit that the cache knows. Raises PermissionError for a gated repository,
+    FileNotFoundError if it doesn't exist or can't be reached.
     """
-    if COMMIT.fullmatch(revision):
-        return revision
     try:
-        commit = HfApi().model_info(model, revision=revision).sha
-        assert commit, "the Hub names the commit of every revision"
-        return commit
+        return Path(snapshot_download(model, revision=revision, allow_patterns=list(only), ignore_patterns=["*/*"]))
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise unavailable("base_model", model, revision, error) from error
-    except (OSError, httpx.HTTPError) as error:
-        try:
-            folder = snapshot_download(model, revision=revision, allow_patterns=["config.json"], local_files_only=True)
-        except OSError:
-            raise FileNotFoundError(
-                f"{model} at {revision} can't be reached ({type(error).__name__}) and is not in the cache: check the "
-                "network, or give a downloaded folder with --set base_model=FOLDER"
-            ) from error
-        print(f"base: the Hub can't be asked ({type(error).__name__}), {model} is taken from the cache", flush=True)
-        return Path(folder).name
-
-
-def download(model: str, commit: str, only: tuple[str, ...] = FILES) -> Path:
-    """The folder of a commit in the cache, downloaded if necessary; raises like `commit_of`."""
-    try:
-        return Path(snapshot_download(model, revision=commit, allow_patterns=list(only), ignore_patterns=["*/*"]))
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise unavailable("base_model", model, commit, error) from error
+        raise repository_error("base_model", model, revision, error) from error
     except (OSError, httpx.HTTPError) as error:
         raise FileNotFoundError(
-            f"{model} at {commit[:10]} is not in the cache and can't be fetched ({type(error).__name__}): check the "
+            f"{model} at {revision[:10]} is not in the cache and can't be fetched ({type(error).__name__}): check the "
             "network and the free disk space, or give a downloaded folder with --set base_model=FOLDER"
         ) from error
 
@@ -252,10 +223,8 @@ def remember_folder(run_dir: Path, base: Base, config: TrainConfig) -> None:
 def remembered_folder(adapter: Path) -> Path | None:
     """The folder of the base of an adapter or bundle in a run's folder; None if unknown or gone."""
     path = adapter.resolve().parent / WHERE
-    if not path.is_file():
-        return None
-    folder = Path(json.loads(path.read_text(encoding="utf-8"))["folder"])
-    return folder if (folder / "config.json").is_file() else None
+    folder = Path(read_json(path, "")["folder"]) if path.is_file() else None
+    return folder if folder and (folder / "config.json").is_file() else None
 
 
 def set_base(adapter: Path, base: Base) -> None:

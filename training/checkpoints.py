@@ -5,7 +5,6 @@ incomplete, and one that doesn't match them is damaged.
 """
 
 import shutil
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,8 @@ from safetensors.torch import load_file
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from training.outputs import file_sha256, read_json, up_to_date, write_json
+from training.outputs import file_sha256, read_json, write_json
 
-FOLDER = "checkpoints"
-MARK = "run.json"  # in the folder: the run that the checkpoints belong to
 CHECKSUMS = "checksums.json"  # in a checkpoint: file name -> sha256
 
 
@@ -32,16 +29,17 @@ class WriteChecksums(TrainerCallback):
             write_json(folder / CHECKSUMS, checksums(folder))
 
 
-def resume_point(run_dir: Path, key: str, force: bool) -> str | None:
-    """The newest intact checkpoint of this run, None to start from scratch; prints what is moved or skipped.
+def resume_point(folder: Path, force: bool) -> str | None:
+    """The newest intact checkpoint, None to start from scratch; prints what is kept, removed or skipped.
 
-    key: fingerprint of what the checkpoints depend on. force: remove this run's checkpoints.
+    folder: of this run's checkpoints, beside those of other configurations, data, bases and numbers of processes, which
+    stay as they are. force: remove this run's checkpoints.
     """
-    folder = own_folder(run_dir, key)
+    if not folder.exists() and (others := sorted(map(str, folder.parent.glob("*")))):
+        print(f"train: keeping the checkpoints of other configurations, data or bases in {', '.join(others)}")
     if force and folder.exists():
         print(f"train: --force removes the checkpoints in {folder}")
         shutil.rmtree(folder)
-    write_json(folder / MARK, {"fingerprint": key})
     steps = {int(path.name.rpartition("-")[2]): path for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*")}
     for step in sorted(steps, reverse=True):
         if fault := damage(steps[step]):
@@ -63,32 +61,6 @@ def train_from(trainer: Trainer, checkpoint: str | None) -> None:
     trainer.train(resume_from_checkpoint=checkpoint)
 
 
-def own_folder(run_dir: Path, key: str) -> Path:
-    """The folder of this run's checkpoints; those of another run are moved aside, its own are moved back."""
-    folder, own = run_dir / FOLDER, run_dir / f"{FOLDER}-{key[:8]}"
-    if folder.exists() and not up_to_date(folder / MARK, key):
-        aside = free_name(run_dir, recorded_key(folder))
-        print(f"train: moving the checkpoints of another configuration, data, base or number of processes to {aside}")
-        folder.rename(aside)
-    if own.exists() and not folder.exists():
-        print(f"train: moving back the checkpoints in {own}")
-        own.rename(folder)
-    return folder
-
-
-def recorded_key(folder: Path) -> str:
-    try:
-        return str(read_json(folder / MARK, "")["fingerprint"])
-    except (OSError, ValueError, KeyError):
-        return "unknown"
-
-
-def free_name(run_dir: Path, key: str) -> Path:
-    """An unused name for the folder of another run's checkpoints."""
-    names = (f"{FOLDER}-{key[:8]}" + (f"-{number}" if number else "") for number in count())
-    return next(path for path in (run_dir / name for name in names) if not path.exists())
-
-
 def checksums(checkpoint: Path) -> dict[str, str]:
     return {path.name: file_sha256(path) for path in sorted(checkpoint.iterdir()) if path.name != CHECKSUMS}
 
@@ -98,10 +70,8 @@ def damage(checkpoint: Path) -> str | None:
     if not (checkpoint / CHECKSUMS).exists():
         return "it is incomplete"
     try:
-        written, found = read_json(checkpoint / CHECKSUMS, ""), checksums(checkpoint)
+        expected, actual = read_json(checkpoint / CHECKSUMS, ""), checksums(checkpoint)
     except (OSError, ValueError):
         return f"its {CHECKSUMS} is damaged"
-    missing = [name for name in written if name not in found]
-    changed = [name for name in written if name in found and found[name] != written[name]]
-    faults = [f"{', '.join(names)} {state}" for names, state in ((missing, "missing"), (changed, "damaged")) if names]
-    return ", ".join(faults) or None
+    wrong = [name for name in expected if actual.get(name) != expected[name]]
+    return ", ".join(f"{name} {'damaged' if name in actual else 'missing'}" for name in wrong) or None

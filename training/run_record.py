@@ -35,7 +35,7 @@ def training_facts(trainer: Trainer, lengths: list[int], started: float, checkpo
         "losses": losses(state.log_history),
         "minutes": round(seconds / 60, 2),
         "tokens_per_second": round(tokens / seconds),
-        "peak_gib": peak_gib(),
+        "peak_gib": round(peak_gib(), 2),
     }
 
 
@@ -110,14 +110,14 @@ def processor() -> str:
 def peak_gib() -> float:
     """Peak memory of this process in GiB: GPU memory if there is one, else resident memory."""
     if torch.cuda.is_available():
-        return round(torch.cuda.max_memory_allocated() / 2**30, 2)
+        return torch.cuda.max_memory_allocated() / 2**30
     try:
         import resource
     except ImportError:  # on Windows
         memory = psutil.Process().memory_info()
-        return round(getattr(memory, "peak_wset", memory.rss) / 2**30, 2)
+        return getattr(memory, "peak_wset", memory.rss) / 2**30
     unit = 1 if sys.platform == "darwin" else 1024  # bytes on a Mac, KiB elsewhere
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30, 2)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
 def git_state() -> dict[str, Any]:

@@ -12,9 +12,9 @@ from training.answers import SIDES, answer_split, scoring_contract, select
 from training.bases import base_of_run
 from training.configs import CONFIGS, TrainConfig
 from training.data.examples import reference_lengths
+from training.loop import join, silence_other_ranks
 from training.model.load import load_tokenizer
 from training.outputs import fingerprint, read_json, read_jsonl, up_to_date, write_json, write_jsonl, write_text
-from training.processes import join, silence_other_ranks
 from training.scoring.answers_page import answers_page, count_marks
 from training.scoring.fact_scores import score_facts
 from training.scoring.facts import KINDS

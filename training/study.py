@@ -2,27 +2,20 @@
 
 import argparse
 import shlex
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from space.contract import Contract
-from space.prompt import without_disclaimer
 from training.answers import open_partial, read_partial, scoring_contract
 from training.command import in_own_process
-from training.configs import CONFIGS, CONTRACT, TrainConfig
+from training.configs import CONFIGS, CONTRACT, TrainConfig, study_of
 from training.outputs import read_json, read_jsonl, up_to_date, write_json, write_text
-from training.score import score, score_keys
+from training.score import rouge1_of, score, score_keys
 from training.scoring.choice import Candidate, decision, study_table
 from training.scoring.plots import study_points
-from training.scoring.rouge import rouge_scores
 from training.train import NOT_TRAINING, run_key, train
-
-MULTIPLES = ((1, 1), (2, 0.5), (0.5, 2))  # of learning rate and rank; alpha / rank stays as it is
-SHARED = ("out", "base_model", "base_revision", "answer_tokens")
-PARTIAL = "answers-validation.partial.jsonl"
 
 
 @dataclass(frozen=True)
@@ -41,11 +34,12 @@ class Trial:
 
 
 def main(options: argparse.Namespace) -> None:
-    named = options.configs
-    configs = list(study_of(named[0])) if len(named) == 1 else comparable(named)
+    configs = options.configs if len(options.configs) > 1 else study_of(options.config)
+    check_comparable(configs)
     if not options.assemble:
         for place, config in enumerate(configs):
-            print(f"study: {place + 1} of {len(configs)}, {config.name}: {described(config)}", flush=True)
+            settings = f"rate {config.learning_rate:g}, rank {config.lora_rank}, alpha {config.lora_alpha}"
+            print(f"study: {place + 1} of {len(configs)}, {config.name}: {settings}", flush=True)
             in_own_process(train_and_score, config, options.limit, configs[:place])
     study = assemble(configs, options.limit)
     chosen = next(config for config in configs if config.name == study["winner"])
@@ -57,39 +51,15 @@ def main(options: argparse.Namespace) -> None:
         print(f"next: {command('bundle', chosen)}")
 
 
-def study_of(base: TrainConfig) -> tuple[TrainConfig, ...]:
-    """The configuration itself, twice its rate at half its rank, and half its rate at twice its rank."""
-    if base.lora_rank % 2 or base.lora_alpha % 2:
-        raise ValueError(f"lora_rank={base.lora_rank}, lora_alpha={base.lora_alpha}: a study halves both")
-    prefix = "" if base.name == f"r{base.lora_rank}" else f"{base.name}-"
-    return tuple(
-        base
-        if (rate, rank) == (1, 1)
-        else replace(
-            base,
-            name=f"{prefix}r{int(rank * base.lora_rank)}",
-            learning_rate=rate * base.learning_rate,
-            lora_rank=int(rank * base.lora_rank),
-            lora_alpha=int(rank * base.lora_alpha),
-        )
-        for rate, rank in MULTIPLES
-    )
-
-
-def comparable(configs: list[TrainConfig]) -> list[TrainConfig]:
-    """The configurations themselves. Raises ValueError if two have one name, or they differ in folder or base."""
+def check_comparable(configs: Sequence[TrainConfig]) -> None:
+    """Raise ValueError if two configurations have one name, or they differ in folder or base."""
     names = [config.name for config in configs]
     if len(set(names)) < len(names):
         raise ValueError(f"{', '.join(names)}: each configuration of a study needs a name of its own")
-    for key in SHARED:
-        values = sorted({getattr(config, key) for config in configs})
+    for key in ("out", "base_model", "base_revision", "answer_tokens"):
+        values = sorted({str(getattr(config, key)) for config in configs})
         if len(values) > 1:
             raise ValueError(f"{', '.join(names)} differ in {key} ({', '.join(values)}): add --set {key}=VALUE for all")
-    return configs
-
-
-def described(config: TrainConfig) -> str:
-    return f"rate {config.learning_rate:g}, rank {config.lora_rank}, alpha {config.lora_alpha}"
 
 
 def command(step: str, config: TrainConfig) -> str:
@@ -102,19 +72,18 @@ def command(step: str, config: TrainConfig) -> str:
     return " ".join([f"python -m training {step} {named.name}", *(f"--set {shlex.quote(c)}" for c in changes(named))])
 
 
-def train_and_score(config: TrainConfig, limit: int | None, earlier: list[TrainConfig]) -> None:
+def train_and_score(config: TrainConfig, limit: int | None, earlier: Sequence[TrainConfig]) -> None:
     """One configuration's part of the study, for `in_own_process`."""
     train(config)
     reuse_base_answers(config, limit, earlier)
     score(config, "validation", limit)
 
 
-def reuse_base_answers(config: TrainConfig, limit: int | None, earlier: list[TrainConfig]) -> None:
+def reuse_base_answers(config: TrainConfig, limit: int | None, earlier: Sequence[TrainConfig]) -> None:
     """Let scoring start with the base's answers from an earlier run of this study: the base is the same."""
-    contract = scoring_contract(config)
     trained = read_json(config.run_dir / "run.json", command("train", config))
-    answers_key, scores_key = score_keys(trained, "validation", limit, contract)
-    partial = config.run_dir / PARTIAL
+    answers_key, scores_key = score_keys(trained, "validation", limit, scoring_contract(config))
+    partial = config.run_dir / "answers-validation.partial.jsonl"
     if up_to_date(config.run_dir / "scores-validation.json", scores_key) or read_partial(partial, answers_key):
         return
     for other in earlier:
@@ -126,18 +95,17 @@ def reuse_base_answers(config: TrainConfig, limit: int | None, earlier: list[Tra
             return
 
 
-def assemble(configs: list[TrainConfig], limit: int | None = None) -> dict[str, Any]:
+def assemble(configs: Sequence[TrainConfig], limit: int | None = None) -> dict[str, Any]:
     """Write study.json and study.svg from the run folders; print the table and return its content.
 
     Raises FileNotFoundError or ValueError naming a run that is missing, stale or not comparable, and its command.
     """
-    contract = scoring_contract(configs[0])
+    contract, folder = scoring_contract(configs[0]), Path(configs[0].out)
     data = read_json(configs[0].data_dir / "data.json", command("prepare", configs[0]))
-    runs = [read_run(config, data, contract, limit) for config in configs]
-    for one in runs[1:]:
-        check_alike(runs[0], one)
-    study = report(runs, data, contract)
-    folder = Path(configs[0].out)
+    trials = [read_trial(config, data, contract, limit) for config in configs]
+    for other in trials[1:]:
+        check_same_task(trials[0], other)
+    study = report(trials, data, contract)
     points = [{"name": row["name"], "winner": row["winner"], **row["rouge1"]} for row in study["rows"]]
     write_text(folder / "study.svg", study_points(points, study["n"]).svg)
     write_json(folder / "study.json", study)
@@ -147,13 +115,12 @@ def assemble(configs: list[TrainConfig], limit: int | None = None) -> dict[str, 
     return study
 
 
-def read_run(config: TrainConfig, data: dict[str, Any], contract: Contract, limit: int | None) -> Trial:
+def read_trial(config: TrainConfig, data: dict[str, Any], contract: Contract, limit: int | None) -> Trial:
     """A finished run. Raises FileNotFoundError if a file is missing, ValueError if one is stale."""
     training, scoring = command("train", config), f"{command('score', config)} --split validation"
     scoring += f" --limit {limit}" if limit else ""
     trained = read_json(config.run_dir / "run.json", training)
-    reason = stale(trained, config, data, contract)
-    if reason:
+    if reason := stale_reason(trained, config, data, contract):
         raise ValueError(f"{config.run_dir / 'run.json'} was trained {reason}: run `{training}` again")
     scores = read_json(config.run_dir / "scores-validation.json", scoring)
     if scores["fingerprint"] != score_keys(trained, "validation", limit, contract)[1]:
@@ -164,7 +131,7 @@ def read_run(config: TrainConfig, data: dict[str, Any], contract: Contract, limi
     return Trial(config, trained, scores, read_jsonl(config.run_dir / "answers-validation.jsonl", scoring))
 
 
-def stale(trained: dict[str, Any], config: TrainConfig, data: dict[str, Any], contract: Contract) -> str | None:
+def stale_reason(trained: dict[str, Any], config: TrainConfig, data: dict[str, Any], contract: Contract) -> str | None:
     """How a run.json differs from what training would write now; None if it doesn't."""
     if trained["fingerprint"] == run_key(config, data, contract, trained.get("base_key", "")):
         return None
@@ -179,7 +146,7 @@ def stale(trained: dict[str, Any], config: TrainConfig, data: dict[str, Any], co
     return "by another version of the code"
 
 
-def check_alike(first: Trial, other: Trial) -> None:
+def check_same_task(first: Trial, other: Trial) -> None:
     """Raise ValueError if two runs have different bases or different questions."""
     if first.base != other.base:
         raise ValueError(
@@ -194,45 +161,25 @@ def check_alike(first: Trial, other: Trial) -> None:
         )
 
 
-def report(runs: list[Trial], data: dict[str, Any], contract: Contract) -> dict[str, Any]:
+def report(trials: list[Trial], data: dict[str, Any], contract: Contract) -> dict[str, Any]:
     """The content of study.json."""
-    groups = [line["group"] for line in runs[0].answers]
-    candidates = [Candidate(one.config.name, rouge1(one, contract), cost(one)) for one in runs]
-    study = decision(candidates, [facts(one) for one in runs], groups, runs[0].config.seed)
-    others = [one.config for one in runs if one.config.name != study["winner"]]
-    return {
-        **study,
-        "of": runs[0].scores["of"],
+    groups = [line["group"] for line in trials[0].answers]
+    candidates, facts = [], []
+    for one in trials:
+        trainable = one.trained["base"]["trainable"]
+        scores = rouge1_of(one.answers, "tuned", contract)
+        candidates.append(Candidate(one.config.name, scores, (trainable, one.config.epochs)))
+        facts.append(
+            {key: getattr(one.config, key) for key in ("learning_rate", "lora_rank", "lora_alpha", "epochs")}
+            | {"trained_parameters": trainable}
+            | {key: one.trained[key] for key in ("minutes", "resumed_from_step", "adapter_sha256")}
+        )
+    study = decision(candidates, facts, groups, trials[0].config.seed)
+    others = [one.config for one in trials if one.config.name != study["winner"]]
+    return study | {
+        "of": trials[0].scores["of"],
         "others_scored_on_test": [one.name for one in others if (one.run_dir / "scores-test.json").exists()],
         "data": {key: data[key] for key in ("source", "split", "records", "sha256")},
         "contract_sha256": contract.sha256,
-        "base": runs[0].base,
+        "base": trials[0].base,
     }
-
-
-def cost(one: Trial) -> tuple[float, ...]:
-    """The costs that `choice.COSTS` names."""
-    return one.trained["base"]["trainable"], one.config.epochs
-
-
-def facts(one: Trial) -> dict[str, Any]:
-    """A row of study.json without the scores."""
-    return {
-        **{key: getattr(one.config, key) for key in ("learning_rate", "lora_rank", "lora_alpha", "epochs")},
-        "trained_parameters": one.trained["base"]["trainable"],
-        **{key: one.trained[key] for key in ("minutes", "resumed_from_step", "adapter_sha256")},
-    }
-
-
-def rouge1(one: Trial, contract: Contract) -> np.ndarray:
-    """ROUGE-1 of each tuned answer [questions]; raises ValueError if the mean is not that of the scores."""
-    texts, references = ([line["tuned"]["text"] for line in one.answers], [line["reference"] for line in one.answers])
-    plain = [[without_disclaimer(text, contract) for text in side] for side in (texts, references)]
-    found = rouge_scores(*plain)["rouge1"]
-    written = one.scores["systems"]["tuned"]["without disclaimer"]["rouge1"]["mean"]
-    if abs(found.mean() - written) > 1e-9:
-        raise ValueError(
-            f"{one.config.run_dir}: answers-validation.jsonl scores {found.mean():.4f}, scores-validation.json says "
-            f"{written:.4f}: run `{command('score', one.config)} --split validation --force`"
-        )
-    return found

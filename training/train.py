@@ -4,8 +4,6 @@ import argparse
 import shutil
 import sys
 import time
-from collections import Counter
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, set_seed
 from trl import SFTConfig
 
 from space.contract import Contract, load_contract
@@ -25,6 +23,7 @@ from training.bases import Base, base_key, find_base, remember_folder, set_base
 from training.checkpoints import WriteChecksums, resume_point, train_from
 from training.configs import CONTRACT, TrainConfig
 from training.data.examples import encode_records, length_report
+from training.loop import ProgressLines, StopOnSignal, join, silence_other_ranks
 from training.model.golden import golden_logits
 from training.model.load import check_template, load_base, load_tokenizer, lora_targets, pick_device, pick_precision
 from training.model.trainer import PAD_TO, CompletionTrainer
@@ -39,8 +38,6 @@ from training.outputs import (
     write_json,
     write_text,
 )
-from training.processes import join, silence_other_ranks
-from training.progress import ProgressLines, StopOnSignal, without_default_output
 from training.run_record import energy_meter, machine_facts, training_facts
 from training.scoring.plots import length_distribution, loss_curves
 
@@ -51,13 +48,7 @@ NOT_TRAINING = ("out", "dataset", "dataset_revision", "dataset_title", "dataset_
                 "base_revision", "base_licence", "score_batch", "answer_tokens", "report_to")  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Examples:
-    """The encoded splits, and counts of what happened to their records."""
-
-    train: Dataset
-    validation: Dataset
-    counts: dict[str, Counter[str]]
+Examples = dict[str, Dataset]  # train and validation
 
 
 def main(options: argparse.Namespace) -> None:
@@ -72,53 +63,57 @@ def train(config: TrainConfig, force: bool = False) -> None:
     base = find_base(config)
     base_sum = base_key(base, config)
     key = run_key(config, data, contract, base_sum)
-    weights = config.run_dir / "adapter" / "adapter_model.safetensors"
-    if not force and up_to_date(config.run_dir / "run.json", key) and weights.exists():
-        name_base(config.run_dir / "run.json", base)
-        print(f"train: {config.run_dir / 'adapter'} is up to date")
+    run_json, weights = config.run_dir / "run.json", config.run_dir / "adapter" / "adapter_model.safetensors"
+    if not force and up_to_date(run_json, key) and weights.exists():
+        name_base(run_json, base)
+        print(f"train: {weights.parent} is up to date")
         return
-    print_if_base_moved(config.run_dir / "run.json", base)
+    print_if_base_moved(run_json, base)
     processes = join("train")
     device = pick_device()
     precision = pick_precision(config.precision, device)
     tokenizer = load_tokenizer(base.files)
     check_template(tokenizer, contract)
-    examples = encode_splits(tokenizer, config, contract)
+    examples, counts = encode_splits(tokenizer, config, contract)
     model = lora_model(base.files, config, precision, device)
-    print_start(examples, model, f"{precision} on {device}")
-    steps_key = fingerprint(key, processes.num_processes)  # which decides the examples of a step
+    trainable, total = model.get_nb_trainable_parameters()
+    share = f"{trainable:,} of {total:,} parameters are trained ({trainable / total:.2%})"
+    print(f"train: {share}, {precision} on {device}")
+    # A folder for all that decides the steps; the number of processes decides the examples of each.
+    checkpoints = config.run_dir / "checkpoints" / fingerprint(key, processes.num_processes)[:8]
     main_rank = processes.is_main_process
-    [checkpoint] = broadcast_object_list([resume_point(config.run_dir, steps_key, force) if main_rank else None])
+    [checkpoint] = broadcast_object_list([resume_point(checkpoints, force) if main_rank else None])
     trainer, stop = make_trainer(config, model, tokenizer, examples, precision)
+    trainer.args.output_dir = str(checkpoints)
     started = time.monotonic()
-    with energy_meter() as energy, full_disk_named(config.run_dir / "checkpoints"):
+    with energy_meter() as energy, full_disk_named(checkpoints):
         train_from(trainer, checkpoint)
     if stop.received:
         print(f"train: stopped at step {trainer.state.global_step} with a checkpoint; the same command resumes from it")
         sys.exit(128 + stop.received)
-    if trainer.is_world_process_zero():
-        save_adapter(model, tokenizer, config, base)
-        trainable, total = model.get_nb_trainable_parameters()
-        record = {
-            "fingerprint": key,
-            "config": config.public(),
-            "data": {name: data[name] for name in ("source", "split", "records", "sha256")},
-            "contract_sha256": contract.sha256,
-            "base": base.record() | {"parameters": total - trainable, "trainable": trainable},
-            "base_key": base_sum,
-            "prompt": {
-                "end_of_turn": tokenizer.eos_token,
-                "system_role": has_system_role(tokenizer, tokenizer.chat_template),
-            },
-            "adapter_sha256": file_sha256(weights),
-            "examples": {name: dict(counts) for name, counts in examples.counts.items()},
-            "tokens": length_report(np.array(examples.train["length"]), config.max_tokens),
-            "golden_logits": golden_logits(model, tokenizer, contract),
-            **training_facts(trainer, examples.train["length"], started, checkpoint),
-            **machine_facts(device, precision),
-            **({"energy": energy} if energy else {}),
-        }
-        save_run(config, record, examples)
+    if not trainer.is_world_process_zero():
+        return
+    save_adapter(model, tokenizer, config, base)
+    record = {
+        "fingerprint": key,
+        "config": config.public(),
+        "data": {name: data[name] for name in ("source", "split", "records", "sha256")},
+        "contract_sha256": contract.sha256,
+        "base": base.record() | {"parameters": total - trainable, "trainable": trainable},
+        "base_key": base_sum,
+        "prompt": {
+            "end_of_turn": tokenizer.eos_token,
+            "system_role": has_system_role(tokenizer, tokenizer.chat_template),
+        },
+        "adapter_sha256": file_sha256(weights),
+        "examples": counts,
+        "tokens": length_report(np.array(examples["train"]["length"]), config.max_tokens),
+        "golden_logits": golden_logits(model, tokenizer, contract),
+        **training_facts(trainer, examples["train"]["length"], started, checkpoint),
+        **machine_facts(device, precision),
+        **({"energy": energy} if energy else {}),
+    }
+    save_run(config, record, examples)
 
 
 def run_key(config: TrainConfig, data: dict[str, Any], contract: Contract, base: str) -> str:
@@ -148,15 +143,18 @@ def print_if_base_moved(run_json: Path, base: Base) -> None:
         )
 
 
-def encode_splits(tokenizer: PreTrainedTokenizerBase, config: TrainConfig, contract: Contract) -> Examples:
-    """Train and validation as token ids and labels."""
+def encode_splits(
+    tokenizer: PreTrainedTokenizerBase, config: TrainConfig, contract: Contract
+) -> tuple[Examples, dict[str, dict[str, int]]]:
+    """Train and validation as token ids and labels, and counts of what happened to their records."""
     splits, counts = {}, {}
     for name in ("train", "validation"):
         records = read_jsonl(config.data_dir / f"{name}.jsonl", f"python -m training prepare {config.name}")
         if name == "validation" and config.validation_limit:
             records = records[: config.validation_limit]  # sorted by a hash of their text: as good as random
         splits[name], counts[name] = encode_records(tokenizer, records, contract, config.max_tokens)
-    return Examples(splits["train"], splits["validation"], counts)
+        print(f"train: {name:10} " + ", ".join(f"{count:,} {what}" for what, count in counts[name].items()))
+    return splits, counts
 
 
 def lora_model(folder: Path, config: TrainConfig, precision: str, device: str) -> PeftModel:
@@ -179,34 +177,29 @@ def lora_config(base: PreTrainedModel, config: TrainConfig) -> LoraConfig:
     )
 
 
-def print_start(examples: Examples, model: PeftModel, where: str) -> None:
-    """Print the number of examples and the share of trained parameters."""
-    for name, counts in examples.counts.items():
-        print(f"train: {name:10} " + ", ".join(f"{count:,} {what}" for what, count in counts.items()))
-    trainable, total = model.get_nb_trainable_parameters()
-    print(f"train: {trainable:,} of {total:,} parameters are trained ({trainable / total:.2%}), {where}")
-
-
 def make_trainer(
     config: TrainConfig, model: PeftModel, tokenizer: PreTrainedTokenizerBase, examples: Examples, precision: str
 ) -> tuple[CompletionTrainer, StopOnSignal]:
     """The trainer of the encoded examples, and the callback that knows whether a signal stopped it."""
     stop = StopOnSignal()
-    longest_first = np.argsort(examples.validation["length"], kind="stable")[::-1]  # batches of similar length
+    longest_first = np.argsort(examples["validation"]["length"], kind="stable")[::-1]  # batches of similar length
     trainer = CompletionTrainer(
         model,
-        sft_config(config, precision, len(examples.train), PartialState().num_processes),
-        train_dataset=examples.train,
-        eval_dataset=examples.validation.select(longest_first),
+        sft_config(config, precision, len(examples["train"]), PartialState().num_processes),
+        train_dataset=examples["train"],
+        eval_dataset=examples["validation"].select(longest_first),
         processing_class=tokenizer,
         callbacks=[WriteChecksums(), ProgressLines(), stop],
     )
-    without_default_output(trainer)
+    trainer.remove_callback(PrinterCallback)  # prints dictionaries
     return trainer, stop
 
 
 def sft_config(config: TrainConfig, precision: str, examples: int, processes: int = 1) -> SFTConfig:
     """trl's arguments. Batches hold examples of similar length, so that there is little padding."""
+    if config.report_to != "none" and find_spec(config.report_to) is None:
+        package = config.report_to
+        raise ValueError(f"report_to={package}: it is not installed, `pip install {package}` or leave it out")
     per_step = config.batch_size * config.accumulation * processes
     steps = max(round(examples / per_step * config.epochs), 1)
     every = max(steps // config.evaluations, 1)
@@ -236,19 +229,12 @@ def sft_config(config: TrainConfig, precision: str, examples: int, processes: in
         save_steps=every,
         save_total_limit=2,  # one may be damaged
         seed=config.seed,
-        report_to=tracker(config.report_to),
+        report_to=config.report_to,
         trackio_static_space_id=False,
         hub_private_repo=True,  # if trackio's own settings name a Space, it is private
         disable_tqdm=True,
         dataloader_pin_memory=torch.cuda.is_available(),
     )
-
-
-def tracker(name: str) -> str:
-    """The name itself; raises ValueError if the package is not installed."""
-    if name != "none" and find_spec(name) is None:
-        raise ValueError(f"report_to={name}: it is not installed, `pip install {name}` or leave it out")
-    return name
 
 
 def save_adapter(model: PeftModel, tokenizer: PreTrainedTokenizerBase, config: TrainConfig, base: Base) -> None:
@@ -265,10 +251,10 @@ def save_adapter(model: PeftModel, tokenizer: PreTrainedTokenizerBase, config: T
 def save_run(config: TrainConfig, record: dict[str, Any], examples: Examples) -> None:
     """Write the plots, and run.json last: it marks the run as finished."""
     folder = config.run_dir
-    lengths = {"train": list(examples.train["length"]), "validation": list(examples.validation["length"])}
+    lengths = {name: list(split["length"]) for name, split in examples.items()}
     write_text(folder / "lengths.svg", length_distribution(lengths, config.max_tokens).svg)
-    losses = {name: [(e["step"], e[name]) for e in record["losses"] if name in e] for name in ("loss", "validation")}
-    write_text(folder / "loss.svg", loss_curves(losses["loss"], losses["validation"]).svg)
+    curves = ([(e["step"], e[name]) for e in record["losses"] if name in e] for name in ("loss", "validation"))
+    write_text(folder / "loss.svg", loss_curves(*curves).svg)
     write_json(folder / "run.json", record)
     print(
         f"train: {record['steps']} steps in {record['minutes']:.1f} minutes, {record['tokens_per_second']:,} tokens/s, "

@@ -19,7 +19,7 @@ Line = dict[str, str]  # of data/<split>.jsonl
 
 def encode_records(
     tokenizer: PreTrainedTokenizerBase, records: list[Line], contract: Contract, max_tokens: int
-) -> tuple[Dataset, Counter[str]]:
+) -> tuple[Dataset, dict[str, int]]:
     """`input_ids`, `labels` and `length` of each example, and how many were `kept`, `cut`, `question too long`.
 
     Raises ValueError if no example is left.
@@ -36,7 +36,7 @@ def encode_records(
         rows.append(example | {"length": len(example["input_ids"])})
     if not rows:
         raise ValueError(f"max_tokens={max_tokens} leaves no room for any answer: the prompt alone is longer, raise it")
-    return Dataset.from_list(rows), counts
+    return Dataset.from_list(rows), dict(counts)
 
 
 def encode_example(

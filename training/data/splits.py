@@ -7,7 +7,6 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -107,9 +106,9 @@ def longest_mentioned(question: str, names: set[str]) -> str | None:
 
 def group_records(records: list[Record], subjects: Subjects) -> dict[str, str]:
     """Record id -> group: the smallest id of all records connected by subject, question or non-boilerplate answer."""
-    told_of = defaultdict(set)
+    subjects_of_answer = defaultdict(set)
     for record in records:
-        told_of[record.answer].add(subjects.of[record.id])
+        subjects_of_answer[record.answer].add(subjects.of[record.id])
     # If few subjects are known, ten phrasings of one question look like ten subjects. So an answer joins records even
     # if more than three subjects share it, unless one of them is known.
     all_known = subjects.share(records) >= ESTABLISHED
@@ -118,7 +117,7 @@ def group_records(records: list[Record], subjects: Subjects) -> dict[str, str]:
     for record in records:
         ties.add_edge(record.id, ("subject", subjects.of[record.id]))
         ties.add_edge(record.id, ("question", normal(record.question)))
-        if len(told_of[record.answer]) <= BOILERPLATE or record.answer not in certain:
+        if len(subjects_of_answer[record.answer]) <= BOILERPLATE or record.answer not in certain:
             ties.add_edge(record.id, ("answer", record.answer))
     groups = {}
     for tied in nx.connected_components(ties):
@@ -165,10 +164,10 @@ def leakage(splits: dict[str, list[Record]], subjects: Subjects) -> dict[str, fl
 
     def share(things: Callable[[Record], set[str]]) -> float:
         in_test = [things(record) for record in test]
-        wanted = set().union(*in_test)
-        leaked = set().union(*(wanted & things(record) for record in train))
+        distinct = set().union(*in_test)
+        leaked = set().union(*(distinct & things(record) for record in train))
         total = sum(map(len, in_test))
-        return round(sum(len(found & leaked) for found in in_test) / total, 4) if total else 0.0
+        return round(sum(len(each & leaked) for each in in_test) / total, 4) if total else 0.0
 
     tested, trained = ({subjects.of[r.id] for r in side if r.id in subjects.known} for side in (test, train))
     return {
@@ -218,11 +217,9 @@ def split_records(
     Raises ValueError if a split would be empty.
     """
     groups = group_records(records, subjects)
-    choose = partial(grouped_split, groups=groups) if how == "grouped" else random_split
-    split_of = choose(records, seed=seed)
+    split_of = grouped_split(records, groups, seed) if how == "grouped" else random_split(records, seed)
     splits = {name: [r for r in records if split_of[r.id] == name] for name in ("train", "validation", "test")}
-    empty = [name for name, members in splits.items() if not members]
-    if empty:
+    if empty := [name for name, members in splits.items() if not members]:
         raise ValueError(
             f"{len(records)} records in {len(set(groups.values()))} groups leave {', '.join(empty)} empty: "
             "give at least 30 records on at least 20 diseases"

@@ -1,11 +1,11 @@
 """Batched greedy decoding; a row leaves the batch when its answer ends."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from peft import PeftModel
+from torch.nn import functional
 from transformers import DynamicCache, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicLayer
 
@@ -16,9 +16,8 @@ Model = PreTrainedModel | PeftModel
 
 @dataclass(frozen=True)
 class Generated:
-    """An answer: the index of its prompt, its text, its number of tokens, and whether it ended by itself."""
+    """An answer: its text, its number of tokens, and whether it ended by itself."""
 
-    index: int
     text: str
     tokens: int
     ended: bool
@@ -38,18 +37,21 @@ def greedy(model: Model, tokenizer: PreTrainedTokenizerBase, max_new_tokens: int
 
 @torch.inference_mode()
 def generate_answers(
-    model: Model,
-    tokenizer: PreTrainedTokenizerBase,
-    prompts: list[list[int]],
-    decoding: GenerationConfig,
-    batch_size: int,
-) -> Iterator[list[Generated]]:
-    """Answers batch by batch, padded on the left; prompts [tokens] of similar length share a batch."""
+    model: Model, tokenizer: PreTrainedTokenizerBase, prompts: list[list[int]], max_new_tokens: int, batch_size: int
+) -> list[Generated]:
+    """The greedy answer to each prompt [tokens]; prompts of similar length share a batch, padded on the left."""
+    decoding = greedy(model, tokenizer, max_new_tokens)
     by_length = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+    answers = {}
     for start in range(0, len(by_length), batch_size):
         indices = by_length[start : start + batch_size]
-        answers = new_tokens(model, tokenizer, [prompts[index] for index in indices], decoding)
-        yield [generated(tokenizer, i, ids, decoding) for i, ids in zip(indices, answers, strict=True)]
+        batch = new_tokens(model, tokenizer, [prompts[index] for index in indices], decoding)
+        for index, ids in zip(indices, batch, strict=True):
+            length = next((n for n, token in enumerate(ids) if token in decoding.eos_token_id), None)
+            ids = ids[:length]
+            text = str(tokenizer.decode(ids, skip_special_tokens=True)).strip()
+            answers[index] = Generated(text, len(ids), length is not None)
+    return [answers[index] for index in range(len(prompts))]
 
 
 def new_tokens(
@@ -62,7 +64,8 @@ def new_tokens(
     batch = tokenizer.pad({"input_ids": prompts}, padding_side="left", return_tensors="pt").to(model.device)
     ids, mask = batch["input_ids"], batch["attention_mask"]
     positions = (mask.cumsum(1) - 1).clamp(min=0)
-    cache = roomy_cache(model)
+    cache = DynamicCache(config=model.config)  # layers for sliding windows and others stay as they are
+    cache.layers = [RoomyLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
     ends = torch.tensor(decoding.eos_token_id, device=model.device)
     answers: list[list[int]] = [[] for _ in prompts]
     rows = list(range(len(prompts)))  # prompts whose answers have not ended
@@ -106,7 +109,8 @@ class RoomyLayer(DynamicLayer):
         start = self.get_seq_length()
         end = start + key_states.shape[-2]
         if not self.buffers or end > self.buffers[0].shape[-2]:
-            self.buffers = tuple(with_length(part, end + ROOM) for part in (self.keys, self.values))
+            more = (0, 0, 0, end + ROOM - start)
+            self.buffers = tuple(functional.pad(part, more) for part in (self.keys, self.values))
         for buffer, part in zip(self.buffers, (key_states, value_states), strict=True):
             buffer[..., start:end, :] = part
         return self.view(end)
@@ -120,24 +124,3 @@ class RoomyLayer(DynamicLayer):
         """Keys and values of the first `length` tokens."""
         self.keys, self.values = (buffer[..., :length, :] for buffer in self.buffers)
         return self.keys, self.values
-
-
-def with_length(part: torch.Tensor, length: int) -> torch.Tensor:
-    """A copy of [rows, heads, tokens, size] with room for `length` tokens."""
-    longer = part.new_empty(*part.shape[:-2], length, part.shape[-1])
-    longer[..., : part.shape[-2], :] = part
-    return longer
-
-
-def roomy_cache(model: Model) -> DynamicCache:
-    """The model's cache, with a RoomyLayer for each DynamicLayer; sliding windows and other layers stay as they are."""
-    cache = DynamicCache(config=model.config)
-    cache.layers = [RoomyLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
-    return cache
-
-
-def generated(tokenizer: PreTrainedTokenizerBase, index: int, ids: list[int], decoding: GenerationConfig) -> Generated:
-    """The answer in a row of new tokens, up to the first EOS token."""
-    length = next((n for n, token in enumerate(ids) if token in decoding.eos_token_id), None)
-    ids = ids[:length]
-    return Generated(index, str(tokenizer.decode(ids, skip_special_tokens=True)).strip(), len(ids), length is not None)

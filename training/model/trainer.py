@@ -53,13 +53,10 @@ class CompletionTrainer(SFTTrainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        if return_outputs:
+        if return_outputs or not self.head_is_plain:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         ids, labels = inputs["input_ids"], inputs["labels"]
-        if self.head_is_plain:
-            total = tiled_loss(model, self.model.get_output_embeddings().weight, ids, labels)
-        else:
-            total = whole_loss(model, ids, labels)
+        total = tiled_loss(model, self.model.get_output_embeddings().weight, ids, labels)
         if num_items_in_batch is None:
             return total / (labels[:, 1:] != IGNORED).sum()
         # The number of items is that of all processes, and their gradients are averaged.
@@ -96,14 +93,6 @@ class GroupedByLength(LengthGroupedSampler):
     def __iter__(self) -> Iterator[int]:
         self.generator = torch.Generator().manual_seed(self.seed())
         return super().__iter__()
-
-
-def whole_loss(model: torch.nn.Module, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Summed loss of a batch from all logits, for heads that are not plain."""
-    logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
-    return functional.cross_entropy(
-        logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED, reduction="sum"
-    )
 
 
 def tiled_loss(model: torch.nn.Module, head: torch.Tensor, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,7 @@ from space.credit import Credit
 from space.licences import LLAMAS, fits_name_rule
 from training.bases import Base
 from training.datasets import as_settings
-from training.network import Unfinished, token_source
+from training.network import Unfinished, token_in_use
 from training.outputs import file_sha256
 from training.release import hub
 from training.release.bundle import TOKEN, Run, licence_files
@@ -313,7 +313,7 @@ def check_rights(api: HfApi, remotes: list[hub.Remote], required: bool) -> list[
         return [Check("token", False if required else None, text)]
     checks = [check_right(api, remote) for remote in remotes]
     hub.write_to(remotes[0].repo, remotes[0].kind)  # the adapter: the next calls read it, and it may be private
-    return [Check("token", True, token_source()), *checks]
+    return [Check("token", True, token_in_use()[0]), *checks]
 
 
 def check_right(api: HfApi, remote: hub.Remote) -> Check:

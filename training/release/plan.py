@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi
+from huggingface_hub.errors import OfflineModeIsEnabled
 
 from model_card.build import metadata
 from space.credit import Credit
@@ -16,7 +17,7 @@ from space.licences import LLAMAS
 from training.bases import ABOUT_FILES, Base, find_base, recorded_base, remembered_folder
 from training.configs import CONFIGS, TrainConfig, override
 from training.datasets import find_source
-from training.network import Offline, Unfinished
+from training.network import Unfinished
 from training.outputs import file_sha256, read_json
 from training.release import hub
 from training.release.bom import BOM
@@ -106,7 +107,7 @@ def look_up_or_none(api: HfApi, options: Options) -> hub.Remotes | None:
     try:
         waits = None if options.push else ()
         return hub.look_up_all(api, options.repo, options.base_repo, options.space, waits, options.export)
-    except (Unfinished, Offline) as error:
+    except (Unfinished, OfflineModeIsEnabled) as error:
         if options.push:
             raise
         print(f"plan: the Hub is not asked ({error})")

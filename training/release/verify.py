@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerBase
 
 from space.contract import Contract, load_contract
 from space.prompt import encode_prompt
-from training.model.generate import generate_answers, greedy
+from training.model.generate import generate_answers
 from training.model.golden import compare_logits, golden_logits
 from training.model.load import load_base, load_tokenizer, pick_device
 from training.network import Unfinished, plain_errors, redacted
@@ -86,8 +86,7 @@ def check_golden_ids(folder: Path, tokenizer: PreTrainedTokenizerBase, contract:
 def answer(model: PeftModel, tokenizer: PreTrainedTokenizerBase, contract: Contract) -> dict[str, Any]:
     """The greedy answer to the first golden conversation; raises ValueError if it is empty."""
     prompt = encode_prompt(tokenizer, list(contract.golden[0].messages), contract)
-    decoding = greedy(model, tokenizer, contract.decoding.max_new_tokens)
-    [[given]] = generate_answers(model, tokenizer, [prompt], decoding, 1)
+    [given] = generate_answers(model, tokenizer, [prompt], contract.decoding.max_new_tokens, 1)
     if not given.text:
         raise ValueError("the adapter's answer to the first golden question is empty")
     return {"answer": given.text, "tokens": given.tokens, "ended": given.ended}

@@ -1,15 +1,19 @@
-"""Callbacks of a training run: a line at each log, a stop on NaN, a checkpoint on a signal."""
+"""Around a training loop: the processes that share it, a line at each log, a stop on NaN, a checkpoint on a signal."""
 
 import logging
 import math
+import os
 import signal
+import sys
 import time
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
+from accelerate import PartialState
 from accelerate.utils import gather_object
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_callback import ProgressCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 LOSSES = {"loss": "training", "eval_loss": "validation"}  # as the trainer logs them, and as we print them
 
@@ -17,11 +21,24 @@ LOSSES = {"loss": "training", "eval_loss": "validation"}  # as the trainer logs 
 logging.getLogger("transformers.trainer_utils").addFilter(lambda record: "mtime may not" not in record.getMessage())
 
 
-def without_default_output(trainer: Trainer) -> Trainer:
-    """The trainer without the dictionaries and bars that transformers prints."""
-    trainer.remove_callback(PrinterCallback)
-    trainer.remove_callback(ProgressCallback)
-    return trainer
+def silence_other_ranks() -> None:
+    """Silence stdout on all ranks except 0; errors are printed by every rank."""
+    if int(os.environ.get("RANK", "0")):
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (open until the process ends)
+
+
+def join(step: str) -> PartialState:
+    """The group of processes that run a step; raises ValueError if fewer joined than were started."""
+    state = PartialState(cpu=not torch.cuda.is_available())
+    launch = f"torchrun --nproc_per_node N -m training {step}"
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if started != state.num_processes:
+        raise ValueError(f"{started} processes were started but {state.num_processes} joined: start with `{launch}`")
+    if state.num_processes > 1:
+        print(f"{step}: {state.num_processes} processes on {state.device.type}")
+    elif "ACCELERATE_MIXED_PRECISION" in os.environ and not torch.cuda.is_available():
+        print(f"{step}: 1 process: on a CPU `accelerate launch` starts no more, use `{launch}`")
+    return state
 
 
 class ProgressLines(TrainerCallback):
@@ -49,8 +66,8 @@ class ProgressLines(TrainerCallback):
         if losses and state.is_world_process_zero:
             done = state.global_step - self.first_step
             left = (time.monotonic() - self.started) / max(done, 1) * (state.max_steps - state.global_step)
-            shown = "  ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
-            print(f"  step {state.global_step:5}/{state.max_steps}  {shown}  ({left:.0f} s left)", flush=True)
+            values = "  ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
+            print(f"  step {state.global_step:5}/{state.max_steps}  {values}  ({left:.0f} s left)", flush=True)
 
 
 class StopOnSignal(TrainerCallback):
