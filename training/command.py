@@ -45,7 +45,7 @@ def user_error(error: Exception) -> Exception | None:
     """The error as one line if users, data, disk, network or token caused it; None for a bug of ours."""
     if not isinstance(error, DiskFull) and (reason := full_disk(error)):
         error = DiskFull(f"the disk is full ({reason}): free some space and try again")
-    clear = error if isinstance(error, DiskFull | Unfinished) else explained(error) or error
+    clear = error if isinstance(error, DiskFull) else explained(error) or error
     if not isinstance(clear, USER_ERRORS):
         return None
     line = redacted(" ".join(str(clear).split())) or type(clear).__name__

@@ -40,10 +40,10 @@ class Refused(PermissionError):
 def explained(error: BaseException) -> OSError | ValueError | None:
     """The error that ended a command in plain words; None if its own message is clear, or it is a bug."""
     what = f"asking {constants.ENDPOINT}"
-    for link in () if isinstance(error, Refused) else causes(error):  # our own errors don't say which token was used
-        status = link.response.status_code if isinstance(link, HfHubHTTPError) else None
-        if status == 401 and not isinstance(link, RepositoryNotFoundError):
-            return status_error(what, link)
+    answers = [link for link in causes(error) if isinstance(link, HfHubHTTPError)]
+    for answer in () if isinstance(error, Refused) else answers:  # our own errors don't say which token was used
+        if answer.response.status_code == 401 and not isinstance(answer, RepositoryNotFoundError):
+            return status_error(what, answer)
     return client_error(what, error)
 
 
@@ -64,14 +64,14 @@ def client_error(what: str, error: BaseException) -> OSError | ValueError | None
     LFS failures arrive as RuntimeError, those of Xet as ConnectionError, an outage as LocalEntryNotFoundError; the
     HTTP error is their cause.
     """
+    if may_be_settings(error) and (fault := settings_fault()):
+        return ValueError(f"{what}: {fault}")
     if isinstance(error, Refused | Unfinished | OfflineModeIsEnabled):  # they say themselves what to do
         return None
     if isinstance(error, OIDCError):
         return PermissionError(f"{what}: no token by trusted publishing: {error}")
     if isinstance(error, httpx.LocalProtocolError | UnicodeEncodeError):  # the message may hold the token
         return ValueError(f"{what}: the request can't be sent, is the token whole? It is {token_in_use()[0]}")
-    if may_be_settings(error) and (fault := settings_fault()):
-        return ValueError(f"{what}: {fault}")
     carriers = (httpx.HTTPError, LocalEntryNotFoundError, RuntimeError, ConnectionError, json.JSONDecodeError)
     if not isinstance(error, carriers):
         return None
