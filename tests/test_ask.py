@@ -4,7 +4,7 @@ import io
 import shutil
 
 import pytest
-from conftest import ROOT, command, script_here
+from conftest import ROOT, script_here
 from small_models import make_tokenizer
 
 from training.ask import AnswerPrinter
@@ -23,7 +23,7 @@ def adapter(small_out, tmp_path_factory):
 
 
 def test_an_answer_ends_in_the_disclaimer_exactly_once(adapter, contract):
-    result = command("scripts/ask.py", adapter, QUESTION)
+    result = script_here("ask", adapter, QUESTION)
     assert result.returncode == 0, result.stderr
     assert result.stdout.rstrip().endswith(contract.disclaimer)
     assert result.stdout.count("Disclaimer:") == 1
@@ -52,8 +52,8 @@ def test_a_chat_answers_each_line_and_ends_on_an_empty_one(adapter, contract, mo
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("no-such-folder", QUESTION), "no-such-folder is no"),
-        (("owner/not-fetched", QUESTION), "owner/not-fetched is no folder here and can't be fetched"),
+        (("no-such-folder", QUESTION), "no-such-folder is no folder here"),
+        (("owner/not-fetched", QUESTION), "owner/not-fetched is no folder here: HF_HUB_OFFLINE is set"),
         (("ADAPTER", ""), "the question has 0 characters: 1 to 2,000 can be asked"),
         (("ADAPTER", "a" * 2001), "the question has 2,001 characters"),
     ],
@@ -62,7 +62,7 @@ def test_a_chat_answers_each_line_and_ends_on_an_empty_one(adapter, contract, mo
 def test_what_cannot_be_asked_is_one_line(adapter, words, says):
     result = script_here("ask", *(adapter if word == "ADAPTER" else word for word in words))
     assert result.returncode == 1
-    assert says in result.stderr.replace("neither a folder", "no folder").replace("is no folder here nor", "is no")
+    assert says in result.stderr
     assert result.stderr.count("\n") == 1
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HFValidationError
 from peft import PeftModel
 from transformers import PreTrainedTokenizerBase, TextStreamer
 
@@ -17,6 +16,7 @@ from training import bases
 from training.configs import is_local
 from training.model.generate import greedy
 from training.model.load import load_adapter, load_base, load_tokenizer, pick_device, pick_precision
+from training.network import plain_errors
 from training.outputs import read_json
 
 
@@ -49,14 +49,9 @@ def base_folder(adapter: Path, model: str, revision: str | None) -> Path:
 
 
 def download(adapter: str, revision: str | None) -> Path:
-    """The files of an adapter on the Hub; raises FileNotFoundError if it can't be fetched."""
-    try:
+    """The files of an adapter on the Hub; raises like `plain_errors`."""
+    with plain_errors(f"{adapter} is no folder here"):
         return Path(snapshot_download(adapter, revision=revision))
-    except (OSError, HFValidationError) as error:
-        raise FileNotFoundError(
-            f"{adapter} is no folder here and can't be fetched from the Hub ({type(error).__name__}): check the name "
-            "and the network"
-        ) from error
 
 
 def chat(model: PeftModel, tokenizer: PreTrainedTokenizerBase, contract: Contract) -> None:

@@ -12,11 +12,10 @@ from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData, snapshot_download
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
-from huggingface_hub.utils import httpx
 
 from space.licences import LLAMAS
 from training.configs import EMBEDDED, TrainConfig, is_local
-from training.network import repository_error
+from training.network import plain_errors, repository_error
 from training.outputs import file_sha256, fingerprint, read_json, write_json
 
 FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "README.md", "LICENSE*", "USE_POLICY.md", "NOTICE")
@@ -199,17 +198,13 @@ def download(model: str, revision: str, only: tuple[str, ...] = FILES) -> Path:
     """The folder of a revision in the Hub's cache, downloaded if necessary; the folder's name is the commit.
 
     Without a network it is the commit that the cache knows. Raises PermissionError for a gated repository,
-    FileNotFoundError if it doesn't exist or can't be reached.
+    FileNotFoundError if it doesn't exist, Unfinished if it can't be reached.
     """
-    try:
-        return Path(snapshot_download(model, revision=revision, allow_patterns=list(only), ignore_patterns=["*/*"]))
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise repository_error("base_model", model, revision, error) from error
-    except (OSError, httpx.HTTPError) as error:
-        raise FileNotFoundError(
-            f"{model} at {revision[:10]} is not in the cache and can't be fetched ({type(error).__name__}): check the "
-            "network and the free disk space, or give a downloaded folder with --set base_model=FOLDER"
-        ) from error
+    with plain_errors(f"base_model={model}", ", or give a downloaded folder with --set base_model=FOLDER"):
+        try:
+            return Path(snapshot_download(model, revision=revision, allow_patterns=list(only), ignore_patterns=["*/*"]))
+        except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+            raise repository_error("base_model", model, revision, error) from error
 
 
 def remember_folder(run_dir: Path, base: Base, config: TrainConfig) -> None:

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from io import TextIOWrapper
 from typing import Any
 
-from training.network import Unfinished, explained, redacted
+from huggingface_hub import constants
+
+from training.network import Unfinished, client_error, redacted
 from training.outputs import DiskFull, full_disk
 
 # What users and their data get wrong; anything else is our own bug and shows its traceback.
@@ -45,7 +47,7 @@ def user_error(error: Exception) -> Exception | None:
     """The error as one line if users, data, disk, network or token caused it; None for a bug of ours."""
     if not isinstance(error, DiskFull) and (reason := full_disk(error)):
         error = DiskFull(f"the disk is full ({reason}): free some space and try again")
-    clear = error if isinstance(error, DiskFull) else explained(error) or error
+    clear = client_error(f"asking {constants.ENDPOINT}", error) or error
     if not isinstance(clear, USER_ERRORS):
         return None
     line = redacted(" ".join(str(clear).split())) or type(clear).__name__

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from huggingface_hub import DatasetCardData, HfApi, hf_hub_download
 from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
-from huggingface_hub.utils import httpx
 
 from space.credit import Credit
 from training.configs import MEDQUAD, TrainConfig, is_local
-from training.network import Unfinished, repository_error
+from training.network import plain_errors, repository_error
 
 SAMPLE = Path(__file__).parent / "data" / "sample.csv"
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -97,19 +96,15 @@ def find_source(config: TrainConfig) -> Source:
         for file in local_files(path):
             digest.update(file.read_bytes())
         return Source(path.resolve().name, digest.hexdigest(), credit)
-    try:
-        info = HfApi().dataset_info(dataset, revision=revision, timeout=WAIT)
+    with plain_errors(f"dataset={dataset}", ", or give a local file with --set dataset=FILE"):
+        try:
+            info = HfApi().dataset_info(dataset, revision=revision, timeout=WAIT)
+        except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+            raise repository_error("dataset", dataset, revision, error) from error
         assert info.sha, "the Hub names the commit of every revision"
         if not all(asdict(credit).values()):
             credit = credit.completed(card_credit(dataset, info.sha, info.card_data or DatasetCardData()))
         return Source(dataset, info.sha, credit)
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise repository_error("dataset", dataset, revision, error) from error
-    except (OSError, httpx.HTTPError) as error:
-        raise Unfinished(
-            f"dataset={dataset}: the Hub can't be asked for it ({type(error).__name__}); check the network, or give a "
-            "local file with --set dataset=FILE"
-        ) from error
 
 
 def local_files(path: Path) -> list[Path]:

@@ -17,7 +17,6 @@ from huggingface_hub.errors import (
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     OIDCError,
-    RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 from huggingface_hub.utils import httpx
@@ -33,56 +32,46 @@ class Unfinished(OSError):
     """The Hub, the package index or the network failed: running the same command again may succeed."""
 
 
-class Refused(PermissionError):
-    """The Hub refuses the request with this token."""
-
-
-def explained(error: BaseException) -> OSError | ValueError | None:
-    """The error that ended a command in plain words; None if its own message is clear, or it is a bug."""
-    what = f"asking {constants.ENDPOINT}"
-    answers = [link for link in causes(error) if isinstance(link, HfHubHTTPError)]
-    for answer in () if isinstance(error, Refused) else answers:  # our own errors don't say which token was used
-        if answer.response.status_code == 401 and not isinstance(answer, RepositoryNotFoundError):
-            return status_error(what, answer)
-    return client_error(what, error)
-
-
 @contextmanager
-def plain_errors(what: str) -> Iterator[None]:
-    """Turn errors of the client into Unfinished, PermissionError or ValueError of one line; bugs pass unchanged."""
+def plain_errors(what: str, instead: str = "") -> Iterator[None]:
+    """Turn errors of the client into Unfinished, PermissionError or ValueError of one line; bugs pass unchanged.
+
+    instead: what can be done without the Hub.
+    """
     try:
         yield
     except Exception as error:
-        if clear := client_error(what, error):
+        if clear := client_error(what, error, instead):
             raise clear from error
         raise
 
 
-def client_error(what: str, error: BaseException) -> OSError | ValueError | None:
+def client_error(what: str, error: BaseException, instead: str = "") -> OSError | ValueError | None:
     """An error of the client or the network as one of ours; None for any other.
 
     LFS failures arrive as RuntimeError, those of Xet as ConnectionError, an outage as LocalEntryNotFoundError; the
     HTTP error is their cause.
     """
-    if may_be_settings(error) and (fault := settings_fault()):
-        return ValueError(f"{what}: {fault}")
-    if isinstance(error, Refused | Unfinished | OfflineModeIsEnabled):  # they say themselves what to do
-        return None
     if isinstance(error, OIDCError):
         return PermissionError(f"{what}: no token by trusted publishing: {error}")
     if isinstance(error, httpx.LocalProtocolError | UnicodeEncodeError):  # the message may hold the token
         return ValueError(f"{what}: the request can't be sent, is the token whole? It is {token_in_use()[0]}")
+    if may_be_settings(error) and (fault := settings_fault()):
+        return ValueError(f"{what}: {fault}")
     carriers = (httpx.HTTPError, LocalEntryNotFoundError, RuntimeError, ConnectionError, json.JSONDecodeError)
     if not isinstance(error, carriers):
         return None
-    cause = next((link for link in causes(error) if isinstance(link, httpx.HTTPError)), error)
+    known = (httpx.HTTPError, OfflineModeIsEnabled)
+    cause = next((link for link in causes(error) if isinstance(link, known)), error)
     if isinstance(cause, HfHubHTTPError):
         return status_error(what, cause)
+    if isinstance(cause, OfflineModeIsEnabled):
+        return Unfinished(f"{what}: HF_HUB_OFFLINE is set, so the Hub is not asked; unset it{instead}")
     if isinstance(cause, httpx.TimeoutException):
-        return Unfinished(f"{what}: the Hub did not answer in time")
+        return Unfinished(f"{what}: the Hub did not answer in time{instead}")
     if isinstance(cause, httpx.TransportError | ConnectionError | json.JSONDecodeError):
         reason = f"{type(cause).__name__}: {cause}"
-        return Unfinished(f"{what}: the connection to the Hub broke ({reason}); check the network")
+        return Unfinished(f"{what}: the connection to the Hub broke ({reason}); check the network{instead}")
     return None
 
 
@@ -96,7 +85,7 @@ def status_error(what: str, error: HfHubHTTPError) -> OSError | ValueError:
         return Unfinished(f"{what}: the Hub answered {status} ({reason})")
     if status in (401, 403):
         source, remedy = token_in_use()
-        return Refused(f"{what}: the Hub answered {status} ({reason}) to {source}; {remedy}")
+        return PermissionError(f"{what}: the Hub answered {status} ({reason}) to {source}; {remedy}")
     hint = "; check the name, and that the token may see it" if status == 404 else ""
     return ValueError(f"{what}: the Hub answered {status} ({reason}){hint}")
 

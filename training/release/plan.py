@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import OfflineModeIsEnabled
 
 from model_card.build import metadata
 from space.credit import Credit
@@ -107,7 +106,7 @@ def look_up_or_none(api: HfApi, options: Options) -> hub.Remotes | None:
     try:
         waits = None if options.push else ()
         return hub.look_up_all(api, options.repo, options.base_repo, options.space, waits, options.export)
-    except (Unfinished, OfflineModeIsEnabled) as error:
+    except Unfinished as error:
         if options.push:
             raise
         print(f"plan: the Hub is not asked ({error})")
