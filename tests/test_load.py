@@ -28,7 +28,7 @@ def read(folder, text: str | bytes, name: str = "data.csv", columns: Columns = D
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("", "is empty: expected the columns Question, Answer"),
+        ("", "has no column Question"),
         ("\ufeff", "has no column Question"),
         (HEADER, "has a header but no rows"),
         ("question,Answer\na,b\n", "has no column Question: it has question, Answer; .*--set question_column=NAME"),

@@ -47,16 +47,9 @@ class ProgressLines(TrainerCallback):
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.started, self.first_step = time.monotonic(), state.global_step
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **_: Any,
-    ) -> None:
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any) -> None:
         """Raises FloatingPointError if a loss is NaN or infinite."""
-        losses = {name: logs[key] for key, name in LOSSES.items() if logs and key in logs}
+        losses = {name: given["logs"][key] for key, name in LOSSES.items() if key in given["logs"]}
         for name, loss in losses.items():
             if not math.isfinite(loss):
                 raise FloatingPointError(

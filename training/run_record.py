@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import torch
+from accelerate import PartialState
 from transformers import Trainer
 
 STACK = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers")
@@ -46,8 +47,7 @@ def energy_meter() -> Iterator[dict[str, Any]]:
     No network is asked: the CO₂ is that of the grid of $CODECARBON_COUNTRY_ISO_CODE, else of the world's average.
     """
     facts: dict[str, Any] = {}
-    first = not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
-    if find_spec("codecarbon") is None or not first:
+    if find_spec("codecarbon") is None or not PartialState().is_main_process:
         yield facts
         return
     from codecarbon import OfflineEmissionsTracker  # optional
@@ -79,7 +79,7 @@ def machine_facts(device: str, precision: str) -> dict[str, Any]:
     """Device, versions, and the state of the code."""
     return {
         "device": torch.cuda.get_device_name() if device == "cuda" else f"CPU ({torch.get_num_threads()} threads)",
-        "processes": int(torch.distributed.get_world_size()) if torch.distributed.is_initialized() else 1,
+        "processes": PartialState().num_processes,
         "precision": precision,
         "python": platform.python_version(),
         "versions": {name: version(name) for name in STACK} | {"torch": torch.__version__},  # with its CUDA version

@@ -105,8 +105,6 @@ def as_rows(table: Iterable[dict[str, Any]], names: tuple[str, ...]) -> list[Row
 
 def read_file(path: Path, columns: Columns) -> list[Row]:
     """The rows of a local file; raises like `load_rows`."""
-    if path.stat().st_size == 0:
-        raise ValueError(f"{path} is empty: expected the columns {columns.question}, {columns.answer}")
     rows = read_parquet(path, columns) if path.suffix.lower() == ".parquet" else read_csv(path, columns)
     if not rows:
         raise ValueError(f"{path} has a header but no rows")

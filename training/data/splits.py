@@ -131,20 +131,12 @@ def shuffled(keys: Iterable[str], seed: int | str) -> list[str]:
     return sorted(keys, key=lambda key: sha256(f"{seed}:{key}".encode()).digest())
 
 
-def random_split(records: list[Record], seed: int) -> dict[str, str]:
-    """Record id -> split; test and validation get exactly a tenth each, rounded down."""
-    held_out = int(len(records) * HELD_OUT)
-    order = shuffled((record.id for record in records), seed)
-    names = ["test"] * held_out + ["validation"] * held_out + ["train"] * (len(order) - 2 * held_out)
-    return dict(zip(order, names, strict=True))
-
-
-def grouped_split(records: list[Record], groups: dict[str, str], seed: int) -> dict[str, str]:
-    """Record id -> split; a shuffled group goes to test or validation if that brings them closer to a tenth."""
+def assign_splits(records: list[Record], groups: dict[str, str], held_out: int, seed: int) -> dict[str, str]:
+    """Record id -> split; a shuffled group goes to test or validation if that brings them closer to `held_out` rows."""
     members = defaultdict(list)
     for record in records:
         members[groups[record.id]].append(record.id)
-    room = dict.fromkeys(("test", "validation"), round(len(records) * HELD_OUT))
+    room = {"test": held_out, "validation": held_out}
     split_of = {}
     for group in shuffled(members, seed):
         size = len(members[group])
@@ -186,15 +178,17 @@ def separation(
 
     column: the name of the group column; empty if diseases were derived from the questions. leaks: from `leakage`.
     """
-    share, one = subjects.share(records), f"`{column}`" if column else "disease"
-    if share < ESTABLISHED:
-        known = f"is known of only {share:.1%} of all questions, so it is not established that none of theirs"
-        claim = f"{one if column else 'a disease'} {known} stands in train"
+    known, one = subjects.share(records), f"`{column}`" if column else "disease"
+    if known < ESTABLISHED:
+        claim = (
+            f"{one if column else 'a disease'} is known of only {known:.1%} of all questions, so it is not established "
+            "that none of theirs stands in train"
+        )
     elif how == "grouped":
         claim = f"no {one} of which stands in train"
     else:
         claim = f"{leaks[subjects.name]:.0%} of whose {subjects.name} also stand in train"
-    return {"by": column or "question templates", "known": share, "established": share >= ESTABLISHED, "claim": claim}
+    return {"by": column or "question templates", "known": known, "established": known >= ESTABLISHED, "claim": claim}
 
 
 def long_sentences(answer: str) -> set[str]:
@@ -217,7 +211,10 @@ def split_records(
     Raises ValueError if a split would be empty.
     """
     groups = group_records(records, subjects)
-    split_of = grouped_split(records, groups, seed) if how == "grouped" else random_split(records, seed)
+    if how == "grouped":
+        split_of = assign_splits(records, groups, round(len(records) * HELD_OUT), seed)
+    else:  # every record is a group of its own: test and validation get exactly a tenth each, rounded down
+        split_of = assign_splits(records, {r.id: r.id for r in records}, int(len(records) * HELD_OUT), seed)
     splits = {name: [r for r in records if split_of[r.id] == name] for name in ("train", "validation", "test")}
     if empty := [name for name, members in splits.items() if not members]:
         raise ValueError(
