@@ -222,6 +222,13 @@ def remembered_folder(adapter: Path) -> Path | None:
     return folder if folder and (folder / "config.json").is_file() else None
 
 
+def base_folder(adapter: Path, model: str, revision: str | None) -> Path:
+    """The folder of an adapter's base: as the run recorded it, else as the adapter names it, or in the Hub's cache."""
+    if folder := remembered_folder(adapter):
+        return folder
+    return local_folder(model) if is_local(model) else download(model, revision or "main")
+
+
 def set_base(adapter: Path, base: Base) -> None:
     """Name the base in adapter_config.json by Hub id and commit, not by the folder it was loaded from."""
     values = read_json(adapter / "adapter_config.json", "python -m training train CONFIG")

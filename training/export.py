@@ -15,17 +15,18 @@ from typing import Any, cast
 import numpy as np
 import torch
 import transformers
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, snapshot_download
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
 
 from model_card.build import vllm_command
 from space.contract import Contract, Message, load_contract
 from space.prompt import PROBE, end_of_turn, has_system_role
-from training.ask import base_folder, download
+from training.bases import base_folder
 from training.model.generate import Generated, Model, generate_answers
 from training.model.golden import TOLERANCES, TOP, golden_log_probs
 from training.model.llama_cpp import LlamaCpp, make_gguf, need_extra, need_tools
 from training.model.load import load_adapter, load_base, load_tokenizer, pick_device
+from training.network import plain_errors
 from training.outputs import file_sha256, need_file, read_json, whole_folder, write_json, write_text
 from training.release.bundle import check_bundle, make_portable, portable_template
 from training.release.exports import RECORD, export_card, findings_table
@@ -93,7 +94,10 @@ def main(options: argparse.Namespace) -> None:
 
 def read_release(adapter: str, revision: str | None) -> Release:
     """Read a bundle or a release on the Hub; raises FileNotFoundError naming what it lacks."""
-    folder = Path(adapter) if Path(adapter).is_dir() else download(adapter, revision)
+    folder = Path(adapter)
+    if not folder.is_dir():
+        with plain_errors(f"{adapter} is no folder here"):
+            folder = Path(snapshot_download(adapter, revision=revision))
     for name in ("golden.json", "run.json", "README.md", "LICENSE", "adapter_model.safetensors"):
         need_file(folder / name, "python -m training bundle CONFIG")
     name = ModelCard.load(folder / "README.md").data.get("model_name")
