@@ -1,6 +1,7 @@
 """The command line of all steps: `python -m training STEP CONFIG [--set KEY=VALUE …]`."""
 
 import argparse
+import ast
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -8,43 +9,7 @@ from pathlib import Path
 import training
 from training.configs import BASE, CONFIGS, SPLITS, TrainConfig, override
 
-STEPS = {
-    "prepare": """Step 1: read a data set, validate and split it, and report what was dropped and what leaks.
-
-Reads a Hub data set, or a local CSV, TSV or Parquet file or a folder of them. Writes OUT/data/{train,validation,
-test}.jsonl and data.json. The order of the rows does not matter. Title, licence and citation of the data can be added
-later: run the same command with --set dataset_title=, dataset_licence= or dataset_citation=.""",
-    "train": """Step 2: train a LoRA adapter on the prepared examples.
-
-Reads OUT/data and the base. Writes runs/CONFIG/{adapter/, run.json, loss.svg}. Ctrl-C and SIGTERM save a checkpoint,
-and the same command resumes from it. The two newest checkpoints are kept, also after the end; --force removes them and
-trains from scratch.""",
-    "score": """Step 3: let base and tuned answer a split, and score both, and baselines that need no model.
-
-Reads OUT/data, the base and runs/CONFIG/adapter. Writes answers-SPLIT.jsonl, scores-SPLIT.json and, for the test split,
-scores.svg and answers.html to runs/CONFIG. One greedy answer a question. Interrupted calls resume. Of the test split
-every question that asks for a gene, an inheritance pattern or a frequency is answered, whatever the limit: those show
-whether an answer is right. With a limit they stand last in answers-test.jsonl and don't count for ROUGE.""",
-    "study": """Train and score several configurations on the same prepared data, and choose one on validation.
-
-One CONFIG (default: r16) stands for three: itself, twice its learning rate at half its rank, and half its learning rate
-at twice its rank. Several CONFIGs stand for themselves. Writes OUT/study.json and study.svg. Only the chosen
-configuration is then scored on the test split. Interrupted calls resume. The configurations can also be trained and
-scored (--split validation) on different machines: collect the run folders under one OUT and add --assemble.""",
-    "benchmark": """Ask base and tuned the tasks of lm-eval (extra `benchmarks`): what was learned, and what forgotten.
-
-Reads OUT/data, the base and runs/CONFIG/adapter. Writes runs/CONFIG/{benchmarks.json, lm_eval/}, which `bundle` takes
-in. `pairs` are made from the test split: a true answer beside three about other diseases, so lm_eval/, and with it the
-bundle, holds questions and answers of the data. The other tasks are read from the Hub: medical ones, and general ones.
-What can't be read is left out. Interrupted calls resume, and a call with other --tasks adds to the results.""",
-    "audit": """Measure how often each metric scores the better of two answers higher, as people judged them.
-
-Writes the table that every model card shows to model_card/results/audit/liveqa.json. The judgements are those of
-LiveQA-Med 2017, their answers' texts those of the whole MedQuAD collection. Nothing is trained or scored.""",
-    "bundle": """Step 4: write the model card and the bundle, exactly what is pushed.
-
-Reads what the earlier steps wrote. Writes runs/CONFIG/bundle/. Nothing is trained or scored.""",
-}
+STEPS = ("prepare", "train", "score", "study", "benchmark", "audit", "bundle")
 LIMITED = {
     "score": "N random questions, stratified by type",
     "study": "N validation questions, stratified by type",
@@ -80,15 +45,16 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
 
 
 def add_step(steps: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str) -> argparse.ArgumentParser:
-    """The parser of a step with its options."""
+    """The parser of a step with its options. It is described by the docstring of its module, which is not imported."""
     configs = "\n".join(
         f"  {c.name:16} {c.split} split of {c.dataset}; {c.base_model}; rank {c.lora_rank}, rate {c.learning_rate:g}"
         for c in CONFIGS.values()
     )
     keys = ", ".join(field.name for field in fields(TrainConfig))
+    code = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
     parser = steps.add_parser(
         name,
-        description=STEPS[name],
+        description=ast.get_docstring(ast.parse(code)),
         epilog=None if name == "audit" else f"configurations:\n{configs}\n\nkeys for --set: {keys}\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

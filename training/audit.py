@@ -1,4 +1,8 @@
-"""Measure what the metrics are worth, by human judgements of answers: writes the table that every card shows."""
+"""Measure how often each metric scores the better of two answers higher, as people judged them.
+
+Writes the table that every model card shows to model_card/results/audit/liveqa.json. The judgements are those of
+LiveQA-Med 2017, their answers' texts those of the whole MedQuAD collection. Nothing is trained or scored.
+"""
 
 import argparse
 from functools import partial

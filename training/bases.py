@@ -56,12 +56,18 @@ def find_base(config: TrainConfig, only: tuple[str, ...] = FILES) -> Base:
     Raises FileNotFoundError or PermissionError if it can't be fetched, ValueError if its licence is unknown or a
     declaration contradicts its files.
     """
-    if is_local(config.base_model):
-        return local_base(config)
-    if config.base_id:
+    local = is_local(config.base_model)
+    if local:
+        folder = local_folder(config.base_model)
+        model, revision = declared_identity(config, folder)
+    elif config.base_id:
         raise ValueError(f"base_id={config.base_id}: it is for a base in a folder, and {config.base_model} is a Hub id")
-    folder = download(config.base_model, config.base_revision, only)
-    return base_in_folder(config.base_model, folder.name, folder, config.base_licence, weights=only == FILES)
+    else:
+        folder = download(config.base_model, config.base_revision, only)
+        model, revision = config.base_model, folder.name
+    weights = weights_of(folder) if local or only == FILES else {}
+    origin = read_json(folder / ORIGIN, "")["origin"] if (folder / ORIGIN).is_file() else ""
+    return Base(model, revision, folder, licence_of(model, folder, config.base_licence), weights, origin)
 
 
 def base_of_run(record: dict[str, Any], config: TrainConfig) -> Base:
@@ -95,9 +101,8 @@ def find_tokenizer(config: TrainConfig) -> Path:
     return download(config.base_model, config.base_revision, TOKENIZER_FILES)
 
 
-def local_base(config: TrainConfig) -> Base:
-    """A base in a folder, with the Hub id and commit that are declared or found in its files."""
-    folder = local_folder(config.base_model)
+def declared_identity(config: TrainConfig, folder: Path) -> tuple[str, str | None]:
+    """Hub id and commit of a base in a folder, as declared or found in its files; without both its path and None."""
     model, commit = identity(folder)
     declared = config.base_revision if config.base_revision != "main" else None
     if declared and not COMMIT.fullmatch(declared):
@@ -108,9 +113,7 @@ def local_base(config: TrainConfig) -> Base:
     model, revision = config.base_id or model, declared or commit
     if config.base_id and not revision:
         raise ValueError(f"base_id={config.base_id}: also give the commit that {folder} holds, as base_revision=COMMIT")
-    if not (model and revision):
-        model, revision = str(config.public()["base_model"]), None
-    return base_in_folder(model, revision, folder, config.base_licence)
+    return (model, revision) if model and revision else (str(config.public()["base_model"]), None)
 
 
 def local_folder(base_model: str) -> Path:
@@ -131,13 +134,6 @@ def local_folder(base_model: str) -> Path:
                 "model and its tokenizer"
             )
     return path
-
-
-def base_in_folder(model: str, revision: str | None, folder: Path, licence: str, weights: bool = True) -> Base:
-    """The base, with what its files tell; licence: as declared. weights: whether to record their checksums."""
-    origin = read_json(folder / ORIGIN, "")["origin"] if (folder / ORIGIN).is_file() else ""
-    sums = weights_of(folder) if weights else {}
-    return Base(model, revision, folder, licence_of(model, folder, licence), sums, origin)
 
 
 def identity(folder: Path) -> tuple[str | None, str | None]:

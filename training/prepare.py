@@ -1,4 +1,9 @@
-"""Step 1: read a data set, validate and split it, and report what was dropped and what leaks."""
+"""Step 1: read a data set, validate and split it, and report what was dropped and what leaks.
+
+Reads a Hub data set, or a local CSV, TSV or Parquet file or a folder of them. Writes OUT/data/{train,validation,
+test}.jsonl and data.json. The order of the rows does not matter. Title, licence and citation of the data can be added
+later: run the same command with --set dataset_title=, dataset_licence= or dataset_citation=.
+"""
 
 import argparse
 from dataclasses import asdict, replace

@@ -1,4 +1,10 @@
-"""Step 3: let base and tuned answer a split, and score both, and baselines that need no model."""
+"""Step 3: let base and tuned answer a split, and score both, and baselines that need no model.
+
+Reads OUT/data, the base and runs/CONFIG/adapter. Writes answers-SPLIT.jsonl, scores-SPLIT.json and, for the test split,
+scores.svg and answers.html to runs/CONFIG. One greedy answer a question. Interrupted calls resume. Of the test split
+every question that asks for a gene, an inheritance pattern or a frequency is answered, whatever the limit: those show
+whether an answer is right. With a limit they stand last in answers-test.jsonl and don't count for ROUGE.
+"""
 
 import argparse
 import time

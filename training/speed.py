@@ -146,25 +146,19 @@ def make_work(options: argparse.Namespace, scratch: Path) -> Work:
     device = options.device or pick_device()
     if options.shape == "1b" and device == "cpu":
         raise ValueError("--shape 1b: there is no GPU here, and on a CPU a step takes minutes; leave the option out")
-    data, train, test = read_data(options.data)
+    remedy = "python -m training prepare CONFIG"
+    train, test = (read_jsonl(options.data / f"{name}.jsonl", remedy) for name in ("train", "test"))
     base = local_folder(str(options.base or EMBEDDED))
     return Work(
         config=replace(MEDQUAD_SMOLLM2, max_tokens=BASE.max_tokens),  # the same rows for every recipe
         base=random_1b(base, device, scratch / "base") if options.shape == "1b" else base,
         device=device,
         adapter=options.adapter,
-        data=data,
+        data=read_json(options.data / "data.json", remedy)["source"]["title"],
         records=sample_by_length(train, options.rows),
         questions=random.Random(0).sample(test, min(options.questions, len(test))),
         new_tokens=options.new_tokens,
     )
-
-
-def read_data(folder: Path) -> tuple[str, Rows, Rows]:
-    """Name, training rows and test rows of prepared data."""
-    remedy = "python -m training prepare CONFIG"
-    train, test = (read_jsonl(folder / f"{name}.jsonl", remedy) for name in ("train", "test"))
-    return read_json(folder / "data.json", remedy)["source"]["title"], train, test
 
 
 def sample_by_length(rows: Rows, count: int) -> Rows:
@@ -226,11 +220,7 @@ def shared(work: Work, batch: int) -> dict[str, Any]:
     }
 
 
-RECIPES: dict[str, Callable[[Work, str], Trainer]] = {
-    "first recipe": first_recipe,
-    "trl's defaults": trl_defaults,
-    "ours": ours,
-}
+RECIPES = {"first recipe": first_recipe, "trl's defaults": trl_defaults, "ours": ours}
 
 
 def training_costs(name: str, work: Work, folder: str) -> dict[str, float]:

@@ -1,4 +1,10 @@
-"""Train and score several configurations on the same prepared data, and choose one by its validation answers."""
+"""Train and score several configurations on the same prepared data, and choose one on validation.
+
+One CONFIG (default: r16) stands for three: itself, twice its learning rate at half its rank, and half its learning rate
+at twice its rank. Several CONFIGs stand for themselves. Writes OUT/study.json and study.svg. Only the chosen
+configuration is then scored on the test split. Interrupted calls resume. The configurations can also be trained and
+scored (--split validation) on different machines: collect the run folders under one OUT and add --assemble.
+"""
 
 import argparse
 import shlex

@@ -1,4 +1,9 @@
-"""Step 2: train a LoRA adapter on the prepared examples."""
+"""Step 2: train a LoRA adapter on the prepared examples.
+
+Reads OUT/data and the base. Writes runs/CONFIG/{adapter/, run.json, loss.svg}. Ctrl-C and SIGTERM save a checkpoint,
+and the same command resumes from it. The two newest checkpoints are kept, also after the end; --force removes them and
+trains from scratch.
+"""
 
 import argparse
 import shutil
@@ -46,9 +51,6 @@ FORMAT = 1
 NOT_TRAINING = ("out", "dataset", "dataset_revision", "dataset_title", "dataset_licence", "dataset_citation",
                 "question_column", "answer_column", "qtype_column", "group_column", "split", "base_model", "base_id",
                 "base_revision", "base_licence", "score_batch", "answer_tokens", "report_to")  # fmt: skip
-
-
-Examples = dict[str, Dataset]  # train and validation
 
 
 def main(options: argparse.Namespace) -> None:
@@ -145,7 +147,7 @@ def print_if_base_moved(run_json: Path, base: Base) -> None:
 
 def encode_splits(
     tokenizer: PreTrainedTokenizerBase, config: TrainConfig, contract: Contract
-) -> tuple[Examples, dict[str, dict[str, int]]]:
+) -> tuple[dict[str, Dataset], dict[str, dict[str, int]]]:
     """Train and validation as token ids and labels, and counts of what happened to their records."""
     splits, counts = {}, {}
     for name in ("train", "validation"):
@@ -178,7 +180,11 @@ def lora_config(base: PreTrainedModel, config: TrainConfig) -> LoraConfig:
 
 
 def make_trainer(
-    config: TrainConfig, model: PeftModel, tokenizer: PreTrainedTokenizerBase, examples: Examples, precision: str
+    config: TrainConfig,
+    model: PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    examples: dict[str, Dataset],
+    precision: str,
 ) -> tuple[CompletionTrainer, StopOnSignal]:
     """The trainer of the encoded examples, and the callback that knows whether a signal stopped it."""
     stop = StopOnSignal()
@@ -248,7 +254,7 @@ def save_adapter(model: PeftModel, tokenizer: PreTrainedTokenizerBase, config: T
     remember_folder(config.run_dir, base, config)
 
 
-def save_run(config: TrainConfig, record: dict[str, Any], examples: Examples) -> None:
+def save_run(config: TrainConfig, record: dict[str, Any], examples: dict[str, Dataset]) -> None:
     """Write the plots, and run.json last: it marks the run as finished."""
     folder = config.run_dir
     lengths = {name: list(split["length"]) for name, split in examples.items()}

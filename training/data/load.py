@@ -3,7 +3,7 @@
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from io import StringIO
@@ -132,7 +132,7 @@ def read_csv(path: Path, columns: Columns) -> list[Row]:
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     table, begin = [], 0
     try:
-        header = first_row(reader)
+        header = next(filter(None, reader), [])  # the first row that is not blank
         names = column_names(header, columns, str(path))
         begin = reader.line_num
         for fields in reader:
@@ -159,14 +159,9 @@ def decoded(path: Path) -> str:
 
 def delimiter_of(lines: list[str], columns: Columns) -> str:
     """The delimiter that gives the header the question and the answer column, else the one that gives most columns."""
-    headers = {delimiter: first_row(csv.reader(lines, delimiter=delimiter)) for delimiter in DELIMITERS}
+    headers = {delimiter: next(filter(None, csv.reader(lines, delimiter=delimiter)), []) for delimiter in DELIMITERS}
     needed = {columns.question, columns.answer}
     return max(headers, key=lambda delimiter: (needed <= set(headers[delimiter]), len(headers[delimiter])))
-
-
-def first_row(rows: Iterator[list[str]]) -> list[str]:
-    """The first row that is not blank."""
-    return next((row for row in rows if row), [])
 
 
 def count_error(fields: list[str], header: list[str], delimiters: str) -> str:
