@@ -87,12 +87,13 @@ def test_the_1b_shape_is_llamas_with_any_bases_tokenizer(small_out, tmp_path, mo
     ("words", "said"),
     [
         (["--data", "TMP"], "train.jsonl is missing: `python -m training prepare CONFIG` writes it"),
-        (["--base", "TMP"], "holds no model (config.json is missing)"),
+        (["--data", "DATA", "--base", "TMP"], "holds no model (config.json is missing)"),
         (["--shape", "1b", "--device", "cpu"], "there is no GPU here"),
     ],
 )
-def test_what_is_not_there_is_one_line(words, said, tmp_path):
-    result = script_here("benchmark", *(str(tmp_path) if word == "TMP" else word for word in words))
+def test_what_is_not_there_is_one_line(words, said, tmp_path, small_out):
+    folders = {"TMP": tmp_path, "DATA": small_out / "data"}
+    result = script_here("benchmark", *(folders.get(word, word) for word in words))
     assert result.returncode == 1
     assert said in result.stderr
     assert result.stderr.count("\n") == 1

@@ -51,6 +51,7 @@ FORMAT = 1
 NOT_TRAINING = ("out", "dataset", "dataset_revision", "dataset_title", "dataset_licence", "dataset_citation",
                 "question_column", "answer_column", "qtype_column", "group_column", "split", "base_model", "base_id",
                 "base_revision", "base_licence", "score_batch", "answer_tokens", "report_to")  # fmt: skip
+Examples = dict[str, Dataset]  # train and validation
 
 
 def main(options: argparse.Namespace) -> None:
@@ -147,7 +148,7 @@ def print_if_base_moved(run_json: Path, base: Base) -> None:
 
 def encode_splits(
     tokenizer: PreTrainedTokenizerBase, config: TrainConfig, contract: Contract
-) -> tuple[dict[str, Dataset], dict[str, dict[str, int]]]:
+) -> tuple[Examples, dict[str, dict[str, int]]]:
     """Train and validation as token ids and labels, and counts of what happened to their records."""
     splits, counts = {}, {}
     for name in ("train", "validation"):
@@ -183,7 +184,7 @@ def make_trainer(
     config: TrainConfig,
     model: PeftModel,
     tokenizer: PreTrainedTokenizerBase,
-    examples: dict[str, Dataset],
+    examples: Examples,
     precision: str,
 ) -> tuple[CompletionTrainer, StopOnSignal]:
     """The trainer of the encoded examples, and the callback that knows whether a signal stopped it."""
@@ -254,7 +255,7 @@ def save_adapter(model: PeftModel, tokenizer: PreTrainedTokenizerBase, config: T
     remember_folder(config.run_dir, base, config)
 
 
-def save_run(config: TrainConfig, record: dict[str, Any], examples: dict[str, Dataset]) -> None:
+def save_run(config: TrainConfig, record: dict[str, Any], examples: Examples) -> None:
     """Write the plots, and run.json last: it marks the run as finished."""
     folder = config.run_dir
     lengths = {name: list(split["length"]) for name, split in examples.items()}
