@@ -14,12 +14,12 @@ from transformers.cache_utils import DynamicLayer
 
 from training.configs import BASE, CONFIGS, DEMO, TrainConfig, override
 from training.model import generate, trainer
-from training.model.generate import ROOM, RoomyLayer, greedy, new_tokens
+from training.model.generate import ROOM, RoomyLayer, generate_answers, greedy, new_tokens
 from training.model.load import load_base, load_tokenizer
 from training.model.trainer import GroupedByLength, SmallMaskDropout, tiled_loss
 from training.outputs import read_jsonl
 from training.run_record import peak_gib
-from training.speed import Work, answer_in_batches, in_fresh_process, ours, training_costs, tuned_model
+from training.speed import Work, in_fresh_process, ours, training_costs, tuned_model
 from training.train import lora_model, sft_config
 
 
@@ -180,9 +180,9 @@ def work_of(config: TrainConfig, rows: int, questions: int) -> Work:
 def answering_peak(work: Work) -> float:
     """For `in_fresh_process`: MiB that answering adds, eight questions at once."""
     model = tuned_model(work, "fp32")
-    answer_in_batches(model, work, work.prompts()[:8], 8)
+    generate_answers(model, work.tokenizer(), work.prompts()[:8], work.new_tokens, 8)
     before = peak_gib()
-    answer_in_batches(model, work, work.prompts(), 8)
+    generate_answers(model, work.tokenizer(), work.prompts(), work.new_tokens, 8)
     return 1024 * (peak_gib() - before)
 
 

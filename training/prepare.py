@@ -50,7 +50,9 @@ def prepare(config: TrainConfig, force: bool = False) -> None:
         print(f"prepare: {config.data_dir} is up to date")
         return record_credit(target, source.credit)
     print(f"prepare: reading {config.dataset} at {source.revision[:12]}")
-    source = replace(source, credit=source.credit.completed(earlier_credit(target, source)))
+    before = read_json(target, "")["source"] if target.exists() else {}
+    if (before.get("name"), before.get("revision")) == (source.name, source.revision):
+        source = replace(source, credit=source.credit.completed(Credit.of(before)))  # given as options then
     lines, report = read_and_split(config, source, columns, tokenizer)
     with whole_folder(config.data_dir) as new:
         for name, members in lines.items():
@@ -67,13 +69,6 @@ def record_credit(path: Path, credit: Credit) -> None:
     if (credit := credit.completed(before)) != before:
         write_json(path, report | {"source": report["source"] | asdict(credit)})
         print(f"prepare: {path} now says: {credit.plain(report['source']['name'])}")
-
-
-def earlier_credit(path: Path, source: Source) -> Credit:
-    """The credit that data.json holds of the same data set: it may have been given as options before."""
-    before = read_json(path, "")["source"] if path.exists() else {}
-    same = (before.get("name"), before.get("revision")) == (source.name, source.revision)
-    return Credit.of(before) if same else Credit()
 
 
 def base_tokenizer(config: TrainConfig) -> PreTrainedTokenizerBase | None:

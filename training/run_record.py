@@ -26,14 +26,15 @@ def training_facts(trainer: Trainer, lengths: list[int], started: float, checkpo
 
     lengths: [examples], tokens. started: `time.monotonic()` before training.
     """
-    state = trainer.state
+    state, names = trainer.state, {"loss": "loss", "eval_loss": "validation"}
+    logged = [(entry, key, name) for entry in state.log_history for key, name in names.items() if key in entry]
     seconds = time.monotonic() - started
     skipped = int(checkpoint.rsplit("-", 1)[1]) if checkpoint else 0
     tokens = sum(lengths) * trainer.args.num_train_epochs * (state.global_step - skipped) / state.max_steps
     return {
         "steps": state.global_step,
         "resumed_from_step": skipped,
-        "losses": losses(state.log_history),
+        "losses": [{"step": entry["step"], name: round(entry[key], 4)} for entry, key, name in logged],
         "minutes": round(seconds / 60, 2),
         "tokens_per_second": round(tokens / seconds),
         "peak_gib": round(peak_gib(), 2),
@@ -63,16 +64,6 @@ def energy_meter() -> Iterator[dict[str, Any]]:
             used = {"kwh": data.energy_consumed, "co2_kg": data.emissions}
             facts |= {name: float(f"{value:.3g}") for name, value in used.items()}
             facts |= {"grid": data.country_name or "world average", "by": f"codecarbon {version('codecarbon')}"}
-
-
-def losses(history: list[dict[str, float]]) -> list[dict[str, float]]:
-    """The trainer's log as [{"step", "loss", "validation"}] by step, each with one loss or both."""
-    by_step: dict[float, dict[str, float]] = {}
-    for entry in history:
-        for name, key in (("loss", "loss"), ("validation", "eval_loss")):
-            if key in entry:
-                by_step.setdefault(entry["step"], {"step": entry["step"]})[name] = round(entry[key], 4)
-    return [by_step[step] for step in sorted(by_step)]
 
 
 def machine_facts(device: str, precision: str) -> dict[str, Any]:

@@ -65,7 +65,6 @@ SHAPE_1B: dict[str, Any] = {
 PER_STEP = 16  # examples in an optimizer step, in every recipe
 QUIET = {"num_train_epochs": 1, "save_strategy": "no", "report_to": "none", "disable_tqdm": True, "logging_steps": 1}
 Rows = list[dict[str, str]]
-Answers = tuple[list[str], int]  # texts in the order of the prompts, and the tokens of all
 
 
 @dataclass(frozen=True)
@@ -96,10 +95,6 @@ class Work:
     def model(self, precision: str) -> PeftModel:
         """The base with a new adapter, the same at every call."""
         return lora_model(self.base, self.config, precision, self.device)
-
-    def longest(self, count: int) -> "Work":
-        """The same with only the longest rows."""
-        return replace(self, records=sorted(self.records, key=lambda row: -len(row["answer"]))[:count])
 
 
 def main(options: argparse.Namespace) -> None:
@@ -133,9 +128,6 @@ def benchmark(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "training": compare_training(work, sum(lengths), options.rounds, folder),
         "scoring": compare_scoring(work),
     }
-
-
-# The work
 
 
 def make_work(options: argparse.Namespace, scratch: Path) -> Work:
@@ -177,9 +169,6 @@ def random_1b(base: Path, device: str, folder: Path) -> Path:
         LlamaForCausalLM(shape).bfloat16().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
-
-
-# Training
 
 
 def first_recipe(work: Work, folder: str) -> Trainer:
@@ -236,9 +225,6 @@ def training_costs(name: str, work: Work, folder: str) -> dict[str, float]:
     return {"seconds": seconds, "peak_mib": round(peak), "growth_mib": round(peak - before / 2**20)}
 
 
-# Answering
-
-
 def tuned_model(work: Work, precision: str) -> PeftModel:
     if work.adapter is None:
         return work.model(precision).eval()
@@ -246,8 +232,8 @@ def tuned_model(work: Work, precision: str) -> PeftModel:
 
 
 @torch.inference_mode()
-def answer_singly(model: PeftModel, work: Work, prompts: list[list[int]]) -> Answers:
-    """The first users': `generate` for each question, with the adapter not merged."""
+def answer_singly(model: PeftModel, work: Work, prompts: list[list[int]]) -> tuple[list[str], int]:
+    """The first users': `generate` for each question, with the adapter not merged. Texts, and the tokens of all."""
     tokenizer = work.tokenizer()
     decoding = greedy(model, tokenizer, work.new_tokens)
     texts, tokens = [], 0
@@ -258,15 +244,6 @@ def answer_singly(model: PeftModel, work: Work, prompts: list[list[int]]) -> Ans
         tokens += len(answer)
         texts.append(str(tokenizer.decode(answer, skip_special_tokens=True)).strip())
     return texts, tokens
-
-
-def answer_in_batches(model: PeftModel, work: Work, prompts: list[list[int]], batch: int) -> Answers:
-    """Ours: batches that a row leaves when its answer ends, with the adapter merged."""
-    answers = generate_answers(model, work.tokenizer(), prompts, work.new_tokens, batch)
-    return [answer.text for answer in answers], sum(answer.tokens for answer in answers)
-
-
-# The comparison
 
 
 def compare_training(work: Work, tokens: int, rounds: int, folder: Path) -> list[dict[str, Any]]:
@@ -280,12 +257,14 @@ def compare_training(work: Work, tokens: int, rounds: int, folder: Path) -> list
             print(f"  training, round {number + 1} of {rounds}: {name} {seconds[name][-1]:.1f} s", flush=True)
     median = {name: statistics.median(times) for name, times in seconds.items()}
     rows = []
+    longest = replace(work, records=sorted(work.records, key=lambda row: -len(row["answer"]))[:LONGEST])
     for name, times in seconds.items():
-        costs = in_fresh_process(training_costs, name, work.longest(LONGEST), out)
+        costs = in_fresh_process(training_costs, name, longest, out)
         print(f"  memory: {name} {costs['peak_mib']:,} MiB", flush=True)
         speed, ratio = tokens / median[name], median["first recipe"] / median[name]
-        rows.append({"name": name, "tokens_per_second": round(speed), "ratio": round(ratio, 2), **costs}
-                    | {"seconds": times})  # fmt: skip
+        rows.append(
+            {"name": name, "tokens_per_second": round(speed), "ratio": round(ratio, 2), **costs, "seconds": times}
+        )
     return rows
 
 
@@ -299,13 +278,15 @@ def compare_scoring(work: Work) -> dict[str, Any]:
     started = time.perf_counter()
     first, first_tokens = answer_singly(slow, work, prompts[::ONE_IN])
     between = time.perf_counter()
-    every, our_tokens = answer_in_batches(fast, work, prompts, batch)
+    answers = generate_answers(fast, work.tokenizer(), prompts, work.new_tokens, batch)
     seconds = {"first recipe": between - started, "ours": time.perf_counter() - between}
     print("  scoring: " + ", ".join(f"{name} {spent:.1f} s" for name, spent in seconds.items()), flush=True)
-    speeds = {"first recipe": first_tokens / seconds["first recipe"], "ours": our_tokens / seconds["ours"]}
-    compared, references = every[::ONE_IN], [row["answer"] for row in work.questions[::ONE_IN]]
+    tokens = {"first recipe": first_tokens, "ours": sum(answer.tokens for answer in answers)}
+    speeds = {name: tokens[name] / seconds[name] for name in seconds}
+    compared = [answer.text for answer in answers[::ONE_IN]]
+    references = [row["answer"] for row in work.questions[::ONE_IN]]
     return {
-        "questions": {"first recipe": len(first), "ours": len(every)},
+        "questions": {"first recipe": len(first), "ours": len(answers)},
         "batch": batch,
         "new_tokens": work.new_tokens,
         "precision": precision,

@@ -80,8 +80,7 @@ def train(config: TrainConfig, force: bool = False) -> None:
     examples, counts = encode_splits(tokenizer, config, contract)
     model = lora_model(base.files, config, precision, device)
     trainable, total = model.get_nb_trainable_parameters()
-    share = f"{trainable:,} of {total:,} parameters are trained ({trainable / total:.2%})"
-    print(f"train: {share}, {precision} on {device}")
+    print(f"train: {trainable:,} of {total:,} parameters are trained ({trainable / total:.2%}), {precision}, {device}")
     # A folder for all that decides the steps; the number of processes decides the examples of each.
     checkpoints = config.run_dir / "checkpoints" / fingerprint(key, processes.num_processes)[:8]
     main_rank = processes.is_main_process

@@ -246,15 +246,10 @@ def language_warnings(records: list[Record]) -> list[str]:
     letters = sum(map(str.isalpha, text))
     foreign = 1 - len(re.findall("[a-z]", text)) / letters if letters else 1.0
     words = re.findall(r"[^\W\d_]+", text)
-    common = sum(word in ENGLISH for word in words) / len(words) if words else 0.0
-    warnings = []
-    if foreign > FOREIGN_LETTERS:
-        warnings.append(
-            f"ROUGE reads only the letters a to z, and {foreign:.0%} of the letters of these texts are others: "
-            "its scores say little or nothing here."
-        )
-    if common < STOP_WORDS:
-        warnings.append(
-            "The texts are mostly not English, but prompt, disclaimer, notices and the checks of the app are."
-        )
-    return warnings
+    few_common = not words or sum(word in ENGLISH for word in words) / len(words) < STOP_WORDS
+    warnings = {
+        f"ROUGE reads only the letters a to z, and {foreign:.0%} of the letters of these texts are others: its scores "
+        "say little or nothing here.": foreign > FOREIGN_LETTERS,
+        "The texts are mostly not English, but prompt, disclaimer, notices and the checks of the app are.": few_common,
+    }
+    return [text for text, applies in warnings.items() if applies]
