@@ -1,7 +1,4 @@
-"""Ask base and tuned the tasks of lm-eval: likelihood pairs of the test split, medical benchmarks, general ones.
-
-What the model knows and forgot; how fast the code is, scripts/benchmark.py measures.
-"""
+"""Ask base and tuned the tasks of lm-eval: likelihood pairs of the test split, medical benchmarks, general ones."""
 
 import argparse
 import logging
@@ -22,7 +19,7 @@ from training.outputs import fingerprint, read_json, up_to_date, write_json
 from training.score import read_split
 from training.scoring.benchmarks import BITS, Sample, benchmarks_blocks, score_task
 from training.scoring.pairs import METRICS, TASK, make_pairs, task_of, write_task
-from training.scoring.table import plain_table, written
+from training.scoring.table import terminal_text
 
 FORMAT = 1
 MEDICAL = ("medqa_4options", "medmcqa", "pubmedqa", "mmlu_anatomy", "mmlu_clinical_knowledge", "mmlu_college_biology",
@@ -45,7 +42,7 @@ MAX_TOKENS = 2048  # in a row; of a longer text, in each window
 
 def main(options: argparse.Namespace) -> None:
     report = benchmark(options.config, options.tasks or TASKS, options.limit, options.force)
-    print(f"\n{written(benchmarks_blocks(report), plain_table).replace('**', '')}")
+    print(f"\n{terminal_text(benchmarks_blocks(report))}")
 
 
 def benchmark(config: TrainConfig, names: tuple[str, ...], limit: int | None, force: bool) -> dict[str, Any]:
@@ -58,13 +55,13 @@ def benchmark(config: TrainConfig, names: tuple[str, ...], limit: int | None, fo
         raise ValueError("lm-eval is not installed: install the extra `benchmarks`, pip install -e '.[benchmarks]'")
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     trained = read_json(config.run_dir / "run.json", f"python -m training train {config.name}")
-    target, report = config.run_dir / "benchmarks.json", started(config, trained)
-    caches = [cache(config, report["key"], side) for side in SIDES]
+    target, report = config.run_dir / "benchmarks.json", earlier_report(config, trained)
+    caches = [cache_path(config, report["key"], side) for side in SIDES]
     if force:
         remove(caches)
     # published, so a file's name stands there without its folder
-    kept = [] if force else [task["asked"] for task in report["tasks"].values()]
-    missing = [name for name in names if [Path(name).name, limit] not in kept]
+    done = [] if force else [task["asked"] for task in report["tasks"].values()]
+    missing = [name for name in names if [Path(name).name, limit] not in done]
     if not missing:
         print(f"benchmark: {target} is up to date")
         return report
@@ -82,7 +79,7 @@ def benchmark(config: TrainConfig, names: tuple[str, ...], limit: int | None, fo
     return report
 
 
-def started(config: TrainConfig, trained: dict[str, Any]) -> dict[str, Any]:
+def earlier_report(config: TrainConfig, trained: dict[str, Any]) -> dict[str, Any]:
     """The report of this run so far, or one without tasks."""
     target, version = config.run_dir / "benchmarks.json", metadata.version("lm_eval")
     run = (trained["fingerprint"], trained["adapter_sha256"], trained["data"]["sha256"])
@@ -94,14 +91,14 @@ def started(config: TrainConfig, trained: dict[str, Any]) -> dict[str, Any]:
     return about | {"tasks": {}, "left out": {}}
 
 
+def cache_path(config: TrainConfig, key: str, side: str) -> Path:
+    """Where lm-eval keeps likelihoods as they come, so that an interrupted call resumes."""
+    return config.run_dir / f"benchmarks-{side}-{key}.partial.db"
+
+
 def remove(paths: list[Path]) -> None:
     for path in paths:
         path.unlink(missing_ok=True)
-
-
-def cache(config: TrainConfig, key: str, side: str) -> Path:
-    """Where lm-eval keeps likelihoods as they come, so that an interrupted call resumes."""
-    return config.run_dir / f"benchmarks-{side}-{key}.partial.db"
 
 
 def load_tasks(config: TrainConfig, names: list[str]) -> tuple[list[tuple[Any, str]], dict[str, str]]:
@@ -160,11 +157,11 @@ def ask_sides(
         softmax_dtype="float32",
         chat_template_args={"date_string": contract.date_string},
     )
-    found = []
+    answers_of_sides = []
     for side, path in zip(SIDES, caches, strict=True):
         if side == "tuned" and config.quantize == "none":
             model.merge_adapter()
-        kept = CachingLM(lm, str(path))
+        cached = CachingLM(lm, str(path))
         answers = []
         with nullcontext() if side == "tuned" else model.disable_adapter():
             for task in tasks:
@@ -172,10 +169,10 @@ def ask_sides(
                     check_prompts(lm, task, contract)
                 # windows of a long text are long themselves
                 lm.batch_size_per_gpu = min(BATCH, config.score_batch) if task.OUTPUT_TYPE == "multiple_choice" else 1
-                answers.append(ask(side, kept, task, limit, config.seed))
-        found.append(answers)
-        kept.dbdict.close()
-    return found
+                answers.append(ask(side, cached, task, limit, config.seed))
+        answers_of_sides.append(answers)
+        cached.dbdict.close()
+    return answers_of_sides
 
 
 def check_prompts(lm: Any, task: Any, contract: Contract) -> None:
@@ -201,7 +198,7 @@ def ask(side: str, lm: Any, task: Any, limit: int | None, seed: int) -> list[Sam
     name, n = task.task_name, len(task.eval_docs)
     chosen = sorted(map(int, shuffled(map(str, range(n)), f"{seed}:{name}")[:limit]))
     print(f"benchmark: {side} on {name}, {len(chosen):,} of {n:,}", flush=True)
-    said = evaluate(
+    results = evaluate(
         lm,
         {"tasks": {name: task}},
         samples={name: chosen} if len(chosen) < n else None,
@@ -209,4 +206,4 @@ def ask(side: str, lm: Any, task: Any, limit: int | None, seed: int) -> list[Sam
         apply_chat_template=name == TASK,
         fewshot_as_multiturn=True,
     )
-    return sorted(said["samples"][name], key=lambda sample: sample["doc_id"])
+    return sorted(results["samples"][name], key=lambda sample: sample["doc_id"])
