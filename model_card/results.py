@@ -19,7 +19,7 @@ from training.configs import EMBEDDED
 from training.outputs import read_json, write_json, write_text
 from training.release.bundle import read_benchmarks
 from training.scoring import table
-from training.scoring.benchmarks import benchmarks_blocks
+from training.scoring.benchmarks import benchmarks_blocks, benchmarks_sentences
 from training.scoring.table import ROUGE_LABELS, VIEWS
 from training.speed.table import speed_table
 
@@ -128,7 +128,9 @@ def summary(result: Json) -> str:
 
 def sentence(result: Json) -> str:
     """A further run in a paragraph."""
-    return f"`{result['scores']['config']}`. {description(result)} {table.verdict(result['scores'])}"
+    scores, benchmarks = result["scores"], result.get("benchmarks")
+    texts = [f"`{scores['config']}`.", description(result), table.verdict(scores)]
+    return " ".join([*texts, benchmarks_sentences(benchmarks)] if benchmarks else texts)
 
 
 def section(result: Json) -> str:

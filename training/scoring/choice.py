@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from training.scoring.intervals import FEW, Interval, Scores, mean_interval, paired_gain
-from training.scoring.table import count_text, gain_text, terminal_table, points
+from training.scoring.table import count_text, gain_text, points, terminal_table
 
 DRAWS = 10_000
 COSTS = ("trained parameters", "epochs")  # compared in this order, fewest first
