@@ -6,6 +6,7 @@ are rendered: in README.md one table a subject, in model_card/results/README.md 
 """
 
 import argparse
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -29,7 +30,6 @@ SPEED = RESULTS / "speed"
 GPU = RESULTS / "gpu" / "1b-h200.json"
 LATENCY = RESULTS / "space" / "latency.json"
 SPACE = ROOT / "space"
-MEASURED = {"safety": "fit_notices", "languages": "fit_languages", "checks": "measure_checks"}
 README = ROOT / "README.md"
 DETAILS = RESULTS / "README.md"
 Json = dict[str, Any]
@@ -64,32 +64,34 @@ def keep(path: Path) -> Path:
     return target
 
 
+def stored(path: Path) -> Json:
+    """A result that is committed with the code."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def stored_results(folder: Path = RESULTS) -> list[Json]:
-    paths = sorted(folder.glob("*.json"), key=lambda path: path.stem)
-    return [read_json(path, "python -m model_card.results FILE.json") for path in paths]
+    return [stored(path) for path in sorted(folder.glob("*.json"), key=lambda path: path.stem)]
 
 
 def rendered(page: Path) -> str:
     """The page with its measured parts rendered again."""
-    results, speed = stored_results(), stored_results(SPEED)
-    gpu, latency = (read_json(path, f"git checkout {path}") for path in (GPU, LATENCY))
-    audit = table.audit_blocks(read_json(AUDIT, "python -m training audit"))
-    measured = [read_json(SPACE / f"{name}_results.json", f"scripts/{by}.py") for name, by in MEASURED.items()]
+    results, speed, gpu = stored_results(), stored_results(SPEED), stored(GPU)
+    audit = table.audit_blocks(stored(AUDIT))
+    safety = [stored(SPACE / f"{name}_results.json") for name in ("safety", "languages", "checks")]
     if page == README:
-        sources = read_json(SPACE / "sources_results.json", "scripts/measure_sources.py")
         lines = "\n".join(f"- {line}" for line in audit if isinstance(line, str))
         parts = {
             "results": [summary(results[0]), *map(sentence, results[1:]), lines],
             "speed": [speed_summary(speed[0], gpu)],
-            "space": [safety_table(*measured, k_of_n), sources_sentence(sources)],
+            "space": [safety_table(*safety, k_of_n), sources_sentence(stored(SPACE / "sources_results.json"))],
         }
     else:
         parts = {
             "results": [*map(section, results)],
             "audit": [table.render(audit)],
-            "safety": [safety_table(*measured, k_of_n_with_interval)],
+            "safety": [safety_table(*safety, k_of_n_with_interval)],
             "speed": [*map(speed_table, speed), gpu_table(gpu)],
-            "latency": [latency_text(latency)],
+            "latency": [latency_text(stored(LATENCY))],
         }
     text = page.read_text(encoding="utf-8")
     for name, paragraphs in parts.items():

@@ -42,16 +42,15 @@ def mark_type(qtype: str, lines: list[Line], train: list[Record], seed: int) -> 
     """The marks of the lines of one question type; train: the training records of that type."""
     common = commonest(qtype, [facts for record in train if len(facts := stated(qtype, record["answer"])) == 1])
     nearest = nearest_answers(train, lines, seed) if train else [""] * len(lines)
-    marks = []
+    marks: list[Line] = []
     for line, near in zip(lines, nearest, strict=True):
         true = stated(qtype, line["reference"])
         texts = {"base": line["base"]["text"], "tuned": line["tuned"]["text"], NEAREST: near}
         named = {name: stated(qtype, text) for name, text in texts.items()} | {MAJORITY: common}
-        marks.append(
-            {"kind": KINDS[qtype].name, "reference": fact_texts(true), "compared": comparable(qtype, true, line)}
-            | {name: {"named": fact_texts(named[name]), "outcome": outcome(qtype, named[name], true)}
-               for name in SYSTEMS}
-        )  # fmt: skip
+        mark = {"kind": KINDS[qtype].name, "reference": fact_texts(true), "compared": comparable(qtype, true, line)}
+        for name in SYSTEMS:
+            mark[name] = {"named": fact_texts(named[name]), "outcome": outcome(qtype, named[name], true)}
+        marks.append(mark)
     return marks
 
 
