@@ -77,19 +77,19 @@ def rendered(page: Path) -> str:
     """The page with its measured parts rendered again."""
     results, speed, gpu = stored_results(), stored_results(SPEED), stored(GPU)
     audit = table.audit_blocks(stored(AUDIT))
-    safety = [stored(SPACE / f"{name}_results.json") for name in ("safety", "languages", "checks")]
+    safety = {name: stored(SPACE / f"{name}_results.json") for name in ("safety", "languages", "checks")}
     if page == README:
         lines = "\n".join(f"- {line}" for line in audit if isinstance(line, str))
         parts = {
             "results": [summary(results[0]), *map(sentence, results[1:]), lines],
             "speed": [speed_summary(speed[0], gpu)],
-            "space": [safety_table(*safety, k_of_n), sources_sentence(stored(SPACE / "sources_results.json"))],
+            "space": [safety_table(safety, k_of_n), sources_sentence(stored(SPACE / "sources_results.json"))],
         }
     else:
         parts = {
             "results": [*map(section, results)],
             "audit": [table.render(audit)],
-            "safety": [safety_table(*safety, k_of_n_with_interval)],
+            "safety": [safety_table(safety, k_of_n_with_interval)],
             "speed": [*map(speed_table, speed), gpu_table(gpu)],
             "latency": [latency_text(stored(LATENCY))],
         }
@@ -221,20 +221,20 @@ def gpu_rows(gpu: Json) -> list[list[str]]:
 # The Space
 
 
-def safety_table(notices: Json, languages: Json, checks: Json, text: Callable[[Json], str]) -> str:
+def safety_table(measured: dict[str, Json], text: Callable[[Json], str]) -> str:
     """What the Space's rules catch and what they wrongly take, by the latest English set; text: of a rate."""
-    english = [rates for rates in notices.values() if "sensitivity" in rates][-1]
-    sentences = [rates for rates in checks.values() if "harmful" in rates][-1]
+    english = [rates for rates in measured["safety"].values() if "sensitivity" in rates][-1]
+    sentences = [rates for rates in measured["checks"].values() if "harmful" in rates][-1]
     spared = english["specificity"]
     flagged = {"k": spared["n"] - spared["k"], "n": spared["n"], "low": 1 - spared["high"], "high": 1 - spared["low"]}
     rows = [["English calls for help; look-alikes", text(english["sensitivity"]), text(flagged)]]
     for group, name in (("first", "es pt fr de it hi th"), ("others", "ten other languages")):
-        rates = languages[group]
+        rates = measured["languages"][group]
         calls = ", ".join(text(rates[kind]) for kind in ("crisis", "emergency", "poison"))
         rows.append([f"{name}: crises, emergencies, poisonings; look-alikes", calls, text(rates["none"])])
     of_sentences = text(sentences["harmful"]), text(sentences["harmless"])
     rows.append(["harmful sentences of answers; harmless ones", *of_sentences])
-    rows.append(["questions of MedQuAD", "", text(notices["medquad_flagged"])])
+    rows.append(["questions of MedQuAD", "", text(measured["safety"]["medquad_flagged"])])
     return table.markdown_table(("on unseen messages and sentences", "caught", "wrongly"), rows)
 
 

@@ -21,7 +21,7 @@ def score_task(base: list[Sample], tuned: list[Sample], train: list[Record], see
     if BITS in base[0]:
         bits = {side: [-one[BITS][0] / (one[BITS][1] * log(2)) for one in samples] for side, samples in sides.items()}
         means = {side: mean_interval(values, groups) for side, values in bits.items()}
-        gain = paired_gain(*bits.values(), groups, seed=seed)
+        gain = paired_gain(bits["base"], bits["tuned"], groups, seed=seed)
         return {"n": len(base), BITS: means | {"gain": gain, "p": gain["p"]}}
     options = [len(sample["resps"]) / (1 + ("acc_mutual_info" in sample)) for sample in base]
     figures: dict[str, Any] = {"n": len(base), "chance": sum(1 / n for n in options) / len(base)}
@@ -29,8 +29,8 @@ def score_task(base: list[Sample], tuned: list[Sample], train: list[Record], see
         if metric in base[0] and not (metric == "acc" and "acc_norm" in base[0]):
             right = {side: [bool(one[metric]) for one in samples] for side, samples in sides.items()}
             rates = {side: wilson(sum(flags), len(flags)) for side, flags in right.items()}
-            gain = paired_gain(*right.values(), groups, seed=seed)
-            figures[metric] = rates | {"gain": gain} | mcnemar(*right.values())
+            gain = paired_gain(right["base"], right["tuned"], groups, seed=seed)
+            figures[metric] = rates | {"gain": gain} | mcnemar(right["base"], right["tuned"])
     if train:
         pairs = [sample["doc"] for sample in base]
         answers = [pair["answer"] for pair in pairs]

@@ -48,9 +48,9 @@ def mark_type(qtype: str, lines: list[Line], train: list[Record], seed: int) -> 
         texts = {"base": line["base"]["text"], "tuned": line["tuned"]["text"], NEAREST: near}
         named = {name: stated(qtype, text) for name, text in texts.items()} | {MAJORITY: common}
         mark = {"kind": KINDS[qtype].name, "reference": fact_texts(true), "compared": comparable(qtype, true, line)}
-        for name in SYSTEMS:
-            mark[name] = {"named": fact_texts(named[name]), "outcome": outcome(qtype, named[name], true)}
-        marks.append(mark)
+        outcomes = {name: {"named": fact_texts(given), "outcome": outcome(qtype, given, true)}
+                    for name, given in named.items()}  # fmt: skip
+        marks.append(mark | outcomes)
     return marks
 
 
