@@ -59,7 +59,10 @@ def main() -> None:
             for form, text in FORMS.items()
         },
     }
-    print(report_text(report))
+    for form, figures in report["forms"].items():
+        lines = [[name, *(interval_text(each[name]) for each in figures.values())] for name in figures["sources"]]
+        print(f"{terminal_table([form, *figures], lines)}\n")
+    print(f"{len(asked)} questions, {len(rows)} rows; seconds and MiB to load, ms of CPU a question: {report['speed']}")
     if options.json:
         write_json(options.json, report)
         print(f"\nwritten to {options.json}")
@@ -163,19 +166,6 @@ def speed(asked: list[dict[str, Any]]) -> dict[str, Any]:
         sources.find(FORMS["message"](question))
         spent.append(1000 * (time.process_time() - started))
     return {"median_ms": round(statistics.median(spent), 1), "worst_ms": round(max(spent), 1)}
-
-
-def report_text(report: dict[str, Any]) -> str:
-    tables = []
-    for form, systems in report["forms"].items():
-        rows = [[name, *(interval_text(each[name]) for each in systems.values())] for name in systems["sources"]]
-        tables.append(terminal_table([form, *systems], rows))
-    spent = report["speed"]
-    about = (
-        f"{report['questions']} questions, {report['table']['rows']} rows; loaded in {spent['load_s']} s and "
-        f"{spent['load_mib']} MiB, one question {spent['median_ms']} ms, at most {spent['worst_ms']} ms, all of CPU"
-    )
-    return "\n\n".join([*tables, about])
 
 
 def interval_text(interval: dict[str, Any] | None) -> str:

@@ -3,6 +3,7 @@
 import argparse
 import logging
 from contextlib import nullcontext
+from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -103,10 +104,8 @@ def remove(paths: list[Path]) -> None:
 
 def load_tasks(config: TrainConfig, names: list[str]) -> tuple[list[tuple[Any, str]], dict[str, str]]:
     """The tasks with what was asked for, which may be a group; and why others are left out."""
-    from lm_eval.tasks import TaskManager  # of an extra
-
     ours = [name for name in names if name == TASK or Path(name).is_file()]
-    manager = TaskManager(include_defaults=ours != names)
+    manager = task_manager(include_defaults=ours != names)
     if unknown := [name for name in names if name not in ours and name not in manager.task_index]:
         raise ValueError(f"--tasks {','.join(unknown)}: neither a task of lm-eval nor a YAML file of one")
     tasks, left_out = [], {}
@@ -123,6 +122,14 @@ def load_tasks(config: TrainConfig, names: list[str]) -> tuple[list[tuple[Any, s
             left_out[Path(name).name] = " ".join(str(error).split())[:200]
             print(f"benchmark: {name} is left out: {left_out[Path(name).name]}")
     return tasks, left_out
+
+
+@cache
+def task_manager(include_defaults: bool) -> Any:
+    """lm-eval's index of tasks; reading that of its own tasks takes some seconds."""
+    from lm_eval.tasks import TaskManager  # of an extra
+
+    return TaskManager(include_defaults=include_defaults)
 
 
 def pairs_task(config: TrainConfig) -> dict[str, Any]:

@@ -31,7 +31,8 @@ def answers_page(answers: list[Row], title: str, summary: dict[str, str], about:
     reading = {"key": key, "first": {answer["id"]: answer["first"] for answer in answers if "first" in answer}}
     head = {"title": title, "about": about.replace("**", ""), "summary": list(summary.items()), "reading": reading}
     data = head | {"answers": [page_fields(answer) for answer in answers]}
-    return TEMPLATE.read_text(encoding="utf-8").replace(DATA, script_json(data))
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    return TEMPLATE.read_text(encoding="utf-8").replace(DATA, text.replace("<", "\\u003c"))  # no text ends the <script>
 
 
 def page_fields(answer: Row) -> Row:
@@ -48,11 +49,6 @@ def page_fields(answer: Row) -> Row:
     if pair := answer.get("pair"):
         page["pair"] = {system: "right" if right else "wrong" for system, right in pair.items()}
     return page
-
-
-def script_json(value: Any) -> str:
-    """JSON for a <script> element: without `<` no text can close it or open another one."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def count_marks(saved: dict[str, Any], key: str) -> dict[str, Any]:

@@ -4,6 +4,8 @@ The same numbers give the same bytes. Blue is tuned or chosen, orange is base, g
 the same without colours.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import StringIO
 from itertools import cycle
 from typing import Any
@@ -60,8 +62,7 @@ def loss_curves(train: list[tuple[int, float]], validation: list[tuple[int, floa
     if validation:
         lowest = min(range(len(validation)), key=lambda place: validation[place][1])
         alt += f" The lowest validation loss is {texts['validation'][lowest]}."
-    with matplotlib.rc_context(STYLE):
-        figure = new_figure(3.1)
+    with figure_of(3.1) as figure:
         axes = figure.subplots()
         for name, points in curves.items():
             steps, losses = zip(*points, strict=True)
@@ -84,8 +85,7 @@ def rouge_bars(systems: dict[str, dict[str, Score]], n: int) -> str:
     for kind, title in ROUGE_LABELS.items():
         means = [f"{name} {systems[name][kind]['mean']:.3f}" for name in names]
         alt += f" {title}: {', '.join(means)}."
-    with matplotlib.rc_context(STYLE):
-        figure = new_figure(1.1 + 3 * (0.35 + 0.24 * len(names)))
+    with figure_of(1.1 + 3 * (0.35 + 0.24 * len(names))) as figure:
         for axes, (kind, title) in zip(figure.subplots(3, sharex=True), ROUGE_LABELS.items(), strict=True):
             scores = {name: systems[name][kind] for name in names}
             widths = [score["mean"] for score in scores.values()]
@@ -109,8 +109,7 @@ def study_points(rows: list[dict[str, Any]], n: int) -> str:
         for name, score in scores.items()
     ]
     alt = f"Validation ROUGE-1 of each configuration, {SPREAD}, {n:,} questions: {'; '.join(points)}."
-    with matplotlib.rc_context(STYLE):
-        figure = new_figure(1.0 + 0.45 * len(rows))
+    with figure_of(1.0 + 0.45 * len(rows)) as figure:
         axes = figure.subplots()
         draw_scores(axes, scores, [TUNED if row["winner"] else INK for row in rows])
         left, right = axes.get_xlim()
@@ -129,8 +128,7 @@ def length_distribution(lengths: dict[str, list[int]], limit: int) -> str:
         f"{name}: {len(values):,} examples, median {np.median(values):,.0f}, longest {values.max():,}"
         for name, values in splits.items()
     ]
-    with matplotlib.rc_context(STYLE):
-        figure = new_figure(3.0 + 0.25 * len(splits))
+    with figure_of(3.0 + 0.25 * len(splits)) as figure:
         axes = figure.subplots()
         for (name, values), look in zip(splits.items(), cycle(((INK, "-"), (TUNED, "-"), (BASE, "--"))), strict=False):
             label = f"{name}: {len(values):,}, median {np.median(values):,.0f}"
@@ -143,8 +141,10 @@ def length_distribution(lengths: dict[str, list[int]], limit: int) -> str:
         return svg(figure, f"Lengths in tokens. {'. '.join([*texts, over])}.")
 
 
-def new_figure(height: float) -> Figure:
-    return Figure(figsize=(WIDTH, height), layout="constrained")
+@contextmanager
+def figure_of(height: float) -> Iterator[Figure]:
+    with matplotlib.rc_context(STYLE):
+        yield Figure(figsize=(WIDTH, height), layout="constrained")
 
 
 def svg(figure: Figure, alt: str) -> str:
