@@ -17,7 +17,7 @@ from training.scoring.fact_scores import score_facts
 from training.scoring.facts import KINDS
 from training.scoring.plots import rouge_bars
 from training.scoring.report import rouge1, score_answers
-from training.scoring.table import comparison_table, rates_table, scores_table, verdict
+from training.scoring.table import comparison_blocks, rates_table, scores_table, terminal_text, verdict
 
 FORMAT = 5
 JUDGED = 20  # questions whose answers a person may judge on the page
@@ -36,7 +36,8 @@ def main(options: argparse.Namespace) -> None:
     if not options.no_table:
         print(f"\n{scores_table(report)}")
     if options.compare:
-        print(f"\n{comparison_table([read_scored(config) for config in (options.config, CONFIGS[options.compare])])}")
+        runs = [read_scored(config) for config in (options.config, CONFIGS[options.compare])]
+        print(f"\n{terminal_text(comparison_blocks(runs))}")
 
 
 def score(

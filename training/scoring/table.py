@@ -248,30 +248,18 @@ def audit_lines(figures: dict[str, Any], rivals: list[str]) -> list[str]:
     ]
 
 
-def comparison_table(runs: list[tuple[Scores, dict[str, Any]]]) -> str:
-    """The figures first reported beside those of other runs, with and without the disclaimer, for the terminal.
-
-    runs: scores-test.json and data.json of each.
-    """
-    columns = [{"split": "random", "disclaimer": "with"} | mean_cells(REPORTED)]
+def comparison_blocks(runs: list[tuple[Scores, dict[str, Any]]]) -> list[str | Table]:
+    """The figures first reported above those of other runs, and what leaked into train; runs: scores and data.json."""
+    rows = [[f"first reported: {name}", *[UNKNOWN] * len(ROUGE_LABELS), *map(percent, means.values())]
+            for name, means in REPORTED.items()]  # fmt: skip
+    sentences = ["first reported: random split"]
     for scores, data in runs:
-        head = {"run": scores["config"], "split": data["split"], "questions": count_text(scores)}
-        leakage = {f"test {what} also in train": f"{share:.1%}" for what, share in data["leakage"].items()}
-        for view in reversed(VIEWS):
-            means = {
-                name: {kind: system[view][kind]["mean"] for kind in ROUGE_LABELS}
-                for name, system in scores["systems"].items()
-            }
-            columns.append(head | {"disclaimer": view.split()[0]} | mean_cells(means) | leakage)
-    labels = dict.fromkeys(label for column in reversed(columns) for label in column)
-    rows = [[label, *(column.get(label, UNKNOWN) for column in columns)] for label in labels]
-    return terminal_table(["mean ROUGE F1 × 100", "first reported", *("" for _ in columns[1:])], rows)
-
-
-def mean_cells(means: dict[str, dict[str, float]]) -> dict[str, str]:
-    """System -> ROUGE -> mean, as cells; and the gain of tuned over base."""
-    cells: dict[str, str] = {}
-    for kind, label in ROUGE_LABELS.items():
-        cells |= {f"{label} {system_name(name)}": percent(mean[kind]) for name, mean in means.items()}
-        cells[f"{label} gain"] = percent(means["tuned"][kind] - means["base"][kind], "+")
-    return cells
+        for name, system in scores["systems"].items():
+            means = [system[view][kind]["mean"] for view in VIEWS for kind in ROUGE_LABELS]
+            rows.append([f"{scores['config']}: {system_name(name)}", *map(percent, means)])
+        leaks = ", ".join(f"{share:.1%} of test {what}" for what, share in data["leakage"].items())
+        sentences.append(
+            f"{scores['config']}: {data['split']} split, {count_text(scores)} questions; also in train: {leaks}"
+        )
+    head = ["mean ROUGE F1 × 100; *: with the disclaimer", *ROUGE_LABELS.values()]
+    return [([*head, *(f"{label}*" for label in ROUGE_LABELS.values())], rows), "\n".join(sentences)]
