@@ -117,10 +117,8 @@ def alt_text(picture: Path) -> str | None:
     """The sentences that stand for a picture, which its SVG file carries as its title; None without the picture."""
     if not picture.exists():
         return None
-    title = re.search("<title>(.*?)</title>", picture.read_text(encoding="utf-8"), re.DOTALL)
-    if title is None:
-        raise ValueError(f"{picture} has no title, which is its alt text: make the plot again")
-    return " ".join(html.unescape(title[1]).split())
+    [title] = re.findall("<title>(.*?)</title>", picture.read_text(encoding="utf-8"), re.DOTALL)
+    return " ".join(html.unescape(title).split())
 
 
 def metadata(run: Json, data: Json, scores: Json, title: str, benchmarks: Json | None = None) -> str:

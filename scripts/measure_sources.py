@@ -48,7 +48,7 @@ def main() -> None:
         "sources, no threshold": lambda question: find_pages(question, least=0),
         "plain BM25": bm25(rows),
     }
-    report = {
+    report: dict[str, Any] = {
         "questions": len(asked),
         "judgements": sum(len(points) for points in judged.values()),
         "table": {"rows": len(rows), "sha256": file_sha256(options.table)},

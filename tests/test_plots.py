@@ -10,7 +10,6 @@ import pytest
 from browser import chromium_page
 from conftest import ROOT
 
-from model_card.build import alt_text
 from training.scoring.plots import (
     BASE,
     INK,
@@ -191,10 +190,3 @@ def test_lengths_are_told_with_the_share_over_the_limit():
         "test: 4 examples, median 1,024, longest 1,024. limit 1,024: 12.5 % longer."
     )
     assert "limit 1,024: 12.5 % longer" in texts(lengths)
-
-
-def test_a_picture_without_alt_text_is_named(tmp_path):
-    picture = tmp_path / "loss.svg"
-    picture.write_text("<svg></svg>", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"loss\.svg has no title"):
-        alt_text(picture)

@@ -24,10 +24,8 @@ def answers_page(answers: list[Row], title: str, summary: dict[str, str], about:
     "tokens", "ended"}, "facts"}; facts is a mark of fact_scores.py, or None; "pair", whether base and tuned know a
     likelihood pair, and "first", which side a person who judges the answer sees first, may be absent.
     summary: label -> text at the top of the page, which may have line breaks. key: of the answers, goes into the marks.
-    Raises ValueError if there are no answers or a number is not finite.
+    Raises ValueError if a number is not finite.
     """
-    if not answers:
-        raise ValueError("answers_page: there are no answers to show")
     reading = {"key": key, "first": {answer["id"]: answer["first"] for answer in answers if "first" in answer}}
     head = {"title": title, "about": about.replace("**", ""), "summary": list(summary.items()), "reading": reading}
     data = head | {"answers": [page_fields(answer) for answer in answers]}

@@ -17,10 +17,8 @@ def baselines(train: list[Record], test: list[Record], contract: Contract, seed:
     """Baseline -> one answer for each test question; all but the first without the disclaimer.
 
     A random choice depends only on the seed, the training records and the id of the test record, so neither the order
-    of the records nor a limit changes it. Raises ValueError without training records.
+    of the records nor a limit changes it.
     """
-    if not train:
-        raise ValueError("baselines answer with training answers: give at least one training record")
     train = sorted(train, key=lambda record: record["id"])
     return {
         "disclaimer only": [contract.disclaimer] * len(test),

@@ -24,13 +24,10 @@ def paired_gain(base: Scores, tuned: Scores, groups: Names, draws: int = 10_000,
     """Mean gain of tuned over base with its 95 % paired-bootstrap interval and two-sided p.
 
     base, tuned, groups: [questions], index i is the same question in all. Questions about one disease are not
-    independent, so whole groups are drawn.
-    Raises ValueError if there are none, the lengths differ, or a score is not finite.
+    independent, so whole groups are drawn. Raises ValueError if a score is not finite.
     Source: Koehn 2004, "Statistical significance tests for machine translation evaluation"; drawing groups:
     Davison & Hinkley 1997, "Bootstrap methods and their application", 3.8.
     """
-    if len(base) != len(tuned):
-        raise ValueError(f"{len(base)} base and {len(tuned)} tuned scores: a paired gain needs one of each")
     return bootstrap(np.asarray(tuned, float) - np.asarray(base, float), groups, draws, seed, test=True)
 
 
@@ -55,8 +52,6 @@ def by_type(base: Scores, tuned: Scores, groups: Names, qtypes: Names, seed: int
 
 def bootstrap(values: np.ndarray, groups: Names, draws: int, seed: int, test: bool) -> Interval:
     """Mean of values [questions] with its percentile interval; with `test` also p against a mean of 0."""
-    if not len(values) or len(values) != len(groups):
-        raise ValueError(f"{len(values)} scores, {len(groups)} groups: give both for at least one question")
     if not np.isfinite(values).all():
         worst = int(np.argmin(np.isfinite(values)))
         raise ValueError(f"the score of question {worst} is {values[worst]}: every score must be a number")

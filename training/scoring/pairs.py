@@ -16,7 +16,7 @@ import numpy as np
 from space.contract import Contract
 from training.data.splits import BOILERPLATE, disease_key, shuffled, templated_disease
 from training.outputs import whole_folder, write_jsonl, write_text
-from training.scoring.baselines import bm25_index, content_words
+from training.scoring.baselines import bm25_index, content_words, swap_name
 from training.scoring.facts import KINDS, stated
 
 TASK = "pairs"
@@ -89,7 +89,7 @@ def asked_name(question: str) -> str | None:
 
 def sentences(answer: str, name: str) -> list[str]:
     """The sentences of an answer, with NAME for the name and for an abbreviation that follows it in brackets."""
-    text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", NAME, " ".join(answer.split()), flags=re.IGNORECASE)
+    text = swap_name(" ".join(answer.split()), name, NAME)
     if short := re.search(rf"{NAME} \(([A-Z][\w-]+)\)", text):
         text = re.sub(rf"(?<!\w){re.escape(short[1])}(?!\w)", NAME, text.replace(short[0], NAME))
     return re.split(r"(?<=[.!?])\s+", text)
