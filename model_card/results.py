@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def keep(path: Path) -> Path:
-    """Copy a run's scores, with what the README says about the run, or a speed, to model_card/results/."""
+    """Copy a run's scores, with what the README says about the run, or a measured speed, to model_card/results/."""
     result = read_json(path, "python -m training score CONFIG")
     if "rounds" in result:
         device = "gpu" if result["on_gpu"] else "cpu"

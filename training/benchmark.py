@@ -7,6 +7,7 @@ from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 from space.contract import Contract
@@ -57,9 +58,9 @@ def benchmark(config: TrainConfig, names: tuple[str, ...], limit: int | None, fo
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     trained = read_json(config.run_dir / "run.json", f"python -m training train {config.name}")
     target, report = config.run_dir / "benchmarks.json", earlier_report(config, trained)
-    caches = [cache_path(config, report["key"], side) for side in SIDES]
+    cache = cache_folder(config, report["key"])
     if force:
-        remove(caches)
+        rmtree(cache, ignore_errors=True)
     # published, so a file's name stands there without its folder
     done = [] if force else [task["asked"] for task in report["tasks"].values()]
     missing = [name for name in names if [Path(name).name, limit] not in done]
@@ -69,13 +70,13 @@ def benchmark(config: TrainConfig, names: tuple[str, ...], limit: int | None, fo
     tasks, report["left out"] = load_tasks(config, missing)
     if not tasks:
         raise ValueError(f"none of {', '.join(missing)} could be read, see above; nothing was written")
-    base, tuned = ask_sides(config, trained, [task for task, _ in tasks], limit, caches)
+    base, tuned = ask_sides(config, trained, [task for task, _ in tasks], limit, cache)
     for (task, asked), before, after in zip(tasks, base, tuned, strict=True):
         about = {"asked": [Path(asked).name, limit], "of": len(task.eval_docs), "dataset": task.config.dataset_path}
         train = read_split(config, "train") if task.task_name == TASK else []
         report["tasks"][task.task_name] = about | score_task(before, after, train, config.seed)
     write_json(target, report)
-    remove(caches)
+    rmtree(cache, ignore_errors=True)
     print(f"benchmark: {len(tasks)} tasks, written to {target}")
     return report
 
@@ -92,14 +93,9 @@ def earlier_report(config: TrainConfig, trained: dict[str, Any]) -> dict[str, An
     return about | {"tasks": {}, "left out": {}}
 
 
-def cache_path(config: TrainConfig, key: str, side: str) -> Path:
+def cache_folder(config: TrainConfig, key: str) -> Path:
     """Where lm-eval keeps likelihoods as they come, so that an interrupted call resumes."""
-    return config.run_dir / f"benchmarks-{side}-{key}.partial.db"
-
-
-def remove(paths: list[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)
+    return config.run_dir / f"benchmarks-{key}.partial"
 
 
 def load_tasks(config: TrainConfig, names: list[str]) -> tuple[list[tuple[Any, str]], dict[str, str]]:
@@ -145,7 +141,7 @@ def pairs_task(config: TrainConfig) -> dict[str, Any]:
 
 
 def ask_sides(
-    config: TrainConfig, trained: dict[str, Any], tasks: list[Any], limit: int | None, caches: list[Path]
+    config: TrainConfig, trained: dict[str, Any], tasks: list[Any], limit: int | None, cache: Path
 ) -> list[list[list[Sample]]]:
     """What lm-eval says of each question [sides, tasks, questions]; first of the base, with the adapter off."""
     from lm_eval.api.model import CachingLM  # of an extra
@@ -165,10 +161,10 @@ def ask_sides(
         chat_template_args={"date_string": contract.date_string},
     )
     answers_of_sides = []
-    for side, path in zip(SIDES, caches, strict=True):
+    for side in SIDES:
         if side == "tuned" and config.quantize == "none":
             model.merge_adapter()
-        cached = CachingLM(lm, str(path))
+        cached = CachingLM(lm, str(cache / f"{side}.db"))
         answers = []
         with nullcontext() if side == "tuned" else model.disable_adapter():
             for task in tasks:

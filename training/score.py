@@ -76,7 +76,7 @@ def score(
     if not processes.is_main_process:
         return None
     started = time.monotonic()
-    figures, fact_marks = score_all(config, answers, len(sample), contract)
+    figures, comparisons = score_all(config, answers, len(sample), contract)
     asking = sum(record["qtype"] in KINDS for record in records)
     figures["facts"]["left out"] = asking - figures["facts"]["all"]["asked"]
     report = {
@@ -94,7 +94,7 @@ def score(
     } | ({"marks": marks} if marks else {})
     write_jsonl(config.run_dir / f"answers-{split}.jsonl", answers)
     if split == "test":
-        write_pages(config, report, page_rows(answers, fact_marks, pairs, report, contract))
+        write_pages(config, report, page_rows(answers, comparisons, pairs, report, contract))
     write_json(target, report)
     partial.unlink(missing_ok=True)
     seconds = time.monotonic() - started
@@ -145,12 +145,12 @@ def reusable_answers(config: TrainConfig, split: str, key: str, asked: Rows) -> 
 
 
 def score_all(config: TrainConfig, answers: Rows, n: int, contract: Contract) -> tuple[dict[str, Any], list[Any]]:
-    """All figures, and the mark of each answer's fact; n: how many of the first answers ROUGE is reported on."""
+    """All figures, and the comparison of each answer's facts; n: how many of the first answers ROUGE is reported on."""
     train = read_split(config, "train")
     tokenizer = load_tokenizer(config.run_dir / "adapter")
     lengths = reference_lengths(tokenizer, [line["reference"] for line in answers[:n]], contract).tolist()
-    facts, marks = score_facts(answers, train, config.seed)
-    return score_answers(answers[:n], train, contract, config.seed, lengths) | {"facts": facts}, marks
+    facts, comparisons = score_facts(answers, train, config.seed)
+    return score_answers(answers[:n], train, contract, config.seed, lengths) | {"facts": facts}, comparisons
 
 
 def read_split(config: TrainConfig, split: str) -> Rows:
@@ -167,13 +167,13 @@ def known_pairs(config: TrainConfig, adapter: str) -> dict[str, dict[str, bool]]
 
 
 def page_rows(
-    answers: Rows, fact_marks: list[Any], pairs: dict[str, dict[str, bool]], report: dict[str, Any], contract: Contract
+    answers: Rows, comparisons: list[Any], pairs: dict[str, dict[str, bool]], report: dict[str, Any], contract: Contract
 ) -> Rows:
     """The answers as answers.html shows them: with facts, pairs, ROUGE-1, and which of two to judge stands first."""
     scores = zip(*(rouge1(answers, side, contract).tolist() for side in SIDES), strict=True)
     rows = [
-        line | {"facts": mark, "pair": pairs.get(line["id"]), "rouge1": {"base": base, "tuned": tuned}}
-        for line, mark, (base, tuned) in zip(answers, fact_marks, scores, strict=True)
+        line | {"facts": facts, "pair": pairs.get(line["id"]), "rouge1": {"base": base, "tuned": tuned}}
+        for line, facts, (base, tuned) in zip(answers, comparisons, scores, strict=True)
     ]
     for row in select(rows[: report["n"]], JUDGED, report["seed"]):
         row["first"] = SIDES[int(fingerprint(report["seed"], row["id"]), 16) % 2]

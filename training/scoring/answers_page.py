@@ -21,8 +21,8 @@ def answers_page(answers: list[Row], title: str, summary: dict[str, str], about:
     """A self-contained HTML document with all answers in the given order, which fetches nothing.
 
     answers: {"id", "question", "qtype", "reference", "rouge1": {"base", "tuned"}, "base" and "tuned": {"text",
-    "tokens", "ended"}, "facts"}; facts is a mark of fact_scores.py, or None; "pair", whether base and tuned know a
-    likelihood pair, and "first", which side a person who judges the answer sees first, may be absent.
+    "tokens", "ended"}, "facts"}; facts is a comparison of fact_scores.py, or None; "pair", whether base and tuned know
+    a likelihood pair, and "first", which side a person who judges the answer sees first, may be absent.
     summary: label -> text at the top of the page, which may have line breaks. key: of the answers, goes into the marks.
     Raises ValueError if a number is not finite.
     """
@@ -42,8 +42,8 @@ def page_fields(answer: Row) -> Row:
         page[system] = {key: answer[system][key] for key in ("tokens", "ended")}
         page[system]["text"] = with_lists(answer[system]["text"])
         page[system]["rouge1"] = answer["rouge1"][system]
-    if mark := answer["facts"]:
-        page["facts"] = {key: mark[key] for key in ("kind", "reference", "compared", "base", "tuned")}
+    if facts := answer["facts"]:
+        page["facts"] = {key: facts[key] for key in ("kind", "reference", "compared", "base", "tuned")}
     if pair := answer.get("pair"):
         page["pair"] = {system: "right" if right else "wrong" for system, right in pair.items()}
     return page

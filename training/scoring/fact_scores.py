@@ -21,37 +21,38 @@ SYSTEMS = ("base", "tuned", MAJORITY, NEAREST)
 
 
 def score_facts(lines: list[Line], train: list[Record], seed: int) -> tuple[dict[str, Any], list[Line | None]]:
-    """How often base, tuned and two baselines without a model state the right fact, and the mark of each line.
+    """How often base, tuned and two baselines without a model state the right fact, and the comparison of each line.
 
-    A mark: {"kind", "reference", "compared", system -> {"named", "outcome"}}; None for a line of another type.
-    "compared" is "yes", or why not: the reference states "several" or "none", or the fact is "in the question".
+    A comparison: {"group", "kind", "reference", "compared", system -> {"named", "outcome"}}; None for lines of other
+    types. "compared" is "yes", or why not: the reference states "several" or "none", or the fact is "in the question".
     """
     train = sorted(train, key=lambda record: record["id"])  # so that ties don't depend on the order
-    mark_of: dict[str, Line] = {}
+    of_line: dict[str, Line] = {}
     for qtype in KINDS:
         asked, trained = ([row for row in rows if row["qtype"] == qtype] for rows in (lines, train))
-        mark_of |= {line["id"]: mark for line, mark in zip(asked, mark_type(qtype, asked, trained, seed), strict=True)}
-    marks = [mark_of.get(line["id"]) for line in lines]
+        of_line |= zip([line["id"] for line in asked], compare_type(qtype, asked, trained, seed), strict=True)
+    comparisons = [of_line[line["id"]] for line in lines if line["id"] in of_line]
     names = [kind.name for kind in KINDS.values()]
-    report = {name: score_kinds(lines, marks, [name], seed) for name in names}
-    report["all"] = score_kinds(lines, marks, names, seed)
-    return report | {"sentence": facts_sentence(report["all"])}, marks
+    report = {name: score_kinds(comparisons, [name], seed) for name in names}
+    report["all"] = score_kinds(comparisons, names, seed)
+    return report | {"sentence": facts_sentence(report["all"])}, [of_line.get(line["id"]) for line in lines]
 
 
-def mark_type(qtype: str, lines: list[Line], train: list[Record], seed: int) -> list[Line]:
-    """The marks of the lines of one question type; train: the training records of that type."""
+def compare_type(qtype: str, lines: list[Line], train: list[Record], seed: int) -> list[Line]:
+    """The comparisons of the lines of one question type; train: the training records of that type."""
     common = commonest(qtype, [facts for record in train if len(facts := stated(qtype, record["answer"])) == 1])
     nearest = nearest_answers(train, lines, seed) if train else [""] * len(lines)
-    marks: list[Line] = []
+    comparisons: list[Line] = []
     for line, near in zip(lines, nearest, strict=True):
         true = stated(qtype, line["reference"])
         texts = {"base": line["base"]["text"], "tuned": line["tuned"]["text"], NEAREST: near}
         named = {name: stated(qtype, text) for name, text in texts.items()} | {MAJORITY: common}
-        mark = {"kind": KINDS[qtype].name, "reference": fact_texts(true), "compared": comparable(qtype, true, line)}
-        outcomes = {name: {"named": fact_texts(given), "outcome": outcome(qtype, given, true)}
-                    for name, given in named.items()}  # fmt: skip
-        marks.append(mark | outcomes)
-    return marks
+        about = {"group": line["group"], "kind": KINDS[qtype].name, "reference": fact_texts(true)}
+        systems = {
+            name: {"named": fact_texts(given), "outcome": outcome(qtype, given, true)} for name, given in named.items()
+        }
+        comparisons.append(about | {"compared": comparable(qtype, true, line)} | systems)
+    return comparisons
 
 
 def commonest(qtype: str, facts: list[set[Fact]]) -> set[Fact]:
@@ -77,17 +78,17 @@ def outcome(qtype: str, named: set[Fact], true: set[Fact]) -> str:
     return "right" if len(true) == 1 and KINDS[qtype].same(*named, *true) else "wrong"
 
 
-def score_kinds(lines: list[Line], marks: list[Line | None], kinds: list[str], seed: int) -> dict[str, Any]:
+def score_kinds(comparisons: list[Line], kinds: list[str], seed: int) -> dict[str, Any]:
     """Of some kinds: how many questions are compared and why others aren't, rates, gains of tuned, McNemar's test."""
-    asked = [(line["group"], mark) for line, mark in zip(lines, marks, strict=True) if mark and mark["kind"] in kinds]
-    why = Counter(mark["compared"] for _, mark in asked)
+    asked = [one for one in comparisons if one["kind"] in kinds]
+    why = Counter(one["compared"] for one in asked)
     report = {"asked": len(asked), "compared": why.pop("yes", 0), "not compared": dict(why)}
-    compared = [(group, mark) for group, mark in asked if mark["compared"] == "yes"]
+    compared = [one for one in asked if one["compared"] == "yes"]
     if not compared:
         return report
-    groups = [group for group, _ in compared]
-    outcomes = {name: [mark[name]["outcome"] for _, mark in compared] for name in SYSTEMS}
-    right = {name: [one == "right" for one in outcomes[name]] for name in SYSTEMS}
+    groups = [one["group"] for one in compared]
+    outcomes = {name: [one[name]["outcome"] for one in compared] for name in SYSTEMS}
+    right = {name: [result == "right" for result in outcomes[name]] for name in SYSTEMS}
     systems = {name: {one: wilson(outcomes[name].count(one), len(compared)) for one in OUTCOMES} for name in SYSTEMS}
     gains = {
         f"gain of tuned over {name}": paired_gain(right[name], right["tuned"], groups, seed=seed)

@@ -1,8 +1,8 @@
 """Likelihood pairs: the true answer to a test question beside three about other diseases, as a task for lm-eval.
 
 Every option has the same form and the asked disease's name, so only what the model knows of the disease tells the true
-one. No question or option is about a disease that stands in train. Inheritance is left out: options must not state the
-true fact, so that of four patterns the commonest would be right far more often than one in four times.
+one. No question or option is about a disease that stands in train. Inheritance is left out: no other option may state
+the true fact, so guessing the commonest of four patterns would be right far more often than one time in four.
 """
 
 import json

@@ -164,7 +164,7 @@ def agreement_sentence() -> str:
 
 
 def marks_blocks(scores: Scores) -> list[str | Table]:
-    """What a person who read a sample of the answers thought of them; [] if nobody did."""
+    """How a person judged a sample of the answers; [] if nobody did."""
     if not (marks := scores.get("marks")):
         return []
     rows = [[side, *(rate_text(rate) for rate in rates.values())] for side, rates in marks.items()]
