@@ -1,15 +1,20 @@
-"""Our ROUGE is rouge_score's to the last digit, only faster."""
+"""Our ROUGE is rouge_score's to the last digit, only faster, and others can load it offline."""
 
 import csv
+import json
+import os
 import random
+import subprocess
+import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rouge_score.rouge_scorer import RougeScorer, _lcs_table
 from rouge_score.tokenizers import DefaultTokenizer
 
-from training.scoring.rouge import ROUGE_KINDS, TOKENIZER, lcs_length, rouge_scores
+from training.scoring.rouge import ROUGE_KINDS, TOKENIZER, Rouge, lcs_length, rouge_scores
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "training" / "data" / "sample.csv"
@@ -79,8 +84,44 @@ def test_an_empty_prediction_scores_zero_and_an_equal_one_scores_one():
     assert all(f1.tolist() == [0.0, 1.0] for f1 in scores.values())
 
 
+@pytest.mark.parametrize(("predictions", "references"), [([], []), (["a"], []), (["a"], ["a", "b"])])
+def test_no_answers_or_unequal_numbers_are_an_error_that_counts_them(predictions: list, references: list):
+    with pytest.raises(ValueError, match=f"{len(predictions)} predictions, {len(references)} references"):
+        rouge_scores(predictions, references)
+
+
 def test_a_thousand_answers_take_under_three_seconds():
     texts = (answers() * 2)[:1000]
     started = time.process_time()
     rouge_scores(texts[::-1], texts)
     assert time.process_time() - started < 3
+
+
+def test_the_metric_gives_means_or_one_score_a_question(tmp_path: Path):
+    metric = Rouge(keep_in_memory=True, cache_dir=str(tmp_path))
+    pair = {"predictions": ["the cat sat", "fever"], "references": ["the cat sat", "cough"]}
+    assert metric.compute(**pair) == dict.fromkeys(ROUGE_KINDS, 0.5) | {"rouge2": 0.5}
+    assert metric.compute(**pair, use_aggregator=False) == {kind: [1.0, 0.0] for kind in ROUGE_KINDS}
+    assert list(rouge_scores(**pair)) == list(ROUGE_KINDS)
+    assert np.mean(rouge_scores(**pair)["rouge1"]) == 0.5
+
+
+def test_others_can_load_the_file_with_evaluate_without_a_network(tmp_path: Path):
+    code = (
+        "import socket, sys, json\n"
+        "def refuse(*_): raise AssertionError('asked for the network')\n"
+        "socket.socket.connect = socket.getaddrinfo = refuse\n"
+        "import evaluate\n"
+        "metric = evaluate.load(sys.argv[1])\n"
+        "print(json.dumps(metric.compute(predictions=['the cats sat'], references=['the cat sat'])))\n"
+    )
+    copy = tmp_path / "elsewhere" / "rouge.py"  # alone, so that an import of ours would fail
+    copy.parent.mkdir()
+    copy.write_text((ROOT / "training/scoring/rouge.py").read_text(encoding="utf-8"), encoding="utf-8")
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1", "PYTHONPATH": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(copy)],
+        env=environment, cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == dict.fromkeys(ROUGE_KINDS, 1.0)

@@ -1,16 +1,25 @@
 """ROUGE-1/2/L F1 as `rouge_score` defines them, fast enough for whole splits.
 
-Source: Lin 2004, "ROUGE: A Package for Automatic Evaluation of Summaries".
+Imports nothing of ours, so that `evaluate.load("training/scoring/rouge.py")` works: it copies only this file.
 """
 
 from functools import lru_cache
 
+import datasets
+import evaluate
 import numpy as np
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.scoring import fmeasure
 from rouge_score.tokenizers import DefaultTokenizer, Tokenizer
 
 ROUGE_KINDS = ("rouge1", "rouge2", "rougeL")
+
+DESCRIPTION = "ROUGE-1, ROUGE-2 and ROUGE-L as F1 in 0..1 with the Porter stemmer, equal to rouge_score's."
+INPUTS = """
+predictions, references: lists of strings, index i is the same question in both.
+use_aggregator: True (default) for the means, False for lists with one score a question.
+"""
+CITATION = 'Lin 2004, "ROUGE: A Package for Automatic Evaluation of Summaries"'
 
 
 class MemoisedTokenizer(Tokenizer):
@@ -29,8 +38,13 @@ SCORER = RougeScorer(["rouge1", "rouge2"], tokenizer=TOKENIZER)
 
 
 def rouge_scores(predictions: list[str], references: list[str]) -> dict[str, np.ndarray]:
-    """F1 in 0..1 of each question [questions], for each of `ROUGE_KINDS`; an empty prediction scores 0."""
-    rows = [score_pair(*pair) for pair in zip(predictions, references, strict=True)]
+    """F1 in 0..1 of each question [questions], for each of `ROUGE_KINDS`; an empty prediction scores 0.
+
+    Raises ValueError if there are none, or not one reference for each prediction.
+    """
+    if not predictions or len(predictions) != len(references):
+        raise ValueError(f"{len(predictions)} predictions, {len(references)} references: give both for each question")
+    rows = [score_pair(predicted, wanted) for predicted, wanted in zip(predictions, references, strict=True)]
     return dict(zip(ROUGE_KINDS, np.array(rows).T, strict=True))
 
 
@@ -38,9 +52,9 @@ def rouge_scores(predictions: list[str], references: list[str]) -> dict[str, np.
 def score_pair(prediction: str, reference: str) -> tuple[float, float, float]:
     """ROUGE-1, ROUGE-2 and ROUGE-L F1 of one answer."""
     ngrams = SCORER.score(target=reference, prediction=prediction)
-    predicted, expected = TOKENIZER.tokenize(prediction), TOKENIZER.tokenize(reference)
-    common = lcs_length(expected, predicted)
-    longest = fmeasure(common / max(len(predicted), 1), common / max(len(expected), 1))
+    predicted, wanted = TOKENIZER.tokenize(prediction), TOKENIZER.tokenize(reference)
+    common = lcs_length(wanted, predicted)
+    longest = fmeasure(common / max(len(predicted), 1), common / max(len(wanted), 1))
     return ngrams["rouge1"].fmeasure, ngrams["rouge2"].fmeasure, longest
 
 
@@ -59,3 +73,22 @@ def lcs_length(first: list[str], second: list[str]) -> int:
         met = unmatched & positions.get(token, 0)
         unmatched = (unmatched + met | unmatched - met) & every
     return len(first) - unmatched.bit_count()
+
+
+class Rouge(evaluate.Metric):
+    """`rouge_scores` for users of evaluate."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        text = datasets.Value("string")
+        return evaluate.MetricInfo(
+            description=DESCRIPTION,
+            citation=CITATION,
+            inputs_description=INPUTS,
+            features=datasets.Features({"predictions": text, "references": text}),
+        )
+
+    def _compute(
+        self, predictions: list[str], references: list[str], use_aggregator: bool = True
+    ) -> dict[str, float | list[float]]:
+        scores = rouge_scores(predictions, references)
+        return {kind: float(f1.mean()) if use_aggregator else f1.tolist() for kind, f1 in scores.items()}
