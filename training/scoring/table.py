@@ -119,8 +119,13 @@ def rates_table(scores: Scores) -> Table:
     return ["", *sides], [[label, *(rate_text(side[label]) for side in sides.values())] for label in sides["tuned"]]
 
 
+FEWEST_FACTS = 5  # compared; a table of fewer is noise
+
+
 def facts_blocks(scores: Scores) -> list[str | Table]:
-    """How many questions are compared by their facts, how they come out, how well facts are found; [] without any."""
+    """How many questions are compared by their facts; unless those are few, how they come out and how well facts are
+    found; [] without any.
+    """
     facts = scores.get("facts")  # older scores have none
     if not facts or not facts["all"]["compared"]:
         return []
@@ -131,7 +136,7 @@ def facts_blocks(scores: Scores) -> list[str | Table]:
         f"{whole['asked']:,} questions ask for a gene, an inheritance pattern or a frequency{left_out}; "
         f"{whole['compared']:,} are compared.{f' The facts of the other references: {others}.' if others else ''}"
     )
-    return [count, facts_table(facts), agreement_sentence()]
+    return [count, facts_table(facts), agreement_sentence()] if whole["compared"] >= FEWEST_FACTS else [count]
 
 
 def facts_table(facts: dict[str, Any]) -> Table:
