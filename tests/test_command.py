@@ -112,11 +112,7 @@ def test_training_on_a_full_disk_ends_in_one_line_and_loses_nothing(small_out, f
         full = step_here("train", "demo", *words)
     assert full.returncode == 1
     assert full.stderr.count("\n") == 1 and "the disk is full" in full.stderr and "free some space" in full.stderr
-    kept = {
-        digest
-        for path, digest in before.items()
-        if path.startswith(("adapter/", "checkpoints/", "run.json"))
-    }
+    kept = {digest for path, digest in before.items() if path.startswith(("adapter/", "checkpoints/", "run.json"))}
     assert kept <= set(contents(run).values())
     assert step_here("train", "demo", *words).returncode == 0
 

@@ -18,9 +18,10 @@ from training.answers import open_partial, read_partial, scoring_contract
 from training.command import in_own_process
 from training.configs import CONFIGS, CONTRACT, TrainConfig, study_of
 from training.outputs import read_json, read_jsonl, up_to_date, write_json, write_text
-from training.score import rouge1_of, score, score_keys
+from training.score import score, score_keys
 from training.scoring.choice import Candidate, decision, study_table
 from training.scoring.plots import study_points
+from training.scoring.report import rouge1
 from training.train import NOT_TRAINING, run_key, train
 
 
@@ -113,7 +114,7 @@ def assemble(configs: Sequence[TrainConfig], limit: int | None = None) -> dict[s
         check_same_task(trials[0], other)
     study = report(trials, data, contract)
     points = [{"name": row["name"], "winner": row["winner"], **row["rouge1"]} for row in study["rows"]]
-    write_text(folder / "study.svg", study_points(points, study["n"]).svg)
+    write_text(folder / "study.svg", study_points(points, study["n"]))
     write_json(folder / "study.json", study)
     print(f"\n{study_table(study)}\n\nstudy: written to {folder / 'study.json'} and study.svg")
     if study["others_scored_on_test"]:
@@ -173,7 +174,7 @@ def report(trials: list[Trial], data: dict[str, Any], contract: Contract) -> dic
     candidates, facts = [], []
     for one in trials:
         trainable = one.trained["base"]["trainable"]
-        scores = rouge1_of(one.answers, "tuned", contract)
+        scores = rouge1(one.answers, "tuned", contract)
         candidates.append(Candidate(one.config.name, scores, (trainable, one.config.epochs)))
         facts.append(
             {key: getattr(one.config, key) for key in ("learning_rate", "lora_rank", "lora_alpha", "epochs")}

@@ -258,9 +258,9 @@ def save_run(config: TrainConfig, record: dict[str, Any], examples: Examples) ->
     """Write the plots, and run.json last: it marks the run as finished."""
     folder = config.run_dir
     lengths = {name: list(split["length"]) for name, split in examples.items()}
-    write_text(folder / "lengths.svg", length_distribution(lengths, config.max_tokens).svg)
+    write_text(folder / "lengths.svg", length_distribution(lengths, config.max_tokens))
     curves = ([(e["step"], e[name]) for e in record["losses"] if name in e] for name in ("loss", "validation"))
-    write_text(folder / "loss.svg", loss_curves(*curves).svg)
+    write_text(folder / "loss.svg", loss_curves(*curves))
     write_json(folder / "run.json", record)
     print(
         f"train: {record['steps']} steps in {record['minutes']:.1f} minutes, {record['tokens_per_second']:,} tokens/s, "
