@@ -9,7 +9,7 @@ from conftest import ROOT
 
 OURS = ("training", "space", "model_card", "scripts")
 ROOMS = ["scripts", "steps", "release", "model_card", "scoring", "model", "data", "foundations", "space"]
-COMMANDS = {"model_card.results", "model_card.speed"}  # scripts beside the results that they write
+COMMANDS = {"model_card.results"}  # a script beside the results that it writes
 # Modules of training/ that every room may import; the others are steps.
 FOUNDATIONS = {"bases", "command", "configs", "datasets", "embedded", "network", "outputs"}
 SHARED = {"contract", "prompt", "credit", "licences", "lists", "sources"}  # modules of space/ that others may import
