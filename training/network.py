@@ -17,6 +17,7 @@ from huggingface_hub.errors import (
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     OIDCError,
+    RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 from huggingface_hub.utils import httpx
@@ -59,12 +60,14 @@ def client_error(what: str, error: BaseException, instead: str = "") -> OSError 
     if may_be_settings(error) and (fault := settings_fault()):
         return ValueError(f"{what}: {fault}")
     carriers = (httpx.HTTPError, LocalEntryNotFoundError, RuntimeError, ConnectionError, json.JSONDecodeError)
-    if not isinstance(error, carriers):
-        return None
     known = (httpx.HTTPError, OfflineModeIsEnabled)
     cause = next((link for link in causes(error) if isinstance(link, known)), error)
     if isinstance(cause, HfHubHTTPError):
-        return status_error(what, cause)
+        refused = cause.response.status_code == 401 and not isinstance(cause, RepositoryNotFoundError)
+        unsaid = refused and isinstance(error, FileNotFoundError)  # which doesn't say what token was used
+        return status_error(what, cause) if unsaid or isinstance(error, carriers) else None
+    if not isinstance(error, carriers):
+        return None
     if isinstance(cause, OfflineModeIsEnabled):
         return Unfinished(f"{what}: HF_HUB_OFFLINE is set, so the Hub is not asked; unset it{instead}")
     if isinstance(cause, httpx.TimeoutException):
