@@ -616,7 +616,7 @@ def test_a_release_is_signed_once_and_a_changed_file_is_found_when_it_is_read_ba
 
 
 def test_the_token_is_nowhere(story):
-    assert "publish.py" in story.killed and "release.verify" in story.killed  # command lines of all processes
+    assert "publish.py" in story.killed and "spawn_main" in story.killed  # command lines of all processes
     assert WRITE_TOKEN not in story.killed
     for done in (story.finished, story.again, story.rolled_back):
         assert WRITE_TOKEN not in done.stdout + done.stderr
@@ -628,6 +628,6 @@ def test_the_card_tells_why_a_missed_gate_was_accepted_and_where_to_try_it(story
     card = hub.repo(story.repo).contents("v1.0.0")["README.md"].decode()
     assert ACCEPT[1] in card and "answers end" in card and "**Published all the same:**" in card
     assert f"https://huggingface.co/spaces/{story.space}" in card and 'revision="v1.0.0"' in card
-    report = json.loads((story.run / "release.json").read_text(encoding="utf-8"))
+    report = json.loads((story.run / "published.json").read_text(encoding="utf-8"))
     assert ACCEPT[1] in report["accepted"] and report["version"] == "v1.0.0"
     assert report["verified"]["effect"] > 0 and report["space"]["repo"] == story.space

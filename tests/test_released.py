@@ -70,7 +70,7 @@ def released(small_out: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         with running_space(hub, SPACE, folder / "spaces") as started:
             done = publish(hub, home, *words)
         assert done.returncode == 0, done.stdout + done.stderr
-        report = json.loads((run / "release.json").read_text(encoding="utf-8"))
+        report = json.loads((run / "published.json").read_text(encoding="utf-8"))
         yield SimpleNamespace(
             hub=hub, run=run, done=done, report=report, folder=folder, reader=reader, started=started
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Log-probabilities after the golden conversations: recorded by training, compared when a release is verified."""
+"""The golden conversations: their token ids, and the log-probabilities after them, as training records both."""
 
 from typing import Any
 
@@ -16,11 +16,17 @@ TOLERANCES = {"float32": 0.01, "float16": 0.1, "bfloat16": 0.5}
 QUANTIZED = 1.0  # a 4-bit base has other weights
 
 
+def golden_ids(tokenizer: PreTrainedTokenizerBase, contract: Contract) -> list[dict[str, Any]]:
+    """What golden.json holds: the conversations of the contract with their token ids."""
+    return [
+        {"name": case.name, "messages": list(case.messages),
+         "token_ids": encode_prompt(tokenizer, list(case.messages), contract)}
+        for case in contract.golden
+    ]  # fmt: skip
+
+
 def golden_logits(
-    model: PeftModel,
-    tokenizer: PreTrainedTokenizerBase,
-    contract: Contract,
-    at: dict[str, list[int]] | None = None,
+    model: PeftModel, tokenizer: PreTrainedTokenizerBase, contract: Contract, at: dict[str, list[int]] | None = None
 ) -> dict[str, Any]:
     """Log-probabilities of the token after each golden conversation, by the tuned model and by its base.
 

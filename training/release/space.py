@@ -69,10 +69,10 @@ def publish_space(
         wait_until_running(api, space, commit)
         text = ask(api, space, load_contract(bundle / "contract.toml"))
     except SpaceFailed as error:
-        restore(api, hub.Remote(space, "space", commit), before)
-        raise ValueError(
-            f"{error}; the Space has the files of {hub.short(before)} again, the release stands"
-        ) from error
+        failed, old = hub.Remote(space, "space", commit), hub.short(before)
+        with tempfile.TemporaryDirectory(prefix="space-") as cache:
+            hub.push_folder(api, failed, hub.download(api, failed, before, Path(cache)), f"Put back {old}")
+        raise ValueError(f"{error}; the Space has the files of {old} again, the release stands") from error
     print(f"space: it runs and answers: {shorten(text, 100, placeholder='…')}", flush=True)
     return commit
 
@@ -105,18 +105,15 @@ def base_files(api: HfApi, pin: Pin, bundle: Path) -> list[str]:
 
 def stage_space(folder: Path, source: Path, pin: Pin, base_files: list[str], exports: Sequence[str] = ()) -> None:
     """Fill a fresh folder with the app's files, release.json, and a README that names the release."""
-    for name, path in hub.local_files(source).items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, folder / name)
+    shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "__pycache__"))
     write_json(folder / "release.json", asdict(pin))
-    readme = folder / "README.md"
-    text = readme.read_text(encoding="utf-8") if readme.exists() else ""
-    write_text(readme, pinned_readme(text, pin, base_files, exports))
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    write_text(folder / "README.md", pinned_readme(text, pin, base_files, exports))
 
 
 def pinned_readme(text: str, pin: Pin, base_files: list[str], exports: Sequence[str] = ()) -> str:
     """A Space's README that preloads exactly this release, links to its card, and names a Llama base as required."""
-    card = RepoCard(text or "# Chat\n")
+    card = RepoCard(text)
     card.data["sdk"] = card.data.get("sdk") or "gradio"
     if card.data.get("title") == space_title("llama3.2"):  # not one of the maintainer's own
         card.data["title"] = space_title(pin.licence)
@@ -135,18 +132,11 @@ def pinned_readme(text: str, pin: Pin, base_files: list[str], exports: Sequence[
 
 def commit_before(api: HfApi, remote: hub.Remote, staged: Path) -> str:
     """The commit to restore if the Space fails: main, or its parent if main holds the staged files already."""
-    if hub.differing(hub.changes(staged, hub.list_files(api, remote))):
+    if hub.compare(api, staged, remote):
         return remote.main
-    log = hub.retry(
-        f"reading the history of {remote.repo}", lambda: api.list_repo_commits(remote.repo, repo_type="space")
-    )
+    what = f"reading the history of {remote.repo}"
+    log = hub.retry(what, lambda: api.list_repo_commits(remote.repo, repo_type="space"))
     return log[min(1, len(log) - 1)].commit_id
-
-
-def restore(api: HfApi, remote: hub.Remote, before: str) -> None:
-    """Push the files of an earlier commit again."""
-    with tempfile.TemporaryDirectory(prefix="space-") as cache:
-        hub.push_folder(api, remote, hub.download(api, remote, before, Path(cache)), f"Put back {hub.short(before)}")
 
 
 # The running app
