@@ -172,7 +172,12 @@ def fill_bundle(folder: Path, config: TrainConfig, llama_licence: Path | None, b
         if "pairs" in results["tasks"]:
             shutil.copytree(run / "lm_eval", evaluation / "lm_eval")
     write_json(folder / "golden.json", make_portable(folder))
-    name_base(folder, base)
+    run_json = read_json(folder / "run.json", "")  # names the base as others can load it, not by the folder it was in
+    run_json["base"] |= {"model": base.model, "revision": base.revision}
+    run_json["config"] |= {"base_model": base.model, "base_revision": base.revision or "main", "base_id": ""}
+    write_json(folder / "run.json", run_json)
+    set_base(folder, base)
+    write_json(folder / "adapter_config.json", lean(read_json(folder / "adapter_config.json", "")))
     write_text(folder / BOM, bill_of_materials(folder, title_of(base.model, data)))
 
 
@@ -185,16 +190,6 @@ def chosen_by_study(config: TrainConfig) -> bool:
     trained = read_json(config.run_dir / "run.json", "python -m training train")
     adapters = {row["name"]: row["adapter_sha256"] for row in study["rows"]}
     return study["winner"] == config.name and adapters[config.name] == trained["adapter_sha256"]
-
-
-def name_base(folder: Path, base: Base) -> None:
-    """Name the base in a bundle as others can load it, not by the folder it was loaded from."""
-    run = read_json(folder / "run.json", "python -m training train")
-    run["base"] |= {"model": base.model, "revision": base.revision}
-    run["config"] |= {"base_model": base.model, "base_revision": base.revision or "main", "base_id": ""}
-    write_json(folder / "run.json", run)
-    set_base(folder, base)
-    write_json(folder / "adapter_config.json", lean(read_json(folder / "adapter_config.json", "")))
 
 
 def build_bundle(run: Run, base: Base, llama_licence: Path | None) -> Path:
@@ -285,13 +280,10 @@ def portable_template(tokenizer: PreTrainedTokenizerBase, contract: Contract) ->
         return template
     head = WITH_SYSTEM_ROLE if has_system_role(tokenizer, template) else WITHOUT_SYSTEM_ROLE
     for name, text in (("DATE", contract.date_string), ("SYSTEM", contract.system_prompt)):
-        head = head.replace(name, quoted(text))
-    spaced = [f" | replace({quoted(t)}, {quoted(f'{t[0]} {t[1:]}')})" for t in control_tokens(tokenizer)]
-    return PROMPT_MARK + head + WITHOUT_CONTROL_TOKENS.replace("REPLACED", "".join(spaced)) + template
-
-
-def quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+        head = head.replace(name, json.dumps(text, ensure_ascii=False))
+    pairs = [json.dumps([t, f"{t[0]} {t[1:]}"], ensure_ascii=False)[1:-1] for t in control_tokens(tokenizer)]
+    spaced = "".join(f" | replace({pair})" for pair in pairs)
+    return PROMPT_MARK + head + WITHOUT_CONTROL_TOKENS.replace("REPLACED", spaced) + template
 
 
 def control_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
@@ -319,8 +311,8 @@ def lean(config: dict[str, Any]) -> dict[str, Any]:
 # A base that is published with its adapter
 
 
-def stage_base(folder: Path, base: Base, adapter: str, licence_folder: Path | None) -> None:
-    """Fill a fresh folder with links to the base's files, its licence and a new card."""
+def stage_base(folder: Path, base: Base, adapter: str, licence_folder: Path | None) -> Path:
+    """Fill a fresh folder with links to the base's files, its licence and a new card; returns it."""
     if not (base.files / "config.json").exists():
         raise FileNotFoundError(
             f"{base.folder} holds no model: --base-repo pushes the base that the run was trained on"
@@ -341,3 +333,4 @@ def stage_base(folder: Path, base: Base, adapter: str, licence_folder: Path | No
         f"[{adapter}](https://huggingface.co/{adapter}), as it was trained on. {base.origin} Not medical advice.\n"
     )
     write_text(folder / "README.md", text)
+    return folder

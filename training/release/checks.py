@@ -365,7 +365,7 @@ def check_base_on_hub(api: HfApi, base: Base, space: bool) -> Check:
         if hub.retry(f"looking for {base.model}", closed) and space:
             raise ValueError("gated or private, so the Space can't read it; leave --space out, or train on a public "
                              "copy of it")  # fmt: skip
-        files = hub.list_files(api, hub.Remote(base.model, "model"), base.revision)
+        files = hub.list_files(api, hub.Remote(base.model), base.revision)
         if not any(path.endswith(".safetensors") and "/" not in path for path in files):
             raise ValueError("holds no weights as .safetensors: take another base")
         if wrong := [path for path, sha256 in base.weights.items() if files.get(path) != f"sha256:{sha256}"]:

@@ -85,10 +85,10 @@ Licence: [{licence_name(base["licence"])}](LICENSE){" with Meta's [use policy](U
 # Publishing
 
 
-def export_parts(options: Options) -> dict[str, Path]:
-    """Repository -> folder of each part to publish: one whose name ends in -GGUF gets the GGUF files."""
+def export_parts(options: Options) -> list[Path]:
+    """The folder for each repository of --export: one whose name ends in -GGUF gets the GGUF files."""
     folder = options.export_folder or options.run / "export"
-    return {repo: folder / ("gguf" if repo.endswith("-GGUF") else "merged") for repo in options.export}
+    return [folder / ("gguf" if repo.endswith("-GGUF") else "merged") for repo in options.export]
 
 
 def complete_export(part: Path, options: Options, version: str) -> None:

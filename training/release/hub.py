@@ -76,10 +76,11 @@ class Remote:
     """A repository as the Hub holds it; `head` is None if it doesn't exist, or this token may not see it."""
 
     repo: str
-    kind: str  # model | space
+    kind: str = "model"  # or space
     head: str | None = None  # commit of main
     private: bool = False
     tags: tuple[tuple[str, str], ...] = ()  # (name, commit)
+    reached: bool = True  # False if the Hub can't be reached
 
     @property
     def main(self) -> str:
@@ -122,23 +123,20 @@ class Remotes:
 
 
 def look_up_all(
-    api: HfApi, repo: str, base: str | None, space: str | None, exports: Sequence[str] = (),
-    waits: tuple[float, ...] | None = None,
-) -> Remotes:  # fmt: skip
+    look: Callable[..., Remote], repo: str, base: str | None, space: str | None, exports: Sequence[str] = ()
+) -> Remotes:
+    """The repositories as `look` finds them, by id and kind."""
     return Remotes(
-        look_up(api, repo, waits=waits),
-        look_up(api, base, waits=waits) if base else None,
-        look_up(api, space, "space", waits) if space else None,
-        tuple(look_up(api, export, waits=waits) for export in exports),
+        look(repo), look(base) if base else None, look(space, "space") if space else None, tuple(map(look, exports))
     )
 
 
 def list_files(
-    api: HfApi, remote: Remote | None, commit: str | None = None, waits: tuple[float, ...] | None = None
+    api: HfApi, remote: Remote, commit: str | None = None, waits: tuple[float, ...] | None = None
 ) -> dict[str, str]:
     """Path -> checksum of the files of a commit (default: of main): "sha256:…" for LFS files, "git:…" for others."""
-    revision = commit or (remote.head if remote else None)
-    if remote is None or revision is None:
+    revision = commit or remote.head
+    if revision is None:
         return {}
 
     def call() -> dict[str, str]:
@@ -181,7 +179,7 @@ def local_files(folder: Path) -> dict[str, Path]:
 
 
 def compare(
-    api: HfApi, folder: Path, remote: Remote | None, commit: str | None = None, waits: tuple[float, ...] | None = None
+    api: HfApi, folder: Path, remote: Remote, commit: str | None = None, waits: tuple[float, ...] | None = None
 ) -> dict[str, str]:
     """Path -> new, changed or removed: what a push of the folder would do to a commit (default: main)."""
     listed, files = list_files(api, remote, commit, waits), local_files(folder)

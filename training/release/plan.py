@@ -2,9 +2,8 @@
 
 import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +35,12 @@ BASE_TITLE = "Base of "  # begins the title of a commit that pushes a base
 
 @dataclass(frozen=True)
 class Plan:
-    """A release as it would be pushed. `remotes` is None if the Hub could not be reached."""
+    """A release as it would be pushed."""
 
     options: Options
     run: Run
     base: Base
-    remotes: hub.Remotes | None
+    remotes: hub.Remotes
     bundle: Path
     version: str
     accepted: str | None  # what the card says about missed gates
@@ -52,51 +51,45 @@ class Plan:
 
 
 def make_plan(api: HfApi, options: Options) -> Plan:
-    """Build the bundle and check everything; pushes nothing.
-
-    Without --push the Hub may be unreachable. Raises ValueError or OSError if no bundle can be built.
-    """
-    run = read_run(options.run)
-    remotes = look_up_or_none(api, options)
-    base, base_lines = find_base_repo(api, run_base(run), remotes, options)
+    """Build the bundle and check everything; pushes nothing. Without --push the Hub may be unreachable."""
+    run, remotes = read_run(options.run), look_up(api, options)
+    base, files = find_base_repo(api, run_base(run), remotes, options)
     bundle = build_bundle(run, base, options.llama_licence)
-    version, previous = place_among_releases(api, remotes.adapter if remotes else None, bundle, options.version)
-    gates, exports = all_gates(run, bundle, previous, options), export_parts(options)
+    version, previous = choose_version(api, remotes.adapter, bundle, options.version)
+    gates, parts = all_gates(run, bundle, previous, options), export_parts(options)
     accepted = accepted_text(options.accept, gates)
     complete_bundle(bundle, run, version, accepted, options)
-    for part in exports.values():
+    for part in parts:
         complete_export(part, options, version)
 
     size = sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
     needed = 2 * size + 2 * run.record["base"]["parameters"] + GIB // 4  # two copies, and the base in half precision
     found = checks.request_checks(options, base, run.data["source"], run.config.name, needed)
     found += [checks.check_belongs(run), checks.check_weights(bundle / "adapter_model.safetensors")]
-    if remotes:
+    if remotes.adapter.reached:
         card = (bundle / "README.md").read_text(encoding="utf-8")
         found += checks.hub_checks(api, options, remotes, base, card)
-    files = base_lines
-    pushed = (remotes.adapter, *remotes.exports) if remotes else (None,) * (1 + len(exports))
-    for remote, (repo, part) in zip(pushed, ({options.repo: bundle} | exports).items(), strict=True):
+    for remote, part in zip((remotes.adapter, *remotes.exports), (bundle, *parts), strict=True):
         states = hub.compare(api, part, remote)
-        files += change_lines(repo, remote, part, states)
-        if remote:
+        files += change_lines(remote, part, states)
+        if remote.reached:
             removed = [name for name, state in states.items() if state == "removed"]
             found.append(checks.check_only_ours(removed, newest_files(api, remote)))
-    if options.space and options.space_folder.is_dir():
-        files += space_lines(api, options, remotes.space if remotes else None)
+    if remotes.space and options.space_folder.is_dir():
+        files += space_lines(api, remotes.space, options.space_folder)
     return Plan(options, run, base, remotes, bundle, version, accepted, files, found, gates, previous)
 
 
-def look_up_or_none(api: HfApi, options: Options) -> hub.Remotes | None:
-    """The release's repositories; None if the Hub can't be reached, which is an error with --push."""
+def look_up(api: HfApi, options: Options) -> hub.Remotes:
+    """The release's repositories. The Hub need not be reached, except with --push."""
+    repos = (options.repo, options.base_repo, options.space, options.export)
     try:
-        waits = None if options.push else ()
-        return hub.look_up_all(api, options.repo, options.base_repo, options.space, options.export, waits)
+        return hub.look_up_all(partial(hub.look_up, api, waits=None if options.push else ()), *repos)
     except (Unfinished, Offline) as error:
         if options.push:
             raise
         print(f"plan: the Hub is not asked ({error})")
-        return None
+        return hub.look_up_all(partial(hub.Remote, reached=False), *repos)
 
 
 def all_gates(run: Run, bundle: Path, previous: Previous | None, options: Options) -> list[Check]:
@@ -105,7 +98,7 @@ def all_gates(run: Run, bundle: Path, previous: Previous | None, options: Option
     return [
         *checks.gates(run.scores, run.data["sha256"]["test"], previous),
         checks.benchmarks_gate(run.benchmarks),
-        *(gate for part in export_parts(options).values() for gate in export_gates(part, adapter)),
+        *(gate for part in export_parts(options) for gate in export_gates(part, adapter)),
     ]
 
 
@@ -148,11 +141,11 @@ def preflight(api: HfApi, options: Options) -> None:
     if options.run.name not in CONFIGS:
         raise ValueError(f"--run {options.run}: its last part must be a configuration: {', '.join(CONFIGS)}")
     config = override(CONFIGS[options.run.name], list(options.settings))
-    remotes = hub.look_up_all(api, options.repo, options.base_repo, options.space)
+    remotes = hub.look_up_all(partial(hub.look_up, api), options.repo, options.base_repo, options.space)
     base, _ = find_base_repo(api, find_base(config, ABOUT_FILES), remotes, options)
     source = source_of(config, options.run)
     newest = next((tag for tag, _ in releases(remotes.adapter)), None)
-    choose_version(options.version, None, newest, False)  # raises for a version that can't be released
+    next_version(options.version, None, newest, False)  # raises for a version that can't be released
     needed = 10 * GIB if base.licence in LLAMAS else GIB  # base, checkpoints, bundle and its copies
     card = placeholder_metadata(config, base, source, options.repo)
     found = checks.request_checks(options, base, source, config.name, needed)
@@ -194,30 +187,23 @@ def run_base(run: Run) -> Base:
     return replace(base, folder=remembered_folder(run.config.run_dir / "adapter") or Path(run.config.base_model))
 
 
-def find_base_repo(api: HfApi, base: Base, remotes: hub.Remotes | None, options: Options) -> tuple[Base, list[str]]:
+def find_base_repo(api: HfApi, base: Base, remotes: hub.Remotes, options: Options) -> tuple[Base, list[str]]:
     """The base as --base-repo names it, with its commit if that holds it; else also the lines of the files to push.
 
     Raises ValueError for a base that has a Hub id: a second copy would hide where it is from.
     """
-    if not options.base_repo:
+    remote = remotes.base
+    if remote is None:
         return base, []
     if base.revision:
-        raise ValueError(f"--base-repo {options.base_repo}: the base {base.model} is on the Hub already, leave it out")
-    base = replace(base, model=options.base_repo)
-    with staged_base(base, options) as folder:
-        remote = remotes.base if remotes else None
+        raise ValueError(f"--base-repo {remote.repo}: the base {base.model} is on the Hub already, leave it out")
+    base = replace(base, model=remote.repo)
+    with tempfile.TemporaryDirectory(prefix="base-") as temporary:
+        folder = stage_base(Path(temporary), base, options.repo, options.llama_licence)
         states = hub.compare(api, folder, remote)
-        if remote and remote.head and holds_base(api, remote, states):
+        if remote.head and holds_base(api, remote, states):
             return replace(base, revision=remote.head), []
-        return base, change_lines(base.model, remote, folder, states)
-
-
-@contextmanager
-def staged_base(base: Base, options: Options) -> Iterator[Path]:
-    """A temporary folder with what is pushed to --base-repo."""
-    with tempfile.TemporaryDirectory(prefix="base-") as folder:
-        stage_base(Path(folder), base, options.repo, options.llama_licence)
-        yield Path(folder)
+        return base, change_lines(remote, folder, states)
 
 
 def holds_base(api: HfApi, remote: hub.Remote, states: dict[str, str]) -> bool:
@@ -241,20 +227,17 @@ def holds_base(api: HfApi, remote: hub.Remote, states: dict[str, str]) -> bool:
 # The version, and the releases before
 
 
-def place_among_releases(
-    api: HfApi, remote: hub.Remote | None, bundle: Path, requested: str | None
-) -> tuple[str, Previous | None]:
+def choose_version(api: HfApi, remote: hub.Remote, bundle: Path, requested: str | None) -> tuple[str, Previous | None]:
     """The version of the bundle, and the release to compare it with."""
-    if remote is None or not (found := releases(remote)):
-        return choose_version(requested, None, None, False), None
-
+    if not (found := releases(remote)):
+        return next_version(requested, None, None, False), None
     changed = {tag: hub.compare(api, bundle, remote, commit).keys() for tag, commit in found}
     released = next((tag for tag, names in changed.items() if names <= ABOUT), None)
     latest, _ = found[0]
     same_weights = "adapter_model.safetensors" not in changed[latest]
     with tempfile.TemporaryDirectory(prefix="plan-") as cache:
         previous = previous_release(api, remote, released, Path(cache))
-    return choose_version(requested, released, latest, same_weights), previous
+    return next_version(requested, released, latest, same_weights), previous
 
 
 def releases(remote: hub.Remote) -> list[tuple[str, str]]:
@@ -267,7 +250,7 @@ def version_number(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.removeprefix("v").split(".")))
 
 
-def choose_version(requested: str | None, released: str | None, latest: str | None, same_weights: bool) -> str:
+def next_version(requested: str | None, released: str | None, latest: str | None, same_weights: bool) -> str:
     """The version to release: content that is released already keeps its own.
 
     released: the version of the same content. The first version is v1.0.0; then a new minor version, or a patch if the
@@ -339,13 +322,11 @@ def tuned_points(scores: dict[str, Any], kind: str) -> str:
     return points(scores["systems"]["tuned"]["without disclaimer"][kind])
 
 
-def change_lines(repo: str, remote: hub.Remote | None, folder: Path, states: dict[str, str]) -> list[str]:
-    """A line for each file that a push would send or remove: state, path, size and sha256; a count of the others.
-
-    remote: the repository, if the Hub was asked.
-    """
-    there = f"main is at {hub.short(remote.head)}" if remote and remote.head else "not there yet"
-    lines, files = [f"files: {repo} ({there if remote else 'compared with nothing'})"], hub.local_files(folder)
+def change_lines(remote: hub.Remote, folder: Path, states: dict[str, str]) -> list[str]:
+    """A line for each file that a push would send or remove: state, path, size and sha256; a count of the others."""
+    there = f"main is at {hub.short(remote.head)}" if remote.head else "not there yet"
+    lines = [f"files: {remote.repo} ({there if remote.reached else 'compared with nothing'})"]
+    files = hub.local_files(folder)
     for name, state in states.items():
         path = files.pop(name, None)
         facts = f"{path.stat().st_size:>12,} B  sha256 {file_sha256(path)[:16]}…" if path else ""
@@ -353,9 +334,9 @@ def change_lines(repo: str, remote: hub.Remote | None, folder: Path, states: dic
     return [*lines, f"  {'same':8} {len(files)} files"] if files else lines
 
 
-def space_lines(api: HfApi, options: Options, remote: hub.Remote | None) -> list[str]:
+def space_lines(api: HfApi, remote: hub.Remote, folder: Path) -> list[str]:
     """The lines of a Space's folder; the push itself also writes release.json and the README's preload."""
-    states = hub.compare(api, options.space_folder, remote)
+    states = hub.compare(api, folder, remote)
     state = "changed" if states.pop("release.json", None) else "new"
-    lines = change_lines(str(options.space), remote, options.space_folder, states)
-    return [*lines, f"  {state:8} {'release.json':36}  written at the push, as the README's preload"]
+    written = f"  {state:8} {'release.json':36}  written at the push, as the README's preload"
+    return [*change_lines(remote, folder, states), written]

@@ -14,10 +14,10 @@ from huggingface_hub import HfApi
 from training.network import Unfinished
 from training.outputs import read_json, write_json
 from training.release import hub, signing
-from training.release.bundle import build_bundle
+from training.release.bundle import build_bundle, stage_base
 from training.release.checks import Options, check_our_space, check_rights
 from training.release.exports import export_parts
-from training.release.plan import BASE_TITLE, Plan, complete_bundle, make_plan, refusals, show, staged_base
+from training.release.plan import BASE_TITLE, Plan, complete_bundle, make_plan, refusals, show
 from training.release.space import publish_space
 from training.release.verify import read_back
 
@@ -40,9 +40,9 @@ def publish(api: HfApi, options: Options) -> None:
     write_report(api, plan, commit, facts)
     push_exports(api, plan)
     if options.space:
-        pinned = hub.Remote(options.repo, "model", commit)
+        released = hub.Remote(options.repo, head=commit)
         space = publish_space(
-            api, options.space, options.space_folder, pinned, plan.version, plan.bundle, options.export
+            api, options.space, options.space_folder, released, plan.version, plan.bundle, options.export
         )
         write_report(api, plan, commit, facts, space)
     if options.export:
@@ -51,17 +51,13 @@ def publish(api: HfApi, options: Options) -> None:
     print("\n".join(f"  {part:8} {link}" for part, link in links(api, plan).items()), flush=True)
 
 
-def remotes_of(plan: Plan) -> hub.Remotes:
-    assert plan.remotes, "with --push, a Hub that can't be reached ends the plan"
-    return plan.remotes
-
-
 def push_base(api: HfApi, plan: Plan) -> Plan:
     """Push a local base to its own repository, and build the bundle again with its commit."""
-    remote, options = remotes_of(plan).base, plan.options
+    remote, options = plan.remotes.base, plan.options
     if plan.base.revision or remote is None:
         return plan
-    with staged_base(plan.base, options) as folder:
+    with tempfile.TemporaryDirectory(prefix="base-") as temporary:
+        folder = stage_base(Path(temporary), plan.base, options.repo, options.llama_licence)
         commit = hub.push_folder(api, remote, folder, BASE_TITLE + options.repo, options.private)
     print(f"push: the base is {plan.base.model} at {hub.short(commit)}", flush=True)
     base = replace(plan.base, revision=commit)
@@ -75,7 +71,7 @@ def push_adapter(api: HfApi, plan: Plan) -> tuple[str, Facts]:
 
     Content that is released already is pushed again only if main holds something else, and never tagged again.
     """
-    repo, version, remote, options = plan.options.repo, plan.version, remotes_of(plan).adapter, plan.options
+    repo, version, remote, options = plan.options.repo, plan.version, plan.remotes.adapter, plan.options
     released = remote.commit_of(version)
     message = f"Bring main to {version}" if released else f"Release {version}"
     commit = hub.push_folder(api, remote, plan.bundle, message, options.private)
@@ -95,7 +91,7 @@ def push_adapter(api: HfApi, plan: Plan) -> tuple[str, Facts]:
 def push_exports(api: HfApi, plan: Plan) -> None:
     """Push each export, read it back from an empty cache, and tag it as the adapter."""
     message = f"Export of {plan.options.repo} {plan.version}"
-    for remote, part in zip(remotes_of(plan).exports, export_parts(plan.options).values(), strict=True):
+    for remote, part in zip(plan.remotes.exports, export_parts(plan.options), strict=True):
         commit = hub.push_folder(api, remote, part, message, plan.options.private)
         with tempfile.TemporaryDirectory(prefix="export-") as cache:
             found = hub.download(api, remote, commit, Path(cache))
@@ -190,8 +186,12 @@ def roll_back(api: HfApi, options: Options) -> None:
     Raises ValueError if there is no such tag or Space, or the token may not write.
     """
     tag, repo = options.rollback or "", options.repo
-    remotes = hub.look_up_all(api, repo, None, options.space)
-    released = released_commit(remotes.adapter, tag)
+    remotes = hub.look_up_all(partial(hub.look_up, api), repo, None, options.space)
+    if (released := remotes.adapter.commit_of(tag)) is None:
+        there = ", ".join(name for name, _ in remotes.adapter.tags) or "none"
+        unseen = f"there is no repository {repo} that this token may see"
+        told = f"{repo} has no such tag; it has {there}" if remotes.adapter.head else unseen
+        raise ValueError(f"--rollback {tag}: {told}")
     if (space := remotes.space) and space.head is None:
         raise ValueError(f"--space {space.repo}: there is no such Space")
     checks = [check_our_space(space.repo, hub.list_files(api, space))] if space else []
@@ -211,13 +211,3 @@ def roll_back(api: HfApi, options: Options) -> None:
     print(f"  adapter  {api.endpoint}/{repo}", flush=True)
     if options.space:
         print(f"  space    {api.endpoint}/spaces/{options.space}", flush=True)
-
-
-def released_commit(remote: hub.Remote, tag: str) -> str:
-    """The commit of a tag; raises ValueError naming the existing tags."""
-    if remote.head is None:
-        raise ValueError(f"--rollback {tag}: there is no repository {remote.repo} that this token may see")
-    if released := remote.commit_of(tag):
-        return released
-    there = ", ".join(name for name, _ in remote.tags) or "none"
-    raise ValueError(f"--rollback {tag}: {remote.repo} has no such tag; it has {there}")

@@ -61,9 +61,13 @@ def publish_space(
     hub.ensure_repo(api, space, "space", space_sdk="gradio", space_hardware=HARDWARE)
     remote, pin = hub.look_up(api, space, "space"), make_pin(api, adapter, version, bundle)
     with tempfile.TemporaryDirectory(prefix="space-") as temporary:
-        stage_space(Path(temporary), source, pin, base_files(api, pin, bundle), exports)
-        before = commit_before(api, remote, Path(temporary))
-        commit = hub.push_folder(api, remote, Path(temporary), f"Serve {pin.adapter} {version}")
+        folder, readme = Path(temporary), Path(temporary, "README.md")
+        shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+        write_json(folder / "release.json", asdict(pin))
+        text = pinned_readme(readme.read_text(encoding="utf-8"), pin, base_files(api, pin, bundle), exports)
+        write_text(readme, text)
+        before = commit_before(api, remote, folder)
+        commit = hub.push_folder(api, remote, folder, f"Serve {pin.adapter} {version}")
     print(f"space: {space} is at {hub.short(commit)}, pinned to {pin.adapter} {version}", flush=True)
     try:
         wait_until_running(api, space, commit)
@@ -99,16 +103,8 @@ def find_sources(api: HfApi) -> tuple[str, str, str]:
 def base_files(api: HfApi, pin: Pin, bundle: Path) -> list[str]:
     """The files that the Space needs of the base, as far as its repository has them."""
     weights = read_json(bundle / "run.json", "")["base"]["weights"]
-    there = hub.list_files(api, hub.Remote(pin.base, "model"), pin.base_revision)
+    there = hub.list_files(api, hub.Remote(pin.base), pin.base_revision)
     return [name for name in (*weights, *BASE_PRELOADED) if name in there]
-
-
-def stage_space(folder: Path, source: Path, pin: Pin, base_files: list[str], exports: Sequence[str] = ()) -> None:
-    """Fill a fresh folder with the app's files, release.json, and a README that names the release."""
-    shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-    write_json(folder / "release.json", asdict(pin))
-    text = (folder / "README.md").read_text(encoding="utf-8")
-    write_text(folder / "README.md", pinned_readme(text, pin, base_files, exports))
 
 
 def pinned_readme(text: str, pin: Pin, base_files: list[str], exports: Sequence[str] = ()) -> str:

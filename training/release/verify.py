@@ -30,7 +30,7 @@ def read_back(repo: str, commit: str, timeout: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="verify-") as temporary:
         cache = Path(temporary)
         print("  downloading the adapter", flush=True)
-        folder = hub.download(api, hub.Remote(repo, "model"), commit, cache)
+        folder = hub.download(api, hub.Remote(repo), commit, cache)
         signed = (folder / signing.SIGNATURE).exists() and find_spec("model_signing")
         signed_by = signing.verify(folder) if signed else None
         adapter, contract = read_json(folder / "adapter_config.json", ""), load_contract(folder / "contract.toml")
@@ -38,7 +38,7 @@ def read_back(repo: str, commit: str, timeout: float) -> dict[str, Any]:
         if golden_ids(tokenizer, contract) != json.loads((folder / "golden.json").read_text(encoding="utf-8")):
             raise ValueError("a golden conversation has other token ids than in golden.json")
         print(f"  loading the base {adapter['base_model_name_or_path']}", flush=True)
-        remote = hub.Remote(adapter["base_model_name_or_path"], "model")
+        remote = hub.Remote(adapter["base_model_name_or_path"])
         base, device = hub.download(api, remote, adapter["revision"], None, BASE_FILES), pick_device()
         with plain_errors(f"loading {repo}"):
             model = PeftModel.from_pretrained(
