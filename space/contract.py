@@ -1,7 +1,7 @@
 """Load `contract.toml`: what training, scoring and the Space must agree on."""
 
 import tomllib
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -75,8 +75,10 @@ def load_contract(path: Path) -> Contract:
         found = {name: parsed(kind, table[name], name) for name, kind in kinds.items()}
     except ValueError as error:
         raise ValueError(f"{path} has {error}: {REMEDY}") from error
-    del found["version"]
-    return Contract(**{name: value.strip() if isinstance(value, str) else value for name, value in found.items()})
+    fields: dict[str, Any] = {
+        name: value.strip() if isinstance(value, str) else value for name, value in found.items() if name != "version"
+    }
+    return Contract(**fields)
 
 
 def parsed(kind: Any, found: Any, name: str) -> Any:
@@ -85,7 +87,7 @@ def parsed(kind: Any, found: Any, name: str) -> Any:
         return tuple(parsed(get_args(kind)[0], item, name) for item in parsed(list, found, name))
     if kind == Message:
         return {key: parsed(str, parsed(dict, found, name).get(key), f"{name}.{key}") for key in ("role", "content")}
-    if is_dataclass(kind):
+    if hasattr(kind, "__dataclass_fields__"):
         kinds = get_type_hints(kind)
         if odd := kinds.keys() ^ parsed(dict, found, name).keys():
             raise ValueError(f"a missing or unknown field: {', '.join(sorted(odd))} in [{name}]")
