@@ -19,9 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
-from gradio_client import Client
-
 from training.command import run
+from training.release.space import answer_of
 
 ROOT = Path(__file__).parents[1]
 REPO, BASE_REPO, SPACE = "maintainer/Llama-rehearsal", "maintainer/Llama-rehearsal-base", "maintainer/rehearsal"
@@ -122,11 +121,8 @@ def ask(hub: dict[str, str]) -> None:
     print(f"\n== A visitor asks the Space\n  {QUESTION}", flush=True)
     with urlopen(f"{hub['HF_ENDPOINT']}/api/spaces/{SPACE}") as response:
         host = json.load(response)["host"]
-    client = Client(host, verbose=False, analytics_enabled=False)
-    answer = client.submit(QUESTION, api_name="/chat").result(timeout=300)
-    for line in answer["text"].splitlines():
+    for line in answer_of(host, False, QUESTION).splitlines():
         print(textwrap.fill(line, 110, initial_indent="  > ", subsequent_indent="  > ") or "  >", flush=True)
-    client.close()
 
 
 if __name__ == "__main__":
