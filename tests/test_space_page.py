@@ -84,13 +84,22 @@ def answers(page: Page):
 
 
 def pages(page: Page):
-    """What stands under an answer of the pages that fit the question."""
+    """What stands above an answer, and under a personal reply, of the pages that fit the question."""
     return page.locator("#chat .sources")
 
 
 def finished(page: Page) -> None:
     """Wait until the last answer is whole."""
     expect(answers(page).last).not_to_contain_text(re.compile("Writing…|Waiting for the model"))
+
+
+def top(page: Page, selector: str) -> float:
+    """Where the last match begins, from the top of the window."""
+    return page.locator(selector).last.bounding_box()["y"]
+
+
+def bottom(page: Page, selector: str) -> float:
+    return top(page, selector) + page.locator(selector).last.bounding_box()["height"]
 
 
 def has_focus(page: Page, selector: str) -> None:
@@ -345,11 +354,13 @@ def beside(tmp_path_factory):
         yield address
 
 
-def test_pages_stand_under_an_answer_before_it_is_written_and_stay_open(beside, browser):
+def test_pages_stand_above_an_answer_before_it_is_written_and_stay_open(beside, browser):
     with opened(beside, browser) as page:
         ask(page, f"{QUESTION} {SLOWLY}")
         expect(pages(page).get_by_role("heading")).to_have_text("Read what NIH says")
         assert "Writing…" in answers(page).inner_text() or "Waiting" in answers(page).inner_text()
+        assert bottom(page, "#chat .user-row") <= top(page, "#chat .sources")
+        assert bottom(page, "#chat .sources") <= top(page, "#chat .answer")
         link = pages(page).get_by_role("link", name="Asthma: symptoms")
         expect(link).to_have_attribute("href", "https://nih.example/0")
         expect(link).to_have_attribute("target", "_blank")
@@ -367,11 +378,15 @@ def test_pages_stand_under_an_answer_before_it_is_written_and_stay_open(beside, 
         button(page, "Stop").click()
         expect(answers(page)).to_contain_text("You stopped")
         expect(pages(page)).to_have_count(1)
+        shot(page, "pages")
         ask(page, "What is frobnication?")
         expect(pages(page).last).to_contain_text("No page of the NIH or CDC found for this.")
+        ask(page, "My son has asthma symptoms, is it serious?")
+        expect(pages(page)).to_have_count(3)
+        assert bottom(page, "#chat .fixed.personal") <= top(page, "#chat .sources"), "the reply comes first"
         ask(page, EMERGENCY)
-        expect(answers(page)).to_have_count(3)
-        expect(pages(page)).to_have_count(2)
+        expect(answers(page)).to_have_count(4)
+        expect(pages(page)).to_have_count(3)
 
 
 def test_follow_up_questions_are_of_other_kinds_about_the_same_disease(beside, browser):
