@@ -18,7 +18,7 @@ from training.command import run
 from training.configs import EMBEDDED
 from training.outputs import read_json, write_json, write_text
 from training.release.bundle import read_benchmarks
-from training.scoring.benchmarks import benchmarks_blocks
+from training.scoring.benchmarks import benchmarks_blocks, benchmarks_sentences
 from training.scoring.table import (
     ROUGE_LABELS,
     VIEWS,
@@ -248,7 +248,8 @@ def summary(result: dict[str, Any]) -> str:
 
 def sentence(result: dict[str, Any]) -> str:
     """A further run in a paragraph."""
-    return f"`{result['scores']['config']}`. {description(result)} {verdict(result['scores'])}"
+    said = f"`{result['scores']['config']}`. {description(result)} {verdict(result['scores'])}"
+    return f"{said} {benchmarks_sentences(result['benchmarks'])}" if "benchmarks" in result else said
 
 
 def section(result: dict[str, Any]) -> str:

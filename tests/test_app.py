@@ -219,7 +219,7 @@ def test_without_an_adapter_the_page_comes_up_says_so_and_notices_work(tmp_path,
 
 @pytest.mark.parametrize(
     ("fault", "says"),
-    [("drop", "'owner/Llama-x' is no folder here, and the Hub can't be reached"), ("hang", "press Reload"),
+    [("drop", "'owner/Llama-x' is no folder here, and the Hub can't be reached"), ("hang", "wait a minute, then try again"),
      (None, "owner/Llama-x at main is not on the Hub")],
 )  # fmt: skip
 def test_a_hub_that_fails_at_start_or_lacks_the_adapter_is_one_line_with_a_remedy(
