@@ -774,6 +774,7 @@ def test_a_phone_shows_everything_and_a_notice_from_its_first_line(address, brow
         assert not scrolls_sideways(page)
         for part in (page.locator("gradio-app .notice"), *(button(page, text) for text in EXAMPLES), question(page)):
             expect(part).to_be_in_viewport(ratio=1)
+        assert bottom(page, "#examples") <= top(page, "#composer"), "the box covers no example"
         shot(page, "phone-start")
         ask(page, QUESTION)
         expect(answers(page)).to_contain_text(SENTENCES[-1])
