@@ -29,11 +29,6 @@ def header(release: Release | None, parameters: int = 0) -> str:
     return str(HTML.header(space_title(release.licence if release else ""), model_size(parameters)))
 
 
-def first_sight() -> str:
-    """The same for who has no scripts, or not yet."""
-    return str(HTML.first_sight(header(None)))
-
-
 def model_size(parameters: int) -> str:
     """The model by its size, as the first words about it."""
     if not parameters:
@@ -72,7 +67,7 @@ def about(
     space: the Hub's id of the Space, empty elsewhere. measured: see `measurements`.
     """
     data = release.data if release else None
-    facts = {name: fact for name, fact in scores.get("facts", {}).items() if name != "all"}
+    facts = [(name, fact) for name, fact in scores.get("facts", {}).items() if isinstance(fact, dict) and name != "all"]
     return TEMPLATES.get_template("about.md").render(
         hub=HUB,
         space=space,
@@ -85,10 +80,7 @@ def about(
         credit=data and data.credit.markdown(data.name),
         claim=data and data.claim,
         scores=scores,
-        facts=sorted(
-            ((name, fact) for name, fact in facts.items() if isinstance(fact, dict) and fact.get("compared")),
-            key=lambda item: item[0] != GENE,
-        ),
+        facts=sorted((item for item in facts if item[1].get("compared")), key=lambda item: item[0] != GENE),
         **licence_of(release),
         **(measured or measurements()),
     )

@@ -4,7 +4,7 @@ A subclass, because gradio's own queue is first come, first served, and runs job
 """
 
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
@@ -123,20 +123,23 @@ def why_refused(event: Event, waiting: list[Event], running: list[Event]) -> str
 def fair_order(waiting: Iterable[Event], running: Iterable[Event] = ()) -> list[Event]:
     """Everybody's first job, then everybody's second, …: by network address, and within one by session.
 
-    Jobs that run count as earlier ones. A session is the client's own claim, so it decides nothing between addresses.
+    A session is the client's own claim, so it decides nothing between addresses.
     """
-    in_session = Counter(event.session_hash for event in running)
-    in_client = Counter(sender(event) for event in running)
-    by_client: defaultdict[str, list[tuple[int, float, Event]]] = defaultdict(list)
-    for event in sorted(waiting, key=lambda event: event.enqueue_time):
-        by_client[sender(event)].append((in_session[event.session_hash], event.enqueue_time, event))
-        in_session[event.session_hash] += 1
-    places = [
-        (number, event.enqueue_time, event)
-        for who, jobs in by_client.items()
-        for number, (*_, event) in enumerate(sorted(jobs, key=lambda job: job[:2]), in_client[who])
-    ]
-    return [event for *_, event in sorted(places, key=lambda place: place[:2])]
+    jobs = sorted(waiting, key=lambda job: job.enqueue_time)
+    of_session = sorted(numbered(jobs, lambda job: job.session_hash, running), key=lambda pair: pair[0])
+    of_client = numbered([job for _, job in of_session], sender, running)
+    return [job for _, job in sorted(of_client, key=lambda pair: (pair[0], pair[1].enqueue_time))]
+
+
+def numbered(
+    jobs: Iterable[Event], owner: Callable[[Event], str | None], running: Iterable[Event]
+) -> list[tuple[int, Event]]:
+    """Each job with its number among those of its owner; jobs that run count as earlier ones."""
+    counts, pairs = Counter(map(owner, running)), []
+    for job in jobs:
+        pairs.append((counts[owner(job)], job))
+        counts[owner(job)] += 1
+    return pairs
 
 
 class Readers:

@@ -7,7 +7,7 @@ import api
 import clicks
 import gradio as gr
 import serving
-from about import HERE, HTML, about, first_sight, footer, header, report, status
+from about import HERE, HTML, about, footer, header, report, status
 from chat import SHORTEST, TEMPERATURES
 from fair_queue import MODEL, FairQueue, Readers
 from first_sight import FirstSight
@@ -59,14 +59,13 @@ EXPECT = "(...values) => { window.page?.expect(); return values }"
 SHOW = """() => setTimeout(() => window.page?.show("{}"), 50)"""
 KEEP_CHAT = """(chat) => window.page?.keep("chat", chat?.length ? JSON.stringify(chat) : "")"""
 KEEP_DRAFT = """(draft) => window.page?.keep("draft", (draft ?? "").slice(0, 1e6))"""
+FIRST_LINES = str(HTML.first_sight(header(None)))
 LAUNCH: dict[str, Any] = {
     "theme": THEME,
     "css_paths": HERE / "page.css",
     "js": (HERE / "page.js").read_text(encoding="utf-8"),
     "head": str(HTML.head((HERE / "media.css").read_text(encoding="utf-8"))),
-    "app_kwargs": {
-        "middleware": [Middleware(Limits), Middleware(Readers), Middleware(FirstSight, lines=first_sight())]
-    },
+    "app_kwargs": {"middleware": [Middleware(Limits), Middleware(Readers), Middleware(FirstSight, lines=FIRST_LINES)]},
     # gradio keeps 0.1 MiB for each visitor and each call of a program: for 10,000 by default
     "state_session_capacity": 200,
     "quiet": True,  # it advises options that app.py doesn't have

@@ -29,10 +29,8 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 YEAR = 2019  # when MedQuAD was published: its links are of then
 CREDIT = f"MedQuAD, Ben Abacha and Demner-Fushman {YEAR}, CC BY 4.0"
-COLUMNS = (
-    "document_source", "document_url", "synonyms", "question_id", "question_focus", "question_type", "question",
-    "answer",
-)  # fmt: skip
+COLUMNS = ("document_source", "document_url", "question_id", "question", "question_type", "question_focus", "synonyms",
+           "answer")  # fmt: skip
 LEAST = 0.82  # of 1: a lower score is not shown
 BM25, KIND = 0.5, 0.3  # weights beside the name's, which is 1
 INFORMATION = 0.15  # the kind's weight where the question asks for none
