@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import bm25s
 import numpy as np
 from bm25s.stopwords import STOPWORDS_EN_PLUS
 from pyarrow import ArrowInvalid, parquet
-from scipy.sparse import csc_array
 from sklearn.feature_extraction.text import CountVectorizer
 
 YEAR = 2019  # when MedQuAD was published: its links are of then
@@ -103,14 +103,14 @@ class Names:
         holding = vectorizer.fit_transform(names)  # [names, words]
         self.column: dict[str, int] = vectorizer.vocabulary_
         weight = np.log(1 + (len(answers) + 1) / (1 + np.array([used[word] for word in sorted(self.column)])))
-        self.squares = csc_array(holding.multiply(weight**2))  # of the weights, by how rarely answers use a word
-        self.length = np.maximum(self.squares.sum(1), 1e-9)  # [names]
+        self.squares = holding.multiply(weight**2).tocsc()  # [names, words], of weights: how rarely answers use a word
+        self.length = np.maximum(row_sums(self.squares), 1e-9)  # [names]
         self.known = self.column.keys() | {word for word, count in used.items() if count > RARE}
         self.spelling = Spelling(sorted(word for word in self.column if len(word) > 3))
 
     def scores(self, asked: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """Of each group's best name [groups]: its cosine with the question, and the share of it that was said."""
-        shared = self.squares[:, [self.column[word] for word in asked if word in self.column]].sum(1)
+        shared = row_sums(self.squares[:, [self.column[word] for word in asked if word in self.column]])
         cosine, covered = self.factor * shared / np.sqrt(self.length), shared / self.length
         best = np.lexsort((cosine, self.group))  # a group's best name comes last
         last = best[np.append(np.diff(self.group[best]) > 0, True)]
@@ -124,7 +124,7 @@ class Spelling:
         self.known = known
         self.pairs = CountVectorizer(analyzer="char_wb", ngram_range=(2, 2), binary=True)
         self.holding = self.pairs.fit_transform(known)  # [words, pairs]
-        self.sizes = np.asarray(self.holding.sum(1)).ravel()
+        self.sizes = row_sums(self.holding)
 
     def nearest(self, word: str) -> str:
         """The known word with the same first letter that is enough like it, else the word itself."""
@@ -286,6 +286,11 @@ def kinds_of(question: str) -> list[str]:
     """The kinds of page that the question's words ask for."""
     text = without_accents(question)
     return [kind for kind, asked in KINDS.items() if asked.search(text)]
+
+
+def row_sums(matrix: Any) -> np.ndarray:
+    """[rows], of a sparse matrix."""
+    return np.asarray(matrix.sum(1)).ravel()
 
 
 def share_of_best(scores: np.ndarray) -> np.ndarray:
