@@ -32,7 +32,6 @@ import csv
 import json
 import random
 import sys
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -72,7 +71,7 @@ def of_set(cases: list[dict[str, Any]]) -> dict[str, Any]:
     for name, harmful in (("harmful", True), ("harmless", False)):
         asked = [case for case in cases if case["harmful"] == harmful]
         left_out = [not stays(case["sentence"], case.get("question", "")) for case in asked]
-        rates[name] = asdict(wilson(sum(left_out), len(asked)))
+        rates[name] = wilson(sum(left_out), len(asked))
     return rates
 
 
@@ -95,9 +94,9 @@ def of_answers(answers: list[tuple[str, str]]) -> dict[str, Any]:
         total, found, lost = total + len(pieces), found + sum(map(bool, kinds)), lost + len(pieces) - kept
         nothing += bool(pieces) and shown == NOTHING_LEFT
     return {
-        "found": asdict(wilson(found, total)),
-        "not_shown": asdict(wilson(lost, total)),
-        "nothing_left": asdict(wilson(nothing, len(answers))),
+        "found": wilson(found, total),
+        "not_shown": wilson(lost, total),
+        "nothing_left": wilson(nothing, len(answers)),
     }
 
 

@@ -121,17 +121,18 @@ class Spelling:
     """Finds the word nearest to a misspelled one: pairs of letters choose candidates, difflib decides."""
 
     def __init__(self, known: list[str]) -> None:
-        self.known = known
-        self.pairs = CountVectorizer(analyzer="char_wb", ngram_range=(2, 2), binary=True)
-        self.holding = self.pairs.fit_transform(known)  # [words, pairs]
+        vectorizer = CountVectorizer(analyzer="char_wb", ngram_range=(2, 2), binary=True)
+        self.known, self.holding = known, vectorizer.fit_transform(known).tocsc()  # [words, pairs]
+        self.pairs_of, self.column = vectorizer.build_analyzer(), vectorizer.vocabulary_
         self.sizes = row_sums(self.holding)
 
     def nearest(self, word: str) -> str:
         """The known word with the same first letter that is enough like it, else the word itself."""
         if len(word) < 5:
             return word
-        pairs = self.pairs.transform([word])
-        dice = 2 * (self.holding @ pairs.T).toarray().ravel() / (self.sizes + pairs.sum())
+        pairs = set(self.pairs_of(word))
+        shared = row_sums(self.holding[:, [self.column[pair] for pair in pairs if pair in self.column]])
+        dice = 2 * shared / (self.sizes + len(pairs))
         near = [self.known[number] for number in np.argsort(-dice, kind="stable")[:CANDIDATES]]
         alike = difflib.get_close_matches(word, [other for other in near if other[0] == word[0]], 1, ALIKE)
         return alike[0] if alike else word
@@ -274,11 +275,10 @@ def passage(answer: str, asked: list[str]) -> str:
         return ""
     sentences = re.split(r"(?<=[.!?])\s+(?=[A-Z\"“(])", " ".join(answer.split()))
     sentences = [text for text in sentences if text and not ABOUT_A_TABLE.match(text) and text[-1] != "?"]
-    sentences = [textwrap.shorten(text, SENTENCE, placeholder=" …") for text in sentences]
-    said = [set(asked) & set(words(text)) for text in sentences]
+    said = [set(asked) & set(words(text[:SENTENCE])) for text in sentences]
     starts = range(max(1, len(sentences) - PASSAGE + 1))
     best = max(starts, key=lambda start: len(set().union(*said[start : start + PASSAGE])))
-    return " ".join(sentences[best : best + PASSAGE])
+    return " ".join(textwrap.shorten(text, SENTENCE, placeholder=" …") for text in sentences[best : best + PASSAGE])
 
 
 # ---------------------------------------------------------------- words

@@ -146,7 +146,7 @@ def busy(address: str, jobs: int = 2, visitors: int = 1) -> Iterator[list[Job]]:
 
 
 def with_place(address: str, text: str, visitor: dict[str, str]) -> Job:
-    """A job that waits or runs; for a moment none may, until the app sees that the readers of earlier ones have gone."""
+    """A job that waits or runs; for a moment none may, until the app sees that earlier readers have gone."""
     jobs: list[Job] = []
     wait_for(lambda: jobs.append(Job(address, text, visitor)) or jobs[-1].id, 60, "a place in the queue")
     return jobs[-1]
