@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ANSWER, GENERAL = "answer", "general answer"  # written by the model; GENERAL: after a notice, under the reminder
 UNFINISHED = {"unfinished answer": ANSWER, "unfinished general answer": GENERAL}
-SOURCES = "sources"  # the pages beside an answer, in a message of their own
+SOURCES = "sources"  # the pages above an answer, in a message of their own
 FAILED = "failed"  # the model, the GPU or the queue: the text says why there is no answer, or none any further
 TOLD = "told"  # a fixed text in a program's history, which names no kinds
 
