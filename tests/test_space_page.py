@@ -93,13 +93,11 @@ def finished(page: Page) -> None:
     expect(answers(page).last).not_to_contain_text(re.compile("Writing…|Waiting for the model"))
 
 
-def top(page: Page, selector: str) -> float:
-    """Where the last match begins, from the top of the window."""
-    return page.locator(selector).last.bounding_box()["y"]
-
-
-def bottom(page: Page, selector: str) -> float:
-    return top(page, selector) + page.locator(selector).last.bounding_box()["height"]
+def stands_above(page: Page, upper: str, lower: str) -> bool:
+    """Whether the last match of one selector ends before that of another begins, also while the page scrolls."""
+    places = "found => found.map(s => [...document.querySelectorAll(s)].at(-1).getBoundingClientRect().toJSON())"
+    first, second = page.evaluate(places, [upper, lower])
+    return first["bottom"] <= second["top"]
 
 
 def has_focus(page: Page, selector: str) -> None:
@@ -359,8 +357,8 @@ def test_pages_stand_above_an_answer_before_it_is_written_and_stay_open(beside, 
         ask(page, f"{QUESTION} {SLOWLY}")
         expect(pages(page).get_by_role("heading")).to_have_text("Read what NIH says")
         assert "Writing…" in answers(page).inner_text() or "Waiting" in answers(page).inner_text()
-        assert bottom(page, "#chat .user-row") <= top(page, "#chat .sources")
-        assert bottom(page, "#chat .sources") <= top(page, "#chat .answer")
+        assert stands_above(page, "#chat .user-row", "#chat .sources")
+        assert stands_above(page, "#chat .sources", "#chat .answer")
         link = pages(page).get_by_role("link", name="Asthma: symptoms")
         expect(link).to_have_attribute("href", "https://nih.example/0")
         expect(link).to_have_attribute("target", "_blank")
@@ -383,7 +381,7 @@ def test_pages_stand_above_an_answer_before_it_is_written_and_stay_open(beside, 
         expect(pages(page).last).to_contain_text("No page of the NIH or CDC found for this.")
         ask(page, "My son has asthma symptoms, is it serious?")
         expect(pages(page)).to_have_count(3)
-        assert bottom(page, "#chat .fixed.personal") <= top(page, "#chat .sources"), "the reply comes first"
+        assert stands_above(page, "#chat .fixed.personal", "#chat .sources"), "the reply comes first"
         ask(page, EMERGENCY)
         expect(answers(page)).to_have_count(4)
         expect(pages(page)).to_have_count(3)
@@ -774,7 +772,7 @@ def test_a_phone_shows_everything_and_a_notice_from_its_first_line(address, brow
         assert not scrolls_sideways(page)
         for part in (page.locator("gradio-app .notice"), *(button(page, text) for text in EXAMPLES), question(page)):
             expect(part).to_be_in_viewport(ratio=1)
-        assert bottom(page, "#examples") <= top(page, "#composer"), "the box covers no example"
+        wait_for(lambda: stands_above(page, "#examples", "#composer"), 20, "the box covers no example")
         shot(page, "phone-start")
         ask(page, QUESTION)
         expect(answers(page)).to_contain_text(SENTENCES[-1])
