@@ -25,7 +25,7 @@ from transformers import (
 from transformers.utils import logging
 
 if TYPE_CHECKING:
-    from contract import Contract, Decoding, Message
+    from contract import Contract, Message
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 BOTH = 3.5e9  # parameters up to which the base is served beside the tuned model: Llama 3.2's "3B" has 3.2e9
@@ -63,7 +63,12 @@ class Assistant:
             # reloaded on ZeroGPU, where only a worker has the GPU
             model.to("cuda")  # type: ignore[arg-type]  # its wrapper loses `self`
         ids = torch.tensor([fit(self, messages, length)], device=model.device)  # [1, tokens]
-        process = logits_processors(self.contract.decoding, temperature)
+        decoding = self.contract.decoding
+        # as `generate` processes logits, in its order
+        repetition = RepetitionPenaltyLogitsProcessor(decoding.repetition_penalty)
+        process = LogitsProcessorList(
+            [repetition, TemperatureLogitsWarper(temperature), TopPLogitsWarper(decoding.top_p)]
+        )
         cache = DynamicCache(config=model.config)
         for piece in ids.split(PIECE[model.device.type], dim=1):
             logits = model(piece, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
@@ -122,17 +127,6 @@ def check_golden(path: Path, tokenizer: "PreTrainedTokenizerBase", contract: "Co
                 f"The golden conversation {case['name']!r} comes out as other tokens than the release recorded: "
                 "adapter, tokenizer and contract are not of one release; fetch it again"
             )
-
-
-def logits_processors(decoding: "Decoding", temperature: float) -> LogitsProcessorList:
-    """What `generate` does to the logits, in its order."""
-    return LogitsProcessorList(
-        [
-            RepetitionPenaltyLogitsProcessor(decoding.repetition_penalty),
-            TemperatureLogitsWarper(temperature),
-            TopPLogitsWarper(decoding.top_p),
-        ]
-    )
 
 
 def fit(assistant: Assistant, messages: "list[Message]", length: int) -> list[int]:

@@ -289,13 +289,6 @@ def make_app(served: str, at_once: int) -> FastAPI:
     return app
 
 
-def find_contract() -> Contract:
-    """The contract of the named adapter, which alone is read of it."""
-    release = find_release()
-    folder = fetch(release.adapter, release.revision, ["contract.toml"]) if release.on_hub else Path(release.adapter)
-    return load_contract(folder / "contract.toml")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="serve.py", description=__doc__.split("\n")[0], epilog=__doc__.split("\n\n")[-1]
@@ -317,7 +310,9 @@ def main() -> None:
     try:
         listener = socket.create_server((options.host, options.port))
         if options.upstream:
-            serving.SERVED.assistant = Upstream(options.upstream, find_contract(), options.model)
+            named, only = find_release(), "contract.toml"  # all that is read of the adapter
+            folder = fetch(named.adapter, named.revision, [only]) if named.on_hub else Path(named.adapter)
+            serving.SERVED.assistant = Upstream(options.upstream, load_contract(folder / only), options.model)
             serving.SERVED.loaded.set()
             Thread(target=serving.load_table, daemon=True).start()
         else:
