@@ -12,7 +12,8 @@ ROOMS = ["scripts", "steps", "release", "model_card", "scoring", "model", "data"
 COMMANDS = {"model_card.results"}  # a script beside the results that it writes
 # Modules of training/ that every room may import; the others are steps.
 FOUNDATIONS = {"bases", "command", "configs", "datasets", "embedded", "network", "outputs"}
-SHARED = {"contract", "prompt", "credit", "licences", "lists", "sources"}  # modules of space/ that others may import
+# Modules of space/ that others may import.
+SHARED = {"contract", "prompt", "credit", "licences", "lists", "sources", "timeouts"}
 
 
 def modules() -> dict[str, Path]:

@@ -68,7 +68,7 @@ def record_credit(path: Path, credit: Credit) -> None:
     before = Credit.of(report["source"])
     if (credit := credit.completed(before)) != before:
         write_json(path, report | {"source": report["source"] | asdict(credit)})
-        print(f"prepare: {path} now says: {credit.plain(report['source']['name'])}")
+        print(f"prepare: {path} now says: {credit.attribution(report['source']['name'])}")
 
 
 def base_tokenizer(config: TrainConfig) -> PreTrainedTokenizerBase | None:
