@@ -5,9 +5,9 @@ The patterns know which text helps; a classifier, fitted by scripts/fit_checks.p
 
 import re
 import tomllib
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from safetensors.numpy import load_file
 from sklearn.feature_extraction.text import HashingVectorizer
@@ -22,19 +22,12 @@ RULES = Path(__file__).with_name("personal.toml")
 LONGEST = 1_000  # characters from each end of the last message that are read
 
 
-@dataclass(frozen=True)
-class Rule:
-    kind: str
-    personal: bool
-    patterns: tuple[re.Pattern[str], ...]
-
-
 def matched(last: str) -> str | None:
     """The name of the reply that the patterns choose for a message: on a medicine, how serious it is, violence, …"""
     text = one_line(last)
     about_someone = re.search(filled("{person}"), text)
-    asked = (rule for rule in rules() if about_someone or not rule.personal)
-    return next((rule.kind for rule in asked if any(pattern.search(text) for pattern in rule.patterns)), None)
+    asked = (rule for rule in rules() if about_someone or not rule.get("personal"))
+    return next((rule["kind"] for rule in asked if any(pattern.search(text) for pattern in rule["patterns"])), None)
 
 
 def danger(last: str) -> bool:
@@ -58,11 +51,9 @@ def one_line(text: str) -> str:
 
 
 @cache
-def rules() -> tuple[Rule, ...]:
-    return tuple(
-        Rule(rule["kind"], rule.get("personal", False), tuple(re.compile(filled(text)) for text in rule["patterns"]))
-        for rule in data()["rule"]
-    )
+def rules() -> list[dict[str, Any]]:
+    """The rules with their patterns compiled."""
+    return [rule | {"patterns": [re.compile(filled(text)) for text in rule["patterns"]]} for rule in data()["rule"]]
 
 
 @cache
