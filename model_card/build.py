@@ -5,7 +5,7 @@ import json
 import re
 import shlex
 from collections.abc import Sequence
-from hashlib import sha256
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +15,15 @@ from jinja2 import Environment, StrictUndefined
 from space.contract import Contract, load_contract
 from space.credit import Credit
 from space.licences import LLAMAS, licence_name
+from training.outputs import file_sha256, read_json
+from training.scoring import table
 from training.scoring.benchmarks import BITS, benchmarks_blocks, measures
-from training.scoring.table import (
-    ROUGE_LABELS,
-    VIEWS,
-    asked,
-    audit_blocks,
-    facts_blocks,
-    marks_blocks,
-    novel_sentence,
-    rates_table,
-    systems_table,
-    types_table,
-    verdict,
-    written,
-)
+from training.scoring.table import ROUGE_LABELS, VIEWS
 
 TEMPLATE = Path(__file__).with_name("template.md")
 VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # the values of --max-lora-rank
+Json = dict[str, Any]
+PICTURES = ("loss", "scores", "lengths", "study")
 AUDIT = Path(__file__).with_name("results") / "audit" / "liveqa.json"
 
 
@@ -51,109 +42,86 @@ def card_text(
     accepted: why it was published although it missed a gate. exports: repositories made from it. Raises
     jinja2.UndefinedError where the template asks for something that no file holds.
     """
-    run, data, scores = (
-        read(bundle / name) for name in ("run.json", "evaluation/data.json", "evaluation/scores-test.json")
-    )
+    names = ("run.json", "evaluation/data.json", "evaluation/scores-test.json", "adapter_config.json")
+    run, data, scores, adapter = (read_json(bundle / name, "python -m training bundle CONFIG") for name in names)
     path = bundle / "evaluation" / "benchmarks.json"
-    benchmarks = read(path) if path.exists() else None
+    benchmarks = read_json(path, "") if path.exists() else None
     contract = load_contract(bundle / "contract.toml")
-    config = read(bundle / "adapter_config.json")
-    base = run["base"]
+    base, key = run["base"], bundle / "model.pub"
     title = repo.split("/")[1] if repo.count("/") == 1 else title_of(base["model"], data)
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        metadata=metadata(run, data, scores, title, benchmarks),
-        llama=LLAMAS.get(base["licence"]),
-        licence=licence_name(base["licence"]),
+        # what was trained, on what, how, and what it scores
+        run=run,
+        base=base,
+        config=run["config"],
+        data=data,
+        scores=scores,
+        contract=contract,
+        energy=run.get("energy"),
+        target_modules=", ".join(f"`{name}`" for name in adapter["target_modules"]),
         question=json.dumps(contract.golden[0].messages[0]["content"], ensure_ascii=False),
         disclaimer=json.dumps(contract.disclaimer, ensure_ascii=False),
-        exports=exports,
-        vllm=vllm_command(title, repo, base, config["r"], contract),
+        # names, licences and links
+        metadata=metadata(run, data, scores, title, benchmarks),
         title=title,
-        key=sha256(key.read_bytes()).hexdigest() if (key := bundle / "model.pub").is_file() else None,
-        energy=run.get("energy"),
         repo=repo,
         revision=f', revision="{revision}"' if revision else "",
         space=space,
         accepted=accepted,
+        exports=exports,
+        key=file_sha256(key) if key.is_file() else None,
+        llama=LLAMAS.get(base["licence"]),
+        licence=licence_name(base["licence"]),
         dataset=dataset_name(data),
         credit=Credit.of(data["source"]).markdown(data["source"]["name"]),
-        base=base,
-        config=run["config"],
-        run=run,
-        data=data,
-        records=data["records"],
-        scores=scores,
-        verdict=verdict(scores),
-        asked=asked(scores),
-        table=written([systems_table(scores)]),
-        facts=written(facts_blocks(scores)),
-        benchmarks=written(benchmarks_blocks(benchmarks)) if benchmarks else "",
+        vllm=vllm_command(title, repo, base, adapter["r"], contract),
+        # figures as text
+        verdict=table.verdict(scores),
+        questions=table.questions_text(scores),
+        table=table.render([table.systems_table(scores)]),
+        facts=table.render(table.facts_blocks(scores)),
+        benchmarks=table.render(benchmarks_blocks(benchmarks)),
         pairs=benchmarks is not None and "pairs" in benchmarks["tasks"],
-        marks=written(marks_blocks(scores)),
-        audit=written(audit_blocks(read(AUDIT))),
-        more=written([novel_sentence(scores), types_table(scores), rates_table(scores)]),
-        pictures=alt_texts(bundle),
-        contract=contract,
-        target_modules=", ".join(f"`{name}`" for name in config["target_modules"]),
+        marks=table.render(table.marks_blocks(scores)),
+        audit=table.render(table.audit_blocks(read_json(AUDIT, "python -m training audit"))),
+        more=table.render([table.novel_sentence(scores), table.types_table(scores), table.rates_table(scores)]),
+        pictures={name: alt_text(bundle / "evaluation" / f"{name}.svg") for name in PICTURES},
     )
 
 
-def read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def title_of(base: str, data: dict[str, Any]) -> str:
+def title_of(base: str, data: Json) -> str:
     """A name for what has no repository yet: base and data, so that of a Llama it begins as its licence asks."""
     words = re.findall(r"[\w.]+", Credit.of(data["source"]).title or Path(data["source"]["name"]).stem)
     return f"{Path(base).name.removesuffix('-Instruct')}-{'-'.join(words)}-LoRA"
 
 
-def vllm_command(name: str, adapter: str, base: dict[str, Any], rank: int, contract: Contract) -> str:
+def vllm_command(name: str, adapter: str, base: Json, rank: int, contract: Contract) -> str:
     """The shell command that serves an adapter (a Hub id or folder) with vLLM. base: from run.json."""
-    decoding = contract.decoding
-    sampling = {
-        "temperature": decoding.temperature,
-        "top_p": decoding.top_p,
-        "repetition_penalty": decoding.repetition_penalty,
-        "max_new_tokens": decoding.max_new_tokens,
-    }
     revision = ["--revision", base["revision"]] if base["revision"] else []
     words = [
         "vllm", "serve", base["model"], *revision, "--enable-lora",
         "--max-lora-rank", str(next(allowed for allowed in VLLM_RANKS if allowed >= rank)),
         "--lora-modules", f"{name}={adapter}", "--chat-template", "chat_template.jinja",
-        "--override-generation-config", json.dumps(sampling),
+        "--override-generation-config", json.dumps(asdict(contract.decoding)),
     ]  # fmt: skip
     return shlex.join(words)
 
 
-def dataset_name(data: dict[str, Any]) -> str:
+def dataset_name(data: Json) -> str:
     """The data's title, else the name of its file or repository."""
     return Credit.of(data["source"]).title or f"`{data['source']['name']}`"
 
 
-def alt_texts(bundle: Path) -> dict[str, str | None]:
-    """Picture -> its alt text; None for one that the run did not draw."""
-    paths = {name: bundle / "evaluation" / f"{name}.svg" for name in ("loss", "scores", "lengths", "study")}
-    return {name: alt_text(path) if path.exists() else None for name, path in paths.items()}
+def alt_text(picture: Path) -> str | None:
+    """The sentences that stand for a picture, which its SVG file carries as its title; None without the picture."""
+    if not picture.exists():
+        return None
+    [title] = re.findall("<title>(.*?)</title>", picture.read_text(encoding="utf-8"), re.DOTALL)
+    return " ".join(html.unescape(title).split())
 
 
-def alt_text(picture: Path) -> str:
-    """The sentences that stand for a picture, which its SVG file carries as its title."""
-    title = re.search("<title>(.*?)</title>", picture.read_text(encoding="utf-8"), re.DOTALL)
-    if title is None:
-        raise ValueError(f"{picture} has no title, which is its alt text: make the plot again")
-    return " ".join(html.unescape(title[1]).split())
-
-
-def metadata(
-    run: dict[str, Any],
-    data: dict[str, Any],
-    scores: dict[str, Any],
-    title: str,
-    benchmarks: dict[str, Any] | None = None,
-) -> str:
+def metadata(run: Json, data: Json, scores: Json, title: str, benchmarks: Json | None = None) -> str:
     """The card's YAML: licence, base, tags, and the scores as `model-index`."""
     base, on_hub = run["base"]["model"], run["base"]["revision"] is not None
     results = [
@@ -170,8 +138,8 @@ def metadata(
         for view in VIEWS
         for kind, label in ROUGE_LABELS.items()
     ]
-    for name, task, metric, found in measures(benchmarks or {"tasks": {}}):
-        mean, bits = found["tuned"], metric == BITS
+    for name, task, metric, figures in measures(benchmarks or {"tasks": {}}):
+        tuned, bits = figures["tuned"], metric == BITS
         results.append(
             EvalResult(
                 task_type="text-generation" if bits else "multiple-choice",
@@ -179,7 +147,7 @@ def metadata(
                 dataset_name=f"{name}, a task of lm-eval, n = {task['n']}",
                 metric_type=metric if bits else "accuracy",
                 metric_name=metric,
-                metric_value=round(mean["mean"] if bits else 100 * mean["share"], 4),
+                metric_value=round(tuned["mean"] if bits else 100 * tuned["share"], 4),
             )
         )
     card = ModelCardData(
@@ -199,7 +167,7 @@ def metadata(
     return card.to_yaml()
 
 
-def emissions(run: dict[str, Any]) -> dict[str, Any]:
+def emissions(run: Json) -> Json:
     """The CO₂ of the training as the Hub reads it, in grams."""
     energy, resumed = run["energy"], run["resumed_from_step"]
     return {

@@ -1,12 +1,15 @@
 """Ask an adapter in the terminal: `ask.py ADAPTER "What are the symptoms of diabetes?"`; without a question chat.
 
-ADAPTER is a folder (RUN/adapter or RUN/bundle) or a Hub id. Answers are greedy, as in scoring, and end with the
-disclaimer exactly once. Nothing that is typed is stored.
+ADAPTER is a folder (RUN/adapter or RUN/bundle) or a Hub id. It answers under the rules of the Space: notices instead
+of an answer where one is due, checked sentences, and the disclaimer exactly once. Nothing that is typed is stored.
 """
 
 import argparse
+import sys
 from importlib import import_module
 from pathlib import Path
+
+SPACE = Path(__file__).parents[1] / "space"
 
 
 def main() -> None:
@@ -20,7 +23,8 @@ def main() -> None:
     parser.add_argument("--sources", type=Path, metavar="FILE", help="list the pages that fit a question after its "
                         "answer; a table in Parquet with the columns of lavita/MedQuAD")  # fmt: skip
     options = parser.parse_args()
-    import_module("training.command").run(lambda: import_module("training.ask").main(options))
+    sys.path.insert(0, str(SPACE))  # the folder's modules import each other by their plain names
+    import_module("training.command").run(lambda: import_module("terminal").main(options))
 
 
 if __name__ == "__main__":

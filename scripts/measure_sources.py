@@ -6,73 +6,63 @@ JUDGEMENTS   tab-separated `question`, `answer`, `score`, as LiveQA-Med has them
 """
 
 import argparse
-import csv
 import json
 import resource
 import statistics
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import bm25s
 import numpy as np
+import pandas as pd
 
 from space import sources
 from training.command import run
 from training.outputs import file_sha256, write_json
 from training.run_record import processor
 from training.scoring.intervals import mean_interval
+from training.scoring.table import UNKNOWN, terminal_table
 
 K = 3  # pages shown
 USEFUL = 2  # points: judged incomplete or excellent
-FORMS = {
+FORMS: dict[str, Callable[[dict[str, Any]], str]] = {
     "message": lambda asked: f"{asked['subject']} {asked['message']}",
     "message alone": lambda asked: asked["message"],
     "summary": lambda asked: asked["summary"],
-}
-LABELS = {
-    "average": "average score of the top page, 0-3",
-    "useful": "top page useful, of all questions",
-    "useful_shown": "top page useful, where one is shown",
-    "unjudged_shown": "top page unjudged, where one is shown",
-    "useful_pages": "useful among all pages shown",
-    "coverage": "coverage: a page is shown",
-    "ndcg": f"nDCG@{K}",
 }
 Find = Callable[[str], list[str]]  # question -> the keys of its pages, best first
 
 
 def main() -> None:
     options = parse()
-    asked, judged = read_questions(options.questions), read_judgements(options.judgements)
+    asked = [json.loads(line) for line in options.questions.read_text(encoding="utf-8").splitlines() if line]
+    judged = read_judgements(options.judgements)
     started, before = time.process_time(), peak_mib()
     sources.load(options.table)
-    loading = {
-        "load_s": round(time.process_time() - started, 1),
-        "load_mib": round(peak_mib() - before),
-        "processor": processor(),
-    }
+    seconds, mib = time.process_time() - started, peak_mib() - before
     rows = sources.read_rows(options.table)
     systems = {
-        "sources": found,
-        "sources, no threshold": lambda question: found(question, least=0),
-        "plain BM25": plain_bm25(rows),
+        "sources": find_pages,
+        "sources, no threshold": lambda question: find_pages(question, least=0),
+        "plain BM25": bm25(rows),
     }
-    report = {
+    report: dict[str, Any] = {
         "questions": len(asked),
-        "judgements": sum(len(scores) for scores in judged.values()),
+        "judgements": sum(len(points) for points in judged.values()),
         "table": {"rows": len(rows), "sha256": file_sha256(options.table)},
         "threshold": sources.LEAST,
-        "speed": speed(asked) | loading,
+        "speed": speed(asked) | {"load_s": round(seconds, 1), "load_mib": round(mib), "processor": processor()},
         "forms": {
-            form: {name: measured(asked, judged, text, find) for name, find in systems.items()}
+            form: {name: measured(asked, judged, text, system) for name, system in systems.items()}
             for form, text in FORMS.items()
         },
     }
-    print(table(report))
+    for form, figures in report["forms"].items():
+        lines = [[name, *(interval_text(each[name]) for each in figures.values())] for name in figures["sources"]]
+        print(f"{terminal_table([form, *figures], lines)}\n")
+    print(f"{len(asked)} questions, {len(rows)} rows; seconds and MiB to load, ms of CPU a question: {report['speed']}")
     if options.json:
         write_json(options.json, report)
         print(f"\nwritten to {options.json}")
@@ -96,19 +86,12 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def read_questions(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-
-
 def read_judgements(path: Path) -> dict[str, dict[str, int]]:
     """Points (0-3) of each judged page of each question."""
-    points: dict[str, dict[str, int]] = defaultdict(dict)
-    with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file, delimiter="\t"):
-            judged = points[row["question"]]
-            page = row["answer"].removesuffix(".txt").replace("MPlusHerbsSuppls", "MPlusHerbsSupplements")
-            judged[page] = max(judged.get(page, 0), int(row["score"]) - 1)
-    return points
+    table = pd.read_csv(path, sep="\t", dtype={"question": str})
+    pages = table["answer"].str.removesuffix(".txt").str.replace("MPlusHerbsSuppls", "MPlusHerbsSupplements")
+    best = (table["score"] - 1).groupby([table["question"], pages]).max()
+    return {question: points.droplevel(0).to_dict() for question, points in best.groupby(level=0)}
 
 
 def key(document_source: str, question_id: str) -> str:
@@ -116,13 +99,13 @@ def key(document_source: str, question_id: str) -> str:
     return f"{document_source}_{question_id.replace('-', '_Sec')}"
 
 
-def found(question: str, least: float = sources.LEAST) -> list[str]:
+def find_pages(question: str, least: float = sources.LEAST) -> list[str]:
     pages = sources.search(sources.loaded(), question, K, least)
     return [key(page.document_source, page.question_id) for page in pages]
 
 
-def plain_bm25(rows: list[dict[str, str]]) -> Find:
-    """The floor: bm25s as it comes, over each row's question and synonyms."""
+def bm25(rows: list[dict[str, str]]) -> Find:
+    """The baseline: bm25s as it comes, over each row's question and synonyms."""
     texts = [f"{row['question']} {row['synonyms'].replace('|', ' ')}" for row in rows]
     index = bm25s.BM25()
     index.index(bm25s.tokenize(texts, stopwords="en", show_progress=False), show_progress=False)
@@ -138,28 +121,30 @@ def plain_bm25(rows: list[dict[str, str]]) -> Find:
 def measured(
     asked: list[dict[str, Any]], judged: dict[str, dict[str, int]], text: Callable[[dict[str, Any]], str], find: Find
 ) -> dict[str, Any]:
-    """Each figure with its 95 % bootstrap interval over questions; what nobody judged counts as incorrect."""
+    """Each figure with its 95 % bootstrap interval over questions; what nobody judged counts as incorrect.
+
+    "average": score of the first page, 0-3, no page counting 0. "useful": a useful first page, of all questions; with
+    "_shown": of those that get a page. "useful_pages": of all pages shown. "coverage": questions that get a page.
+    """
     points, ideal = [], []
     for question in asked:
         of_page = judged.get(str(question["id"]), {})
         points.append([of_page.get(page) for page in find(text(question))])
         ideal.append(sorted(of_page.values(), reverse=True)[:K])
-    first = [shown[0] for shown in points if shown]
+    first = [pages[0] for pages in points if pages]
     figures: dict[str, list[float]] = {
-        "average": [shown[0] or 0 if shown else 0 for shown in points],
-        "useful": [bool(shown) and useful(shown[0]) for shown in points],
+        "average": [pages[0] or 0 if pages else 0 for pages in points],
+        "useful": [bool(pages) and useful(pages[0]) for pages in points],
         "useful_shown": [useful(score) for score in first],
         "unjudged_shown": [score is None for score in first],
-        "useful_pages": [useful(score) for shown in points for score in shown],
-        "coverage": [bool(shown) for shown in points],
-        "ndcg": [dcg(shown) / dcg(best) for shown, best in zip(points, ideal, strict=True) if any(best)],
+        "useful_pages": [useful(score) for pages in points for score in pages],
+        "coverage": [bool(pages) for pages in points],
+        "ndcg": [dcg(pages) / dcg(best) for pages, best in zip(points, ideal, strict=True) if any(best)],
     }
     # the pages shown for one question aren't independent: their interval is drawn over questions
-    owners = [number for number, shown in enumerate(points) for _ in shown]
+    groups = {"useful_pages": [number for number, pages in enumerate(points) for _ in pages]}
     return {
-        name: asdict(mean_interval(values, owners if name == "useful_pages" else range(len(values))))
-        if values
-        else None
+        name: mean_interval(values, groups.get(name, range(len(values)))) if values else None
         for name, values in figures.items()
     }
 
@@ -173,7 +158,7 @@ def dcg(points: Sequence[int | None]) -> float:
     return float(sum((score or 0) / np.log2(rank + 2) for rank, score in enumerate(points)))
 
 
-def speed(asked: list[dict[str, Any]]) -> dict[str, float]:
+def speed(asked: list[dict[str, Any]]) -> dict[str, Any]:
     """CPU milliseconds of one question, at which other work on the machine takes no part."""
     spent = []
     for question in asked:
@@ -183,23 +168,9 @@ def speed(asked: list[dict[str, Any]]) -> dict[str, float]:
     return {"median_ms": round(statistics.median(spent), 1), "worst_ms": round(max(spent), 1)}
 
 
-def table(report: dict[str, Any]) -> str:
-    lines = []
-    for form, systems in report["forms"].items():
-        lines.append(f"{form:<38}" + "".join(f"{name:>26}" for name in systems))
-        for name, label in LABELS.items():
-            lines.append(f"  {label:<36}" + "".join(f"{shown(figures[name]):>26}" for figures in systems.values()))
-    spent = report["speed"]
-    lines.append(
-        f"{report['questions']} questions, {report['table']['rows']} rows; loaded in {spent['load_s']} s "
-        f"and {spent['load_mib']} MiB, one question {spent['median_ms']} ms, at most {spent['worst_ms']} ms, all of CPU"
-    )
-    return "\n".join(lines)
-
-
-def shown(interval: dict[str, Any] | None) -> str:
+def interval_text(interval: dict[str, Any] | None) -> str:
     if interval is None:
-        return "-"
+        return UNKNOWN
     bounds = "" if interval["low"] is None else f" ({interval['low']:.2f} to {interval['high']:.2f})"
     return f"{interval['mean']:.2f}{bounds}"
 

@@ -137,11 +137,11 @@ def fetch(repo: str, revision: str, only: list[str], kind: str = "model") -> Pat
     except LocalEntryNotFoundError as error:
         raise ConnectionError(
             f"{repo!r} is no folder here, and the Hub can't be reached to fetch {at}: check the name, or "
-            "wait a minute, then press Reload"
+            "wait a minute, then try again"
         ) from error
     except OSError as error:
         reason = str(error).strip().split("\n")[0]
-        raise ConnectionError(f"{at} can't be fetched ({reason[:160]}): wait a minute, then press Reload") from error
+        raise ConnectionError(f"{at} can't be fetched ({reason[:160]}): wait a minute, then try again") from error
 
 
 def wait_at_most(seconds: float) -> None:

@@ -13,7 +13,6 @@ cases and people by ":". `row` counts from 0 below the header.
 import csv
 import json
 import sys
-from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 
@@ -54,10 +53,10 @@ def compared(
         alike = sum(len(found & facts) for found, facts in pairs)
         single = sum(found == facts and len(found) == 1 for found, facts in pairs)
         results[kind.name] = {
-            "precision": asdict(wilson(alike, sum(len(found) for found, _ in pairs))),
-            "recall": asdict(wilson(alike, sum(len(facts) for _, facts in pairs))),
-            "precision where one is found": asdict(wilson(single, sum(len(found) == 1 for found, _ in pairs))),
-            "recall where one is labelled": asdict(wilson(single, sum(len(facts) == 1 for _, facts in pairs))),
+            "precision": wilson(alike, sum(len(found) for found, _ in pairs)),
+            "recall": wilson(alike, sum(len(facts) for _, facts in pairs)),
+            "precision where one is found": wilson(single, sum(len(found) == 1 for found, _ in pairs)),
+            "recall where one is labelled": wilson(single, sum(len(facts) == 1 for _, facts in pairs)),
         }
     return results
 

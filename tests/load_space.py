@@ -49,7 +49,7 @@ class Figures:
     @property
     def displaced(self) -> int:
         """The most places by which an answer began before or after its turn."""
-        return max(abs(place - number) for place, number in enumerate(self.order))
+        return max((abs(place - number) for place, number in enumerate(self.order)), default=0)
 
     @property
     def missed(self) -> list[str]:
@@ -65,10 +65,11 @@ class Figures:
 
 async def call(web: httpx.AsyncClient, visitor: dict[str, str], text: str):
     """The job's number and then the lines of its answer."""
-    sent = await web.post("/gradio_api/call/chat", json={"data": [text, None, ANSWER_TOKENS, None]}, headers=visitor)
+    route, data = "/gradio_api/call/chat_text", {"data": [text, None, ANSWER_TOKENS, None]}
+    sent = await web.post(route, json=data, headers=visitor)
     sent.raise_for_status()
     yield sent.json()["event_id"]
-    async with web.stream("GET", f"/gradio_api/call/chat/{sent.json()['event_id']}", headers=visitor) as lines:
+    async with web.stream("GET", f"{route}/{sent.json()['event_id']}", headers=visitor) as lines:
         async for line in lines.aiter_lines():
             yield line
 

@@ -1,7 +1,6 @@
 """The page to read answers: hostile text stays text, and a real browser filters, sorts and searches it."""
 
 import json
-from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -24,7 +23,6 @@ def answer(number: int, question: str, qtype: str, gain: float, tuned: str = "Re
         "reference": "Rest helps. Drink plenty of water.",
         "base": {"text": "See a doctor about it.", "tokens": 512, "ended": False},
         "tuned": {"text": tuned, "tokens": 9, "ended": True},
-        "gain": gain,
         "rouge1": {"base": 0.3, "tuned": 0.3 + gain},
         "facts": None,
     }
@@ -105,9 +103,7 @@ def test_only_what_the_page_shows_of_an_answer_is_in_it():
     assert "somebody" not in page
 
 
-def test_a_page_without_answers_or_with_a_gain_that_is_no_number_is_an_error():
-    with pytest.raises(ValueError, match="no answers"):
-        answers_page([], "Answers", {})
+def test_a_gain_that_is_no_number_is_an_error():
     with pytest.raises(ValueError, match="JSON compliant"):
         answers_page([answer(1, "Q", "causes", float("nan"))], "Answers", {})
 
@@ -287,7 +283,7 @@ def test_a_person_judges_a_sample_without_knowing_which_answer_is_whose(page, tm
         page.get_by_role("button", name="Save the marks").click()
     saved = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
     assert saved == {"answers": "k1", "marks": {"q2": {"tuned": "wrong", "base": "right"}, "q3": {"base": "right"}}}
-    assert count_marks(saved, "k1")["base"]["right"] == asdict(wilson(1, 1))  # q3 is not whole
+    assert count_marks(saved, "k1")["base"]["right"] == wilson(1, 1)  # q3 is not whole
     page.get_by_role("button", name="Back to all answers").click()
     assert len(questions(page)) == 4 and page.locator(".gain").count() == 4
     assert seen == []
@@ -304,7 +300,7 @@ def test_a_phone_shows_the_buttons_and_never_scrolls_sideways(page, tmp_path):
 def test_marks_are_counted_with_their_intervals():
     marks = {f"q{n}": {"base": MARKS[n % 3], "tuned": "right"} for n in range(9)} | {"q9": {"tuned": "wrong"}}
     counted = count_marks({"answers": "k1", "marks": marks}, "k1")
-    assert counted["base"] == {mark: asdict(wilson(3, 9)) for mark in MARKS}
+    assert counted["base"] == {mark: wilson(3, 9) for mark in MARKS}
     assert [rate["k"] for rate in counted["tuned"].values()] == [9, 0, 0]
 
 

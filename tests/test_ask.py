@@ -5,9 +5,6 @@ import shutil
 
 import pytest
 from conftest import ROOT, command, script_here
-from small_models import make_tokenizer
-
-from training.ask import AnswerPrinter
 
 QUESTION = "What are the symptoms of diabetes?"
 
@@ -33,7 +30,7 @@ def test_an_answer_ends_in_the_disclaimer_exactly_once(adapter, contract):
 def test_pages_are_listed_after_the_answer(adapter, contract):
     sample = ROOT / "training" / "data" / "sample.csv"
     result = script_here("ask", adapter, "How is gout treated?", "--sources", sample)
-    answer, pages = result.stdout.split("\nPages that fit (links of 2019):\n")
+    answer, pages = result.stdout.split("\nPages that fit:\n")
     assert answer.rstrip().endswith(contract.disclaimer) and pages.startswith("- Gout: treatment (Sample text of this")
     missing = script_here("ask", adapter, QUESTION, "--sources", "none.parquet")
     assert missing.returncode == 1 and missing.stderr.startswith("error: none.parquet is missing")
@@ -50,31 +47,35 @@ def test_a_chat_answers_each_line_and_ends_on_an_empty_one(adapter, contract, mo
 
 
 @pytest.mark.parametrize(
+    ("typed", "first"),
+    [
+        ("my dad has crushing chest pain and is sweating", "If this is happening now, call an ambulance:"),
+        ("mi hijo no respira", "Si está pasando ahora, llama a una ambulancia:\n\n- España y la UE: 112\n"),
+        ("can I take ibuprofen with my warfarin?", "Please ask a pharmacist"),
+        ("a" * 2001, "That is longer than I can read at once."),
+    ],
+    ids=["emergency", "in Spanish", "personal", "too long"],
+)
+def test_the_rules_of_the_page_hold_here_too(adapter, contract, typed, first):
+    result = script_here("ask", adapter, typed)
+    assert result.returncode == 0 and result.stdout.startswith(first), result.stdout
+    assert result.stdout.rstrip().endswith(contract.disclaimer) and "](" not in result.stdout
+
+
+@pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("no-such-folder", QUESTION), "no-such-folder is no"),
-        (("owner/not-fetched", QUESTION), "owner/not-fetched is no folder here and can't be fetched"),
-        (("ADAPTER", ""), "the question has 0 characters: 1 to 2,000 can be asked"),
-        (("ADAPTER", "a" * 2001), "the question has 2,001 characters"),
+        (("no-such-folder", QUESTION), "'no-such-folder' is no folder here"),
+        (
+            ("owner/not-fetched", QUESTION),
+            "can't be reached to fetch owner/not-fetched at main: check the name",
+        ),
+        (("ADAPTER", ""), "the question is empty: type one in quotes"),
     ],
-    ids=["no folder", "no network", "empty", "too long"],
+    ids=["no folder", "no network", "empty"],
 )
 def test_what_cannot_be_asked_is_one_line(adapter, words, says):
     result = script_here("ask", *(adapter if word == "ADAPTER" else word for word in words))
     assert result.returncode == 1
-    assert says in result.stderr.replace("neither a folder", "no folder").replace("is no folder here nor", "is no")
+    assert says in result.stderr
     assert result.stderr.count("\n") == 1
-
-
-def test_streamed_pieces_show_no_disclaimer_until_the_one_at_the_end(contract, capsys):
-    tokenizer = make_tokenizer("llama3")
-    printer = AnswerPrinter(tokenizer, contract)
-    written = f"{contract.disclaimer}\n\nDrink water. {contract.disclaimer.lower()} Rest."
-    shown = []
-    for start in range(0, len(written), 7):
-        printer.on_finalized_text(written[start : start + 7])
-        shown.append(capsys.readouterr().out)
-    printer.on_finalized_text("", stream_end=True)
-    shown.append(capsys.readouterr().out)
-    assert "".join(shown) == f"Drink water. Rest.\n\n{contract.disclaimer}\n"
-    assert "isclaimer" not in "".join(shown[:-1])

@@ -86,12 +86,14 @@ def test_the_lines_follow_the_figures():
     assert can.endswith("no kind of it.") and "None (too few questions to tell) does better" in cannot
 
 
+FILES = {"judgements": "judgements.tsv", "questions": "questions.jsonl", "medquad": "medquad.parquet"}
+
+
 def options(folder, judgements: str, medquad: pd.DataFrame) -> list[str]:
     (folder / "judgements.tsv").write_text(judgements, encoding="utf-8")
     (folder / "questions.jsonl").write_text('{"id": 7, "summary": "What is it?", "reference": "a b c"}\n')
     medquad.to_parquet(folder / "medquad.parquet")
-    files = {"judgements": "judgements.tsv", "questions": "questions.jsonl", "medquad": "medquad.parquet"}
-    return ["audit", *(word for name, file in files.items() for word in (f"--{name}", str(folder / file)))]
+    return ["audit", *(word for name, file in FILES.items() for word in (f"--{name}", str(folder / file)))]
 
 
 MEDQUAD = pd.DataFrame(
@@ -103,7 +105,7 @@ MEDQUAD = pd.DataFrame(
         ("CDC", "8", "8-1", "causes", "one of two"),
         ("CDC", "8", "8-1", "causes", "with the same id"),
     ],
-    columns=step.COLUMNS["medquad"],
+    columns=step.TABLES["medquad"][1],
 )
 HEAD = "question\tanswer\tscore\n"
 
@@ -113,7 +115,7 @@ def test_judgements_of_the_same_text_are_averaged_and_answers_without_a_known_te
     ids = ("GARD_001_Sec1", "GARD_001_Sec2", "CDC_9_Sec1", "CDC_9_Sec2", "CDC_8_Sec1", "CDC_0_Sec1")
     rows = zip(ids, (4, 3, 1, 4, 4, 4), strict=True)
     words = options(tmp_path, HEAD + "".join(f"7\t{name}.txt\t{score}\n" for name, score in rows), MEDQUAD)
-    [asked] = step.judged_answers(*(step.read_table(tmp_path / name, []) for name in words if name.startswith("/")))
+    [asked] = step.judged_answers(*(step.read_table(name, tmp_path / file) for name, file in FILES.items()))
     assert asked.answers == [("a b", "causes", 3.5), ("x y", "causes", 1)] and asked.references[0].text == "a b c"
     step.main(parse(words))
     written = json.loads((tmp_path / "audit.json").read_text(encoding="utf-8"))
@@ -126,7 +128,7 @@ def test_a_table_that_lacks_a_column_or_is_damaged_is_named(tmp_path):
         step.main(parse(words))
     words = options(tmp_path, HEAD, MEDQUAD)
     (tmp_path / "medquad.parquet").write_bytes(b"no parquet")
-    with pytest.raises(ValueError, match=r"medquad.parquet can't be read as Parquet"):
+    with pytest.raises(ValueError, match=r"medquad.parquet can't be read"):
         step.main(parse(words))
 
 

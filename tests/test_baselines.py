@@ -149,8 +149,3 @@ def test_the_bases_answers_get_the_disclaimer_exactly_once():
     texts = system_texts(lines, train, contract, seed=0)
     assert texts["base + disclaimer"] == [f"Rest.\n\n{contract.disclaimer}"] * 2 + [contract.disclaimer]
     assert texts["base"] == [line["base"]["text"] for line in lines]
-
-
-def test_baselines_without_training_records_are_an_error():
-    with pytest.raises(ValueError, match="at least one training record"):
-        baselines([], [record("x", "What is (are) Flu ?")], contract, seed=0)

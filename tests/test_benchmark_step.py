@@ -20,7 +20,7 @@ from lm_eval.utils import apply_template
 
 from model_card.build import card_text
 from space.prompt import encode_answered, has_system_role, with_system_prompt
-from training.benchmark import PUBMEDQA, cache, check_prompts, context_of, pairs_task, started
+from training.benchmark import PUBMEDQA, cache_folder, check_prompts, context_of, earlier_report, pairs_task
 from training.bundle import bundle
 from training.configs import DEMO, override
 from training.model.load import load_tokenizer
@@ -64,9 +64,9 @@ def test_constructed_likelihoods_give_the_figures_that_were_put_into_them(out, c
     task = pairs_task(config)
     pairs = read_jsonl(out / "runs" / "demo" / "lm_eval" / "pairs.jsonl", "")
     tokenizer = load_tokenizer(out / "runs" / "demo" / "adapter")
-    key = started(config, read_json(out / "runs" / "demo" / "run.json", ""))["key"]
+    key = earlier_report(config, read_json(out / "runs" / "demo" / "run.json", ""))["key"]
     for side, right, against in (("base", 5, 10), ("tuned", 30, 8)):
-        hook = CachingLM(EchoLM, str(cache(config, key, side))).get_cache_hook()
+        hook = CachingLM(EchoLM, str(cache_folder(config, key) / f"{side}.db")).get_cache_hook()
         for place, pair in enumerate(pairs):
             messages = with_system_prompt(
                 tokenizer, [{"role": "user", "content": pair["question"]}], task["description"]
@@ -93,7 +93,7 @@ def test_constructed_likelihoods_give_the_figures_that_were_put_into_them(out, c
     assert alone["p"] == 0.5
     assert [found["right"][pair["id"]] for pair in pairs[4:6]] == [[True, True], [False, True]]
     assert "likeliest more often than its base: 64% and 11% of 47" in result.stdout
-    assert not list((out / "runs" / "demo").glob("*.db"))
+    assert not list((out / "runs" / "demo").glob("*.partial"))
 
 
 class EchoLM:

@@ -122,6 +122,8 @@ def test_the_card_says_which_facts_are_right_and_how_well_facts_are_found(bundle
     assert "8 questions ask for a gene, an inheritance pattern or a frequency (2 more were not asked); 5 are" in text
     assert "precision gene 51 of 59, inheritance pattern 43 of 43, frequency 20 of 24; recall gene 51 of 51" in text
     assert "The facts of the other references: none (1), several (1), in the question (1)." in text
+    few = facts | {"all": facts["all"] | {"compared": 4}}
+    assert "| right / wrong" not in with_facts(bundle, tmp_path, few), "a table of four facts would be noise"
 
 
 def test_the_card_says_what_the_metrics_are_worth_and_that_nobody_judged_the_answers(bundle, tmp_path):

@@ -1,20 +1,19 @@
 """Facts are found where texts state them and nowhere else, and every figure made of them is known by hand here."""
 
 import json
-from dataclasses import asdict
 
 import fact_labels
 import pytest
 
-from training.scoring.fact_scores import MAJORITY, NEAREST, facts_sentence, mcnemar, outcome, score_facts
+from training.scoring.fact_scores import MAJORITY, NEAREST, facts_sentence, outcome, score_facts
 from training.scoring.facts import (
     AGREEMENT,
     KINDS,
+    fact_texts,
     frequencies,
     genes,
     patterns,
     same_pattern,
-    shown,
     within_factor_two,
 )
 from training.scoring.intervals import wilson
@@ -96,7 +95,7 @@ def test_inheritance_patterns_are_found(text: str, named: set[str]):
     ],
 )
 def test_frequencies_are_found_with_their_unit(text: str, found: list[str]):
-    assert shown(frequencies(text)) == found
+    assert fact_texts(frequencies(text)) == found
 
 
 def test_an_answer_caught_in_a_loop_names_one_fact_at_most():
@@ -187,7 +186,7 @@ def test_every_figure_of_constructed_answers_is_as_counted_by_hand():
         MAJORITY: [2, 2, 0, 0],  # always BBB1
         NEAREST: [2, 1, 1, 0],
     }
-    assert part["systems"]["tuned"]["right"] == asdict(wilson(3, 4))
+    assert part["systems"]["tuned"]["right"] == wilson(3, 4)
     gain = part["gains"]["gain of tuned over base"]
     assert (gain["mean"], gain["n"], gain["groups"]) == (0.5, 4, 4) and gain["low"] < 0.5 < gain["high"]
     assert (part["only base"], part["only tuned"]) == (1, 3)
@@ -240,12 +239,6 @@ def test_the_sentence_follows_the_figures():
         "Tuned states **no more facts than its base**: 5 and 0"
     )  # p .06
     assert facts_sentence({"compared": 0}) == "No reference states exactly one fact to compare."
-
-
-def test_mcnemars_p_is_the_exact_binomial_one():
-    assert mcnemar(0, 0) == mcnemar(3, 3) == 1
-    assert mcnemar(0, 6) == mcnemar(6, 0) == 2 / 64
-    assert mcnemar(1, 9) == pytest.approx(2 * 11 / 1024)
 
 
 def test_the_facts_of_labelled_answers_are_found_as_reported(real_medquad):

@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT
 from test_facts import LINES, TRAIN
 
-from model_card.results import DETAILS, README, kept, rendered, section, summary, with_part
+from model_card.results import DETAILS, README, rendered, section, stored_results, summary, with_part
 from training.configs import CONFIGS
 from training.scoring.fact_scores import score_facts
 
@@ -16,11 +16,11 @@ TEXT = README.read_text(encoding="utf-8")
 def test_every_measured_figure_is_rendered_from_what_a_run_wrote():
     for page in (README, DETAILS):
         assert rendered(page) == page.read_text(encoding="utf-8"), "run `python -m model_card.results`"
-    assert {result["scores"]["config"] for result in kept()} >= {"medquad-smollm2"}
+    assert {result["scores"]["config"] for result in stored_results()} >= {"medquad-smollm2"}
 
 
 def test_a_run_with_facts_is_summed_up_with_their_sentence():
-    result = kept()[0]
+    result = stored_results()[0]
     facts, _ = score_facts(LINES, TRAIN, seed=0)
     result["scores"]["facts"] = facts | {"left out": 0}
     assert facts["sentence"] in summary(result) and facts["sentence"] in section(result)

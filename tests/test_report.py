@@ -30,7 +30,7 @@ def report(contract) -> dict:
     for place in range(30):  # and thirty that have nothing to do with any question
         other = {"question": f"Who gets other{place} ?", "answer": f"other{place}"}
         train.append({"id": f"o{place}", "qtype": "symptoms", **other})
-    return score_answers(answers, train, contract, seed=0, reference_tokens=[20] * 12)[0]
+    return score_answers(answers, train, contract, seed=0, reference_tokens=[20] * 12)
 
 
 def test_gains_and_their_intervals_are_those_known_by_hand(report):

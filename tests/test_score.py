@@ -10,8 +10,8 @@ from conftest import settings, step_here
 from training.answers import open_partial, read_partial, scoring_contract, select
 from training.configs import DEMO, override
 from training.outputs import read_json, read_jsonl, write_json, write_jsonl
-from training.score import choose, score_keys
-from training.scoring.table import compare, points, scores_table, verdict
+from training.score import sample_questions, score_keys
+from training.scoring.table import gain_sentence, points, scores_table, verdict
 
 TYPES = ["symptoms"] * 60 + ["causes"] * 30 + ["outlook"] * 10
 RECORDS = [{"id": f"{n:03}", "qtype": qtype} for n, qtype in enumerate(TYPES)]
@@ -26,23 +26,23 @@ def test_a_limited_part_keeps_each_types_share_and_does_not_depend_on_order():
 
 
 def asked(out, limit: int) -> tuple[list[dict], list[dict]]:
-    return choose(read_jsonl(out / "data" / "test.jsonl", ""), "test", limit, (), DEMO.seed)
+    return sample_questions(read_jsonl(out / "data" / "test.jsonl", ""), "test", limit, (), DEMO.seed)
 
 
 def test_questions_about_facts_are_asked_beside_the_sample_on_test_alone():
     records = [*RECORDS, *({"id": f"g{n}", "qtype": "genetic changes"} for n in range(50))]
-    sample, others = choose(records, "test", 30, (), seed=1)
+    sample, others = sample_questions(records, "test", 30, (), seed=1)
     assert sample == select(records, 30, seed=1)
     assert {r["id"] for r in others} | {r["id"] for r in sample} >= {f"g{n}" for n in range(50)}
     assert {r["qtype"] for r in others} == {"genetic changes"} and not any(record in sample for record in others)
-    assert choose(records, "validation", 30, (), seed=1) == (sample, [])
-    assert choose(records, "test", None, (), seed=1) == (records, [])
+    assert sample_questions(records, "validation", 30, (), seed=1) == (sample, [])
+    assert sample_questions(records, "test", None, (), seed=1) == (records, [])
 
 
 def test_types_can_be_chosen_and_one_that_the_split_lacks_is_an_error():
-    assert choose(RECORDS, "test", 5, ("causes", "outlook"), seed=1)[0] == select(RECORDS[60:], 5, seed=1)
+    assert sample_questions(RECORDS, "test", 5, ("causes", "outlook"), seed=1)[0] == select(RECORDS[60:], 5, seed=1)
     with pytest.raises(ValueError, match="no test question of the type cause: there are causes, outlook, symptoms"):
-        choose(RECORDS, "test", None, ("cause", "outlook"), seed=1)
+        sample_questions(RECORDS, "test", None, ("cause", "outlook"), seed=1)
 
 
 def test_a_file_cut_by_a_kill_gives_its_whole_lines_and_no_others_answers(tmp_path):
@@ -233,7 +233,7 @@ def gain(mean: float, low: float | None, high: float | None) -> dict[str, float 
     ],
 )
 def test_the_verdict_is_chosen_by_the_interval(score, says):
-    assert f"**{says}**" in compare("the base", score)
+    assert f"**{says}**" in gain_sentence("the base", score)
 
 
 def test_a_score_without_an_interval_is_shown_without_one():

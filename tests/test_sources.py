@@ -251,6 +251,7 @@ def test_the_kept_figures_reach_what_was_asked_for_and_beat_plain_bm25():
     assert of_message["sources"]["useful_shown"]["mean"] >= 0.6
 
 
+@pytest.mark.slow
 def test_the_measurement_runs_as_typed_and_repeats_the_kept_figures(tmp_path):
     table, asked = SHARED / "medquad" / "full.parquet", SHARED / "liveqa"
     if not (table.is_file() and asked.is_dir()):

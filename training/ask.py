@@ -1,45 +1,12 @@
-"""Questions and answers in the terminal, for scripts/ask.py."""
+"""Where an adapter and its base are: folders here, or of the Hub's cache."""
 
-import argparse
 from pathlib import Path
 
-import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
-from peft import PeftModel
-from transformers import PreTrainedTokenizerBase, TextStreamer
 
-from space import sources
-from space.contract import Contract, Message, load_contract
-from space.prompt import encode_prompt, with_disclaimer, without_disclaimer
 from training import bases
 from training.configs import is_local
-from training.model.generate import greedy
-from training.model.load import load_adapter, load_base, load_tokenizer, pick_device, pick_precision
-from training.outputs import read_json
-
-
-def main(options: argparse.Namespace) -> None:
-    if options.sources:
-        sources.load(options.sources)
-    model, tokenizer, contract = load(options.adapter, options.revision)
-    if options.question is not None:
-        answer(model, tokenizer, contract, [], options.question)
-    else:
-        chat(model, tokenizer, contract)
-
-
-def load(adapter: str, revision: str | None) -> tuple[PeftModel, PreTrainedTokenizerBase, Contract]:
-    """The adapter on its base, tokenizer and contract; raises FileNotFoundError naming what is missing."""
-    folder = Path(adapter)
-    if not folder.is_dir():
-        folder = download(adapter, revision)
-    config = read_json(folder / "adapter_config.json", "python -m training train CONFIG")
-    contract = load_contract(folder / "contract.toml")
-    base = base_folder(folder, config["base_model_name_or_path"], config.get("revision"))
-    device = pick_device()
-    precision = pick_precision("auto" if device == "cuda" else "fp32", device)
-    return load_adapter(load_base(base, precision, device), folder, device), load_tokenizer(folder), contract
 
 
 def base_folder(adapter: Path, model: str, revision: str | None) -> Path:
@@ -63,67 +30,3 @@ def download(adapter: str, revision: str | None) -> Path:
             f"{adapter} is no folder here and can't be fetched from the Hub ({type(error).__name__}): check the name "
             "and the network"
         ) from error
-
-
-def chat(model: PeftModel, tokenizer: PreTrainedTokenizerBase, contract: Contract) -> None:
-    """Answer until an empty line or the end of input; the model sees as many turns as the contract allows."""
-    print("Not medical advice, not for emergencies. An empty line ends the chat.")
-    history: list[Message] = []
-    while True:
-        try:
-            question = input("\n> ").strip()
-        except EOFError:
-            return
-        if not question:
-            return
-        reply = answer(model, tokenizer, contract, history, question)
-        history += [{"role": "user", "content": question}, {"role": "assistant", "content": reply}]
-
-
-def answer(
-    model: PeftModel, tokenizer: PreTrainedTokenizerBase, contract: Contract, history: list[Message], question: str
-) -> str:
-    """Stream the answer to the terminal, with the disclaimer once at the end, then the pages that fit; return it.
-
-    Raises ValueError if the question is empty or longer than the contract allows.
-    """
-    if not 0 < len(question) <= contract.limits.max_question_chars:
-        raise ValueError(
-            f"the question has {len(question):,} characters: 1 to {contract.limits.max_question_chars:,} can be asked"
-        )
-    turns = [*history, {"role": "user", "content": question}][1 - 2 * contract.limits.max_turns :]
-    ids = torch.tensor([encode_prompt(tokenizer, turns, contract)], device=model.device)
-    printer = AnswerPrinter(tokenizer, contract)
-    model.generate(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
-        generation_config=greedy(model, tokenizer, contract.decoding.max_new_tokens),
-        streamer=printer,
-    )
-    if (found := sources.pages(question)) is not None:
-        print(listed(found))
-    return with_disclaimer(printer.text, contract)
-
-
-def listed(pages: tuple[sources.Source, ...]) -> str:
-    if not pages:
-        return "\nNo page found for this."
-    lines = [f"- {page.title} ({page.publisher})\n  {page.url}".rstrip() for page in pages]
-    return "\n".join([f"\nPages that fit (links of {sources.YEAR}):", *lines])
-
-
-class AnswerPrinter(TextStreamer):
-    """Prints an answer as it comes, but holds back as many characters as the beginning of a disclaimer may have."""
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, contract: Contract) -> None:
-        super().__init__(tokenizer, skip_prompt=True, skip_special_tokens=True)
-        self.contract = contract
-        self.text = ""
-        self.printed = 0
-
-    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
-        self.text += text
-        shown = (with_disclaimer if stream_end else without_disclaimer)(self.text, self.contract)
-        ready = len(shown) if stream_end else max(self.printed, len(shown) - len(self.contract.disclaimer) - 2)
-        print(shown[self.printed : ready], end="\n" if stream_end else "", flush=True)
-        self.printed = ready

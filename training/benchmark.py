@@ -1,14 +1,13 @@
-"""Ask base and tuned the tasks of lm-eval: likelihood pairs of the test split, medical benchmarks, general ones.
-
-What the model knows and forgot; how fast the code is, scripts/benchmark.py measures.
-"""
+"""Ask base and tuned the tasks of lm-eval: likelihood pairs of the test split, medical benchmarks, general ones."""
 
 import argparse
 import logging
 from contextlib import nullcontext
+from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 from space.contract import Contract
@@ -22,7 +21,7 @@ from training.outputs import fingerprint, read_json, up_to_date, write_json
 from training.score import read_split
 from training.scoring.benchmarks import BITS, Sample, benchmarks_blocks, score_task
 from training.scoring.pairs import METRICS, TASK, make_pairs, task_of, write_task
-from training.scoring.table import plain_table, written
+from training.scoring.table import terminal_text
 
 FORMAT = 1
 MEDICAL = ("medqa_4options", "medmcqa", "pubmedqa", "mmlu_anatomy", "mmlu_clinical_knowledge", "mmlu_college_biology",
@@ -45,7 +44,7 @@ MAX_TOKENS = 2048  # in a row; of a longer text, in each window
 
 def main(options: argparse.Namespace) -> None:
     report = benchmark(options.config, options.tasks or TASKS, options.limit, options.force)
-    print(f"\n{written(benchmarks_blocks(report), plain_table).replace('**', '')}")
+    print(f"\n{terminal_text(benchmarks_blocks(report))}")
 
 
 def benchmark(config: TrainConfig, names: tuple[str, ...], limit: int | None, force: bool) -> dict[str, Any]:
@@ -58,31 +57,31 @@ def benchmark(config: TrainConfig, names: tuple[str, ...], limit: int | None, fo
         raise ValueError("lm-eval is not installed: install the extra `benchmarks`, pip install -e '.[benchmarks]'")
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     trained = read_json(config.run_dir / "run.json", f"python -m training train {config.name}")
-    target, report = config.run_dir / "benchmarks.json", started(config, trained)
-    caches = [cache(config, report["key"], side) for side in SIDES]
+    target, report = config.run_dir / "benchmarks.json", earlier_report(config, trained)
+    cache = cache_folder(config, report["key"])
     if force:
-        remove(caches)
+        rmtree(cache, ignore_errors=True)
     # published, so a file's name stands there without its folder
-    kept = [] if force else [task["asked"] for task in report["tasks"].values()]
-    missing = [name for name in names if [Path(name).name, limit] not in kept]
+    done = [] if force else [task["asked"] for task in report["tasks"].values()]
+    missing = [name for name in names if [Path(name).name, limit] not in done]
     if not missing:
         print(f"benchmark: {target} is up to date")
         return report
     tasks, report["left out"] = load_tasks(config, missing)
     if not tasks:
         raise ValueError(f"none of {', '.join(missing)} could be read, see above; nothing was written")
-    base, tuned = ask_sides(config, trained, [task for task, _ in tasks], limit, caches)
+    base, tuned = ask_sides(config, trained, [task for task, _ in tasks], limit, cache)
     for (task, asked), before, after in zip(tasks, base, tuned, strict=True):
         about = {"asked": [Path(asked).name, limit], "of": len(task.eval_docs), "dataset": task.config.dataset_path}
         train = read_split(config, "train") if task.task_name == TASK else []
         report["tasks"][task.task_name] = about | score_task(before, after, train, config.seed)
     write_json(target, report)
-    remove(caches)
+    rmtree(cache, ignore_errors=True)
     print(f"benchmark: {len(tasks)} tasks, written to {target}")
     return report
 
 
-def started(config: TrainConfig, trained: dict[str, Any]) -> dict[str, Any]:
+def earlier_report(config: TrainConfig, trained: dict[str, Any]) -> dict[str, Any]:
     """The report of this run so far, or one without tasks."""
     target, version = config.run_dir / "benchmarks.json", metadata.version("lm_eval")
     run = (trained["fingerprint"], trained["adapter_sha256"], trained["data"]["sha256"])
@@ -94,22 +93,15 @@ def started(config: TrainConfig, trained: dict[str, Any]) -> dict[str, Any]:
     return about | {"tasks": {}, "left out": {}}
 
 
-def remove(paths: list[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)
-
-
-def cache(config: TrainConfig, key: str, side: str) -> Path:
+def cache_folder(config: TrainConfig, key: str) -> Path:
     """Where lm-eval keeps likelihoods as they come, so that an interrupted call resumes."""
-    return config.run_dir / f"benchmarks-{side}-{key}.partial.db"
+    return config.run_dir / f"benchmarks-{key}.partial"
 
 
 def load_tasks(config: TrainConfig, names: list[str]) -> tuple[list[tuple[Any, str]], dict[str, str]]:
     """The tasks with what was asked for, which may be a group; and why others are left out."""
-    from lm_eval.tasks import TaskManager  # of an extra
-
     ours = [name for name in names if name == TASK or Path(name).is_file()]
-    manager = TaskManager(include_defaults=ours != names)
+    manager = task_manager(include_defaults=ours != names)
     if unknown := [name for name in names if name not in ours and name not in manager.task_index]:
         raise ValueError(f"--tasks {','.join(unknown)}: neither a task of lm-eval nor a YAML file of one")
     tasks, left_out = [], {}
@@ -128,6 +120,14 @@ def load_tasks(config: TrainConfig, names: list[str]) -> tuple[list[tuple[Any, s
     return tasks, left_out
 
 
+@cache
+def task_manager(include_defaults: bool) -> Any:
+    """lm-eval's index of tasks; reading that of its own tasks takes some seconds."""
+    from lm_eval.tasks import TaskManager  # of an extra
+
+    return TaskManager(include_defaults=include_defaults)
+
+
 def pairs_task(config: TrainConfig) -> dict[str, Any]:
     """Write the pairs to runs/CONFIG/lm_eval, from where they go into the bundle; their task as lm-eval takes it."""
     pairs = make_pairs({split: read_split(config, split) for split in SPLITS}, config.seed)
@@ -141,7 +141,7 @@ def pairs_task(config: TrainConfig) -> dict[str, Any]:
 
 
 def ask_sides(
-    config: TrainConfig, trained: dict[str, Any], tasks: list[Any], limit: int | None, caches: list[Path]
+    config: TrainConfig, trained: dict[str, Any], tasks: list[Any], limit: int | None, cache: Path
 ) -> list[list[list[Sample]]]:
     """What lm-eval says of each question [sides, tasks, questions]; first of the base, with the adapter off."""
     from lm_eval.api.model import CachingLM  # of an extra
@@ -160,11 +160,11 @@ def ask_sides(
         softmax_dtype="float32",
         chat_template_args={"date_string": contract.date_string},
     )
-    found = []
-    for side, path in zip(SIDES, caches, strict=True):
+    answers_of_sides = []
+    for side in SIDES:
         if side == "tuned" and config.quantize == "none":
             model.merge_adapter()
-        kept = CachingLM(lm, str(path))
+        cached = CachingLM(lm, str(cache / f"{side}.db"))
         answers = []
         with nullcontext() if side == "tuned" else model.disable_adapter():
             for task in tasks:
@@ -172,10 +172,10 @@ def ask_sides(
                     check_prompts(lm, task, contract)
                 # windows of a long text are long themselves
                 lm.batch_size_per_gpu = min(BATCH, config.score_batch) if task.OUTPUT_TYPE == "multiple_choice" else 1
-                answers.append(ask(side, kept, task, limit, config.seed))
-        found.append(answers)
-        kept.dbdict.close()
-    return found
+                answers.append(ask(side, cached, task, limit, config.seed))
+        answers_of_sides.append(answers)
+        cached.dbdict.close()
+    return answers_of_sides
 
 
 def check_prompts(lm: Any, task: Any, contract: Contract) -> None:
@@ -201,7 +201,7 @@ def ask(side: str, lm: Any, task: Any, limit: int | None, seed: int) -> list[Sam
     name, n = task.task_name, len(task.eval_docs)
     chosen = sorted(map(int, shuffled(map(str, range(n)), f"{seed}:{name}")[:limit]))
     print(f"benchmark: {side} on {name}, {len(chosen):,} of {n:,}", flush=True)
-    said = evaluate(
+    results = evaluate(
         lm,
         {"tasks": {name: task}},
         samples={name: chosen} if len(chosen) < n else None,
@@ -209,4 +209,4 @@ def ask(side: str, lm: Any, task: Any, limit: int | None, seed: int) -> list[Sam
         apply_chat_template=name == TASK,
         fewshot_as_multiturn=True,
     )
-    return sorted(said["samples"][name], key=lambda sample: sample["doc_id"])
+    return sorted(results["samples"][name], key=lambda sample: sample["doc_id"])

@@ -33,7 +33,7 @@ def main(options: argparse.Namespace) -> None:
 def bundle(
     config: TrainConfig, repo: str | None = None, llama_licence: Path | None = None, force: bool = False
 ) -> Path:
-    """Write the bundle, print the scores and how to chat with it; returns its folder."""
+    """Write the bundle and print the scores, if it is not up to date, and how to chat with it; returns its folder."""
     folder, scores_json = config.run_dir / "bundle", config.run_dir / "scores-test.json"
     scores = read_json(scores_json, f"python -m training score {config.name}")
     key = bundle_key(config, repo)
@@ -42,7 +42,7 @@ def bundle(
     else:
         write_bundle(folder, config, repo, llama_licence)
         write_json(config.run_dir / "bundle.json", {"fingerprint": key})
-    print(f"\n{scores_table(scores)}")
+        print(f"\n{scores_table(scores)}")
     print(f"\nmodel card  {folder / 'README.md'}")
     print(f"chat        .venv/bin/python space/app.py --adapter {folder}")
     print(f"terminal    .venv/bin/python scripts/ask.py {folder}")

@@ -4,10 +4,7 @@ import argparse
 import time
 from typing import Any
 
-import numpy as np
-
 from space.contract import Contract
-from space.prompt import without_disclaimer
 from training.answers import SIDES, answer_split, scoring_contract, select
 from training.bases import base_of_run
 from training.configs import CONFIGS, TrainConfig
@@ -19,12 +16,12 @@ from training.scoring.answers_page import answers_page, count_marks
 from training.scoring.fact_scores import score_facts
 from training.scoring.facts import KINDS
 from training.scoring.plots import rouge_bars
-from training.scoring.report import score_answers
-from training.scoring.rouge import rouge_scores
-from training.scoring.table import ROUGE_LABELS, comparison, rates_table, scores_table, verdict
+from training.scoring.report import rouge1, score_answers
+from training.scoring.table import comparison_blocks, rates_table, scores_table, terminal_text, verdict
 
 FORMAT = 5
 JUDGED = 20  # questions whose answers a person may judge on the page
+Rows = list[dict[str, Any]]
 
 
 def main(options: argparse.Namespace) -> None:
@@ -39,8 +36,8 @@ def main(options: argparse.Namespace) -> None:
     if not options.no_table:
         print(f"\n{scores_table(report)}")
     if options.compare:
-        runs = [scored(config) for config in (options.config, CONFIGS[options.compare])]
-        print(f"\n{comparison(runs)}")
+        runs = [read_scored(config) for config in (options.config, CONFIGS[options.compare])]
+        print(f"\n{terminal_text(comparison_blocks(runs))}")
 
 
 def score(
@@ -57,7 +54,7 @@ def score(
     contract = scoring_contract(config)
     trained = read_json(config.run_dir / "run.json", f"python -m training train {config.name}")
     answers_key, key = score_keys(trained, split, limit, contract, qtypes)
-    if pairs := right_pairs(config, trained["adapter_sha256"]) if split == "test" else {}:
+    if pairs := known_pairs(config, trained["adapter_sha256"]) if split == "test" else {}:
         key = fingerprint(key, pairs)  # the page shows them
     target = config.run_dir / f"scores-{split}.json"
     if not force and up_to_date(target, key):
@@ -65,13 +62,13 @@ def score(
         return read_json(target, "")
     processes = join("score")
     records = read_split(config, split)
-    sample, others = choose(records, split, limit, qtypes, config.seed)
+    sample, others = sample_questions(records, split, limit, qtypes, config.seed)
     more = f" and {len(others):,} more that ask for facts" if others else ""
     print(f"score: {len(sample):,} of {len(records):,} {split} questions{more}, base and tuned, greedy")
     partial = config.run_dir / f"answers-{split}.partial.jsonl"
     if force and processes.is_main_process:
         partial.unlink(missing_ok=True)
-    answers = None if force else kept_answers(config, split, answers_key, sample + others)
+    answers = None if force else reusable_answers(config, split, answers_key, sample + others)
     marks = read_json(target, "").get("marks") if answers else None
     if answers is None:
         base = base_of_run(trained, config).files
@@ -79,9 +76,9 @@ def score(
     if not processes.is_main_process:
         return None
     started = time.monotonic()
-    report, page = report_of(config, answers, len(sample), contract)
-    with_facts = sum(record["qtype"] in KINDS for record in records)
-    report["facts"]["left out"] = with_facts - report["facts"]["all"]["asked"]
+    figures, comparisons = score_all(config, answers, len(sample), contract)
+    asking = sum(record["qtype"] in KINDS for record in records)
+    figures["facts"]["left out"] = asking - figures["facts"]["all"]["asked"]
     report = {
         "fingerprint": key,
         "answers_fingerprint": answers_key,
@@ -93,11 +90,11 @@ def score(
         "qtypes": list(qtypes),
         "seed": config.seed,
         "max_new_tokens": contract.decoding.max_new_tokens,
-        **report,
+        **figures,
     } | ({"marks": marks} if marks else {})
     write_jsonl(config.run_dir / f"answers-{split}.jsonl", answers)
     if split == "test":
-        write_pictures(config, report, [line | {"pair": pairs.get(line["id"])} for line in page])
+        write_pages(config, report, page_rows(answers, comparisons, pairs, report, contract))
     write_json(target, report)
     partial.unlink(missing_ok=True)
     seconds = time.monotonic() - started
@@ -105,9 +102,9 @@ def score(
     return report
 
 
-def choose(
-    records: list[dict], split: str, limit: int | None, qtypes: tuple[str, ...], seed: int
-) -> tuple[list[dict], list[dict]]:
+def sample_questions(
+    records: Rows, split: str, limit: int | None, qtypes: tuple[str, ...], seed: int
+) -> tuple[Rows, Rows]:
     """The questions for ROUGE, a sample of `limit`, and the others that ask for a fact.
 
     Validation is for choosing a configuration by ROUGE, so no others are asked there. Raises ValueError if no record
@@ -119,8 +116,8 @@ def choose(
     records = [record for record in records if not qtypes or record["qtype"] in qtypes]
     sample = select(records, limit, seed)
     sampled = {record["id"] for record in sample}
-    rest = [record for record in records if record["id"] not in sampled and record["qtype"] in KINDS]
-    return sample, rest if split == "test" else []
+    others = [record for record in records if record["id"] not in sampled and record["qtype"] in KINDS]
+    return sample, others if split == "test" else []
 
 
 def score_keys(
@@ -132,7 +129,7 @@ def score_keys(
     return answers, fingerprint(FORMAT, answers)
 
 
-def kept_answers(config: TrainConfig, split: str, key: str, asked: list[dict]) -> list[dict[str, Any]] | None:
+def reusable_answers(config: TrainConfig, split: str, key: str, asked: Rows) -> Rows | None:
     """The answers of an earlier report that are still valid, so that only the report is made again.
 
     Answers without the questions about facts were written by an earlier version.
@@ -147,68 +144,57 @@ def kept_answers(config: TrainConfig, split: str, key: str, asked: list[dict]) -
     return lines
 
 
-def read_split(config: TrainConfig, split: str) -> list[dict[str, Any]]:
+def score_all(config: TrainConfig, answers: Rows, n: int, contract: Contract) -> tuple[dict[str, Any], list[Any]]:
+    """All figures, and the comparison of each answer's facts; n: how many of the first answers ROUGE is reported on."""
+    train = read_split(config, "train")
+    tokenizer = load_tokenizer(config.run_dir / "adapter")
+    lengths = reference_lengths(tokenizer, [line["reference"] for line in answers[:n]], contract).tolist()
+    facts, comparisons = score_facts(answers, train, config.seed)
+    return score_answers(answers[:n], train, contract, config.seed, lengths) | {"facts": facts}, comparisons
+
+
+def read_split(config: TrainConfig, split: str) -> Rows:
     return read_jsonl(config.data_dir / f"{split}.jsonl", f"python -m training prepare {config.name}")
 
 
-def report_of(
-    config: TrainConfig, answers: list[dict], n: int, contract: Contract
-) -> tuple[dict[str, Any], list[dict]]:
-    """The scores, and the answers as answers.html shows them; n: how many of the first answers ROUGE is reported on."""
-    tokenizer, train = load_tokenizer(config.run_dir / "adapter"), read_split(config, "train")
-    lengths = reference_lengths(tokenizer, [line["reference"] for line in answers[:n]], contract).tolist()
-    report, base, tuned = score_answers(answers[:n], train, contract, config.seed, lengths)
-    facts, marks = score_facts(answers, train, config.seed)
-    rest = [rouge1_of(answers[n:], side, contract) for side in SIDES]
-    before, after = (np.append(scores["rouge1"], more) for scores, more in zip((base, tuned), rest, strict=True))
-    page = [
-        line | {"facts": mark, "gain": float(y - x), "rouge1": {"base": float(x), "tuned": float(y)}}
-        for line, mark, x, y in zip(answers, marks, before, after, strict=True)
-    ]
-    for line in select(page[:n], JUDGED, config.seed):
-        line["first"] = SIDES[int(fingerprint(config.seed, line["id"]), 16) % 2]
-    return report | {"facts": facts}, page
-
-
-def right_pairs(config: TrainConfig, adapter: str) -> dict[str, dict[str, bool]]:
+def known_pairs(config: TrainConfig, adapter: str) -> dict[str, dict[str, bool]]:
     """Question -> whether base and tuned know its likelihood pair, if `benchmark` asked this adapter for them."""
     path = config.run_dir / "benchmarks.json"
     if not up_to_date(path, adapter, "adapter_sha256"):
         return {}
-    asked = read_json(path, f"python -m training benchmark {config.name}")["tasks"].get("pairs", {"right": {}})
-    return {key: dict(zip(SIDES, map(bool, right), strict=True)) for key, right in asked["right"].items()}
+    right = read_json(path, "")["tasks"].get("pairs", {"right": {}})["right"]
+    return {key: dict(zip(SIDES, map(bool, both), strict=True)) for key, both in right.items()}
 
 
-def rouge1_of(lines: list[dict], side: str, contract: Contract) -> np.ndarray:
-    """ROUGE-1 of the answers of one side, without the disclaimer [questions]; there may be none."""
-    if not lines:
-        return np.empty(0)
-    texts, references = (
-        [without_disclaimer(text, contract) for text in given]
-        for given in ([line[side]["text"] for line in lines], [line["reference"] for line in lines])
-    )
-    return rouge_scores(texts, references)["rouge1"]
+def page_rows(
+    answers: Rows, comparisons: list[Any], pairs: dict[str, dict[str, bool]], report: dict[str, Any], contract: Contract
+) -> Rows:
+    """The answers as answers.html shows them: with facts, pairs, ROUGE-1, and which of two to judge stands first."""
+    scores = zip(*(rouge1(answers, side, contract).tolist() for side in SIDES), strict=True)
+    rows = [
+        line | {"facts": facts, "pair": pairs.get(line["id"]), "rouge1": {"base": base, "tuned": tuned}}
+        for line, facts, (base, tuned) in zip(answers, comparisons, scores, strict=True)
+    ]
+    for row in select(rows[: report["n"]], JUDGED, report["seed"]):
+        row["first"] = SIDES[int(fingerprint(report["seed"], row["id"]), 16) % 2]
+    return rows
 
 
-def write_pictures(config: TrainConfig, report: dict[str, Any], page: list[dict]) -> None:
+def write_pages(config: TrainConfig, report: dict[str, Any], rows: Rows) -> None:
     """Write scores.svg, the ROUGE of all systems, and answers.html, the page on which people read the answers."""
-    plain = {name: system["without disclaimer"] for name, system in report["systems"].items()}
-    bars = {
-        name: {kind: (scores[kind]["mean"], scores[kind]["low"], scores[kind]["high"]) for kind in ROUGE_LABELS}
-        for name, scores in plain.items()
-    }
-    write_text(config.run_dir / "scores.svg", rouge_bars(bars, report["n"]).svg)
-    (_, *sides), rows = rates_table(report)
+    systems = {name: system["without disclaimer"] for name, system in report["systems"].items()}
+    write_text(config.run_dir / "scores.svg", rouge_bars(systems, report["n"]))
+    (_, *sides), rates = rates_table(report)
     summary = {
         label: "\n".join(f"{side} {text.split(' [')[0]}" for side, text in zip(sides, texts, strict=True))
-        for label, *texts in rows
+        for label, *texts in rates
     }
     title = f"{config.name}: {report['split']} answers"
-    text = answers_page(page, title, summary, verdict(report), report["answers_fingerprint"])
+    text = answers_page(rows, title, summary, verdict(report), report["answers_fingerprint"])
     write_text(config.run_dir / "answers.html", text)
 
 
-def scored(config: TrainConfig) -> tuple[dict[str, Any], dict[str, Any]]:
+def read_scored(config: TrainConfig) -> tuple[dict[str, Any], dict[str, Any]]:
     """A run's scores on the test split, and data.json of its data.
 
     Raises FileNotFoundError or ValueError if the run is not scored, or its data were prepared again since.

@@ -139,7 +139,7 @@ def assemble(configs: list[TrainConfig], limit: int | None = None) -> dict[str, 
     study = report(runs, data, contract)
     folder = Path(configs[0].out)
     points = [{"name": row["name"], "winner": row["winner"], **row["rouge1"]} for row in study["rows"]]
-    write_text(folder / "study.svg", study_points(points, study["n"]).svg)
+    write_text(folder / "study.svg", study_points(points, study["n"]))
     write_json(folder / "study.json", study)
     print(f"\n{study_table(study)}\n\nstudy: written to {folder / 'study.json'} and study.svg")
     if study["others_scored_on_test"]:

@@ -266,9 +266,9 @@ def save_run(config: TrainConfig, record: dict[str, Any], examples: Examples) ->
     """Write the plots, and run.json last: it marks the run as finished."""
     folder = config.run_dir
     lengths = {"train": list(examples.train["length"]), "validation": list(examples.validation["length"])}
-    write_text(folder / "lengths.svg", length_distribution(lengths, config.max_tokens).svg)
+    write_text(folder / "lengths.svg", length_distribution(lengths, config.max_tokens))
     losses = {name: [(e["step"], e[name]) for e in record["losses"] if name in e] for name in ("loss", "validation")}
-    write_text(folder / "loss.svg", loss_curves(losses["loss"], losses["validation"]).svg)
+    write_text(folder / "loss.svg", loss_curves(losses["loss"], losses["validation"]))
     write_json(folder / "run.json", record)
     print(
         f"train: {record['steps']} steps in {record['minutes']:.1f} minutes, {record['tokens_per_second']:,} tokens/s, "

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import scipy.linalg  # noqa: F401  loads the BLAS that is limited below
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "space"))  # the folder's modules import each other by their plain names

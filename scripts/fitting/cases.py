@@ -5,7 +5,6 @@ import json
 import random
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -66,4 +65,4 @@ def write_model(arrays: Arrays, path: Path, learned: Iterable[Path]) -> None:
 
 def rate(hits: Sequence[bool]) -> dict[str, float]:
     """Share of hits with its 95 % interval."""
-    return asdict(wilson(sum(hits), len(hits)))
+    return wilson(sum(hits), len(hits))

@@ -1,2 +1,1 @@
-"""Scoring without files: ROUGE (rouge), what ROUGE can't tell (rates), answers that need no model (baselines),
-and how certain the figures are (intervals)."""
+"""Scoring without models: from answers, or likelihoods, to the figures, tables, plots and pages that people read."""

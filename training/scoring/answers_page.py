@@ -4,7 +4,7 @@
 """
 
 import json
-from dataclasses import asdict
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -20,39 +20,33 @@ MARKS = ("right", "partly", "wrong")
 def answers_page(answers: list[Row], title: str, summary: dict[str, str], about: str = "", key: str = "") -> str:
     """A self-contained HTML document with all answers in the given order, which fetches nothing.
 
-    answers: {"id", "question", "qtype", "reference", "gain", "rouge1": {"base", "tuned"},
-    "base" and "tuned": {"text", "tokens", "ended"}, "facts"}; gain is tuned minus base in ROUGE-1 F1, 0..1; facts is
-    a mark of fact_scores.py, or None; "pair", whether base and tuned know a likelihood pair, and "first", which side a
-    person who judges the answer sees first, may be absent.
+    answers: {"id", "question", "qtype", "reference", "rouge1": {"base", "tuned"}, "base" and "tuned": {"text",
+    "tokens", "ended"}, "facts"}; facts is a comparison of fact_scores.py, or None; "pair", whether base and tuned know
+    a likelihood pair, and "first", which side a person who judges the answer sees first, may be absent.
     summary: label -> text at the top of the page, which may have line breaks. key: of the answers, goes into the marks.
-    Raises ValueError if there are no answers or a number is not finite.
+    Raises ValueError if a number is not finite.
     """
-    if not answers:
-        raise ValueError("answers_page: there are no answers to show")
     reading = {"key": key, "first": {answer["id"]: answer["first"] for answer in answers if "first" in answer}}
     head = {"title": title, "about": about.replace("**", ""), "summary": list(summary.items()), "reading": reading}
-    data = head | {"answers": [shown(answer) for answer in answers]}
-    return TEMPLATE.read_text(encoding="utf-8").replace(DATA, script_json(data))
+    data = head | {"answers": [page_fields(answer) for answer in answers]}
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    return TEMPLATE.read_text(encoding="utf-8").replace(DATA, text.replace("<", "\\u003c"))  # no text ends the <script>
 
 
-def shown(answer: Row) -> Row:
+def page_fields(answer: Row) -> Row:
     """The fields of an answer that the page uses."""
-    page = {key: answer[key] for key in ("id", "question", "qtype", "gain")}
+    page = {key: answer[key] for key in ("id", "question", "qtype")}
+    page["gain"] = answer["rouge1"]["tuned"] - answer["rouge1"]["base"]
     page["reference"] = with_lists(answer["reference"])
     for system in ("base", "tuned"):
         page[system] = {key: answer[system][key] for key in ("tokens", "ended")}
         page[system]["text"] = with_lists(answer[system]["text"])
         page[system]["rouge1"] = answer["rouge1"][system]
-    if mark := answer["facts"]:
-        page["facts"] = {key: mark[key] for key in ("kind", "reference", "compared", "base", "tuned")}
+    if facts := answer["facts"]:
+        page["facts"] = {key: facts[key] for key in ("kind", "reference", "compared", "base", "tuned")}
     if pair := answer.get("pair"):
         page["pair"] = {system: "right" if right else "wrong" for system, right in pair.items()}
     return page
-
-
-def script_json(value: Any) -> str:
-    """JSON for a <script> element: without `<` no text can close it or open another one."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def count_marks(saved: dict[str, Any], key: str) -> dict[str, Any]:
@@ -65,7 +59,5 @@ def count_marks(saved: dict[str, Any], key: str) -> dict[str, Any]:
     whole = [marks for marks in saved.get("marks", {}).values() if len(marks) == 2]
     if not whole or any({*marks} != {"base", "tuned"} or not {*marks.values()} <= {*MARKS} for marks in whole):
         raise ValueError(f"no question with both answers marked as one of {', '.join(MARKS)}")
-    given = {side: [marks[side] for marks in whole] for side in ("base", "tuned")}
-    return {
-        side: {mark: asdict(wilson(marks.count(mark), len(whole))) for mark in MARKS} for side, marks in given.items()
-    }
+    counts = {side: Counter(marks[side] for marks in whole) for side in ("base", "tuned")}
+    return {side: {mark: wilson(counts[side][mark], len(whole)) for mark in MARKS} for side in counts}

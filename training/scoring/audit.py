@@ -5,8 +5,6 @@ that is given, else the best-judged other answer, if that is correct itself.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
-from functools import lru_cache
 from itertools import combinations
 from math import log
 from typing import Any, NamedTuple
@@ -41,7 +39,6 @@ class Asked(NamedTuple):
 
 
 Metric = Callable[[str, Judged, str], float]  # of an answer, a reference and the question; NaN where it can't tell
-rouge = lru_cache(maxsize=1 << 14)(score_pair)
 
 
 def right_fact(answer: str, reference: Judged, question: str) -> float:
@@ -52,9 +49,9 @@ def right_fact(answer: str, reference: Judged, question: str) -> float:
 
 
 METRICS: dict[str, Metric] = {
-    "ROUGE-1": lambda answer, reference, _: rouge(answer, reference.text)[0],
-    "ROUGE-2": lambda answer, reference, _: rouge(answer, reference.text)[1],
-    "ROUGE-L": lambda answer, reference, _: rouge(answer, reference.text)[2],
+    "ROUGE-1": lambda answer, reference, _: score_pair(answer, reference.text)[0],
+    "ROUGE-2": lambda answer, reference, _: score_pair(answer, reference.text)[1],
+    "ROUGE-L": lambda answer, reference, _: score_pair(answer, reference.text)[2],
     "the right fact": right_fact,
     "a length ratio near 1": lambda answer, reference, _: -abs(log(length(answer) / length(reference.text))),
     "fewer repeated 4-grams": lambda answer, *_: -repeated(words(answer)),
@@ -79,8 +76,7 @@ def audit(asked: list[Asked], seed: int) -> dict[str, Any]:
     known = pairs.dropna(subset="ROUGE-1") if len(pairs) else pairs
     if not len(known):
         raise ValueError("no two answers to the same question are judged differently and have a correct third one")
-    clear = known[known["clear"]]
-    figures = {"all": figures_of(known, seed), "correct and wrong": figures_of(clear, seed)}
+    figures = {"all": figures_of(known, seed), "correct and wrong": figures_of(known[known["clear"]], seed)}
     return {"pairs without a reference": len(pairs) - len(known)} | figures
 
 
@@ -94,9 +90,10 @@ def pairs_of(place: int, one: Asked) -> Iterator[dict[str, Any]]:
         best = max((answer.score for answer in others), default=0)
         references = one.references or [answer for answer in others if answer.score == best]
         yield {"place": place, "clear": worse.score < CORRECT <= better.score} | {
-            name: order([[metric(two.text, said, one.question) for two in (better, worse)] for said in references])
+            name: order([[metric(each.text, reference, one.question) for each in (better, worse)]
+                         for reference in references])
             for name, metric in (METRICS | RIVALS).items()
-        }
+        }  # fmt: skip
 
 
 def order(scores: list[list[float]]) -> float:
@@ -108,11 +105,11 @@ def figures_of(pairs: pd.DataFrame, seed: int) -> dict[str, Any]:
     """Name -> how often it is right, with its interval over questions; of a metric also its gains over the rivals."""
     figures = {}
     for name in METRICS | RIVALS:
-        told = pairs.dropna(subset=name)
-        if not len(told):
+        known = pairs.dropna(subset=name)
+        if not len(known):
             continue
-        right, questions = told[name].to_numpy(), told["place"].to_numpy()
-        others = RIVALS if name in METRICS else ()
-        gains = {rival: asdict(paired_gain(told[rival].to_numpy(), right, questions, seed=seed)) for rival in others}
-        figures[name] = asdict(mean_interval(right, questions, seed=seed)) | {"gains": gains}
+        right, questions = known[name].to_numpy(), known["place"].to_numpy()
+        rivals = RIVALS if name in METRICS else ()
+        gains = {rival: paired_gain(known[rival].to_numpy(), right, questions, seed=seed) for rival in rivals}
+        figures[name] = mean_interval(right, questions, seed=seed) | {"gains": gains}
     return figures

@@ -1,13 +1,12 @@
 """The rule of the study: which configuration is chosen, given the ROUGE-1 of each on the same validation questions."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from training.scoring.intervals import FEW, Interval, Scores, mean_interval, paired_gain
-from training.scoring.table import gain_text, part, plain_table, points
+from training.scoring.table import count_text, gain_text, points, terminal_table
 
 DRAWS = 10_000
 COSTS = ("trained parameters", "epochs")  # compared in this order, fewest first
@@ -40,39 +39,31 @@ class Choice(NamedTuple):
 
 
 def choose(candidates: list[Candidate], groups: Sequence[str], seed: int) -> Choice:
-    """Apply the rule in `WORDS`.
+    """Apply the rule in `WORDS`; raises like `paired_gain`.
 
-    groups: [questions], index i is the same question as in every candidate's scores.
-    Raises ValueError without candidates, if two have the same name, and like `paired_gain`.
+    candidates: each with a name of its own. groups: [questions], in the order of every candidate's scores.
     """
-    names = [candidate.name for candidate in candidates]
-    if not names or len(set(names)) < len(names):
-        raise ValueError(f"a choice between {', '.join(names) or 'no configurations'}: give each a name of its own")
     ranked = sorted(candidates, key=lambda one: (-float(np.mean(one.scores)), one.cost, one.name))
     best, *others = ranked
     gains = {one.name: paired_gain(best.scores, one.scores, groups, DRAWS, seed) for one in others}
-    tied = [one for one in others if not worse(gains[one.name])]
+    worse = {name for name, gain in gains.items() if (gain["high"] or 0) < 0 and gain["groups"] >= FEW}
+    tied = [one for one in others if one.name not in worse]
     chosen = min([best, *tied], key=lambda one: (one.cost, ranked.index(one)))
     return Choice(best.name, chosen, tuple(one.name for one in tied), gains)
 
 
-def worse(gain: Interval) -> bool:
-    """Whether a gain over the best is a significant loss."""
-    return gain.high is not None and gain.high < 0 and gain.groups >= FEW
-
-
-def verdict(choice: Choice) -> str:
+def choice_sentence(choice: Choice) -> str:
     """The choice in one or two sentences."""
     chosen = choice.chosen.name
     if not choice.gains:
         return f"{chosen} is the only configuration: there was nothing to choose."
-    against = {name: f"{name} ({points(asdict(gain), '+')} points)" for name, gain in choice.gains.items()}
+    against = {name: f"{name} ({points(gain, '+')} points)" for name, gain in choice.gains.items()}
     if not choice.tied:
         return f"{chosen} wins: every other is worse by more than noise, the closest {next(iter(against.values()))}."
     paid = " and ".join(f"{value:,} {what}" for value, what in zip(choice.chosen.cost, COSTS, strict=True))
     noise = ", ".join(against[name] for name in choice.tied)
     text = f"Tie, the cheapest is chosen: {chosen} ({paid}). {choice.best} has the highest mean; within noise: {noise}."
-    groups = next(iter(choice.gains.values())).groups
+    groups = next(iter(choice.gains.values()))["groups"]
     return text if groups >= FEW else f"{text} {groups} groups are too few to show any difference."
 
 
@@ -83,8 +74,8 @@ def decision(candidates: list[Candidate], facts: list[dict[str, Any]], groups: l
         {
             "name": one.name,
             **known,
-            "rouge1": asdict(mean_interval(one.scores, groups, DRAWS, seed)),
-            "gain_over_best": asdict(choice.gains[one.name]) if one.name in choice.gains else None,
+            "rouge1": mean_interval(one.scores, groups, DRAWS, seed),
+            "gain_over_best": choice.gains.get(one.name),
             "winner": one is choice.chosen,
         }
         for one, known in zip(candidates, facts, strict=True)
@@ -97,20 +88,20 @@ def decision(candidates: list[Candidate], facts: list[dict[str, Any]], groups: l
         "best": choice.best,
         "tied": list(choice.tied),
         "winner": choice.chosen.name,
-        "verdict": verdict(choice),
+        "verdict": choice_sentence(choice),
     }
 
 
 def study_table(study: dict[str, Any]) -> str:
     """The content of study.json as a table for the terminal, with the verdict below."""
-    head = ("", "rate", "rank", "alpha", "trained", "minutes", "ROUGE-1", "gain over the best", "")
+    head = ["", "rate", "rank", "alpha", "trained", "minutes", "ROUGE-1", "gain over the best", ""]
     rows = []
     for row in study["rows"]:
         settings = [row["name"], f"{row['learning_rate']:g}", str(row["lora_rank"]), str(row["lora_alpha"])]
         minutes = f"{row['minutes']:.1f}" + ("+" if row["resumed_from_step"] else " ")
         gain = gain_text(row["gain_over_best"]) if row["gain_over_best"] else "(highest mean)"
-        said = [points(row["rouge1"]), gain, "<- chosen" if row["winner"] else ""]
-        rows.append([*settings, f"{row['trained_parameters']:,}", minutes, *said])
-    title = f"{part(study)} validation questions in {study['groups']:,} groups, ROUGE-1 × 100 without disclaimer"
+        scores = [points(row["rouge1"]), gain, "<- chosen" if row["winner"] else ""]
+        rows.append([*settings, f"{row['trained_parameters']:,}", minutes, *scores])
+    title = f"{count_text(study)} validation questions in {study['groups']:,} groups, ROUGE-1 × 100 without disclaimer"
     resumed = ["+ since the last resume"] if any(row["resumed_from_step"] for row in study["rows"]) else []
-    return "\n".join([f"study: {title}", "", plain_table(head, rows), *resumed, "", study["verdict"]])
+    return "\n".join([f"study: {title}", "", terminal_table(head, rows), *resumed, "", study["verdict"]])

@@ -6,13 +6,11 @@ the question gives it away. An answer that names several facts, or none, is not 
 
 import re
 from collections import Counter
-from dataclasses import asdict
-from math import comb
 from typing import Any
 
 from training.scoring.baselines import nearest_answers
-from training.scoring.facts import KINDS, Fact, shown, stated
-from training.scoring.intervals import paired_gain, wilson
+from training.scoring.facts import KINDS, Fact, fact_texts, stated
+from training.scoring.intervals import mcnemar, paired_gain, wilson
 
 Line = dict[str, Any]  # a line of answers-<split>.jsonl
 Record = dict[str, str]  # a line of data/*.jsonl
@@ -23,35 +21,38 @@ SYSTEMS = ("base", "tuned", MAJORITY, NEAREST)
 
 
 def score_facts(lines: list[Line], train: list[Record], seed: int) -> tuple[dict[str, Any], list[Line | None]]:
-    """How often base, tuned and two baselines without a model state the right fact, and the mark of each line.
+    """How often base, tuned and two baselines without a model state the right fact, and the comparison of each line.
 
-    A mark: {"kind", "reference", "compared", system -> {"named", "outcome"}}; None for a line of another type.
-    "compared" is "yes", or why not: the reference states "several" or "none", or the fact is "in the question".
+    A comparison: {"group", "kind", "reference", "compared", system -> {"named", "outcome"}}; None for lines of other
+    types. "compared" is "yes", or why not: the reference states "several" or "none", or the fact is "in the question".
     """
     train = sorted(train, key=lambda record: record["id"])  # so that ties don't depend on the order
-    found: dict[str, Line] = {}
+    of_line: dict[str, Line] = {}
     for qtype in KINDS:
         asked, trained = ([row for row in rows if row["qtype"] == qtype] for rows in (lines, train))
-        found |= {line["id"]: mark for line, mark in zip(asked, mark_type(qtype, asked, trained, seed), strict=True)}
-    marks = [found.get(line["id"]) for line in lines]
+        of_line |= zip([line["id"] for line in asked], compare_type(qtype, asked, trained, seed), strict=True)
+    comparisons = [of_line[line["id"]] for line in lines if line["id"] in of_line]
     names = [kind.name for kind in KINDS.values()]
-    report = {name: tally(lines, marks, [name], seed) for name in names} | {"all": tally(lines, marks, names, seed)}
-    return report | {"sentence": facts_sentence(report["all"])}, marks
+    report = {name: score_kinds(comparisons, [name], seed) for name in names}
+    report["all"] = score_kinds(comparisons, names, seed)
+    return report | {"sentence": facts_sentence(report["all"])}, [of_line.get(line["id"]) for line in lines]
 
 
-def mark_type(qtype: str, lines: list[Line], train: list[Record], seed: int) -> list[Line]:
-    """The marks of the lines of one question type; train: the training records of that type."""
+def compare_type(qtype: str, lines: list[Line], train: list[Record], seed: int) -> list[Line]:
+    """The comparisons of the lines of one question type; train: the training records of that type."""
     common = commonest(qtype, [facts for record in train if len(facts := stated(qtype, record["answer"])) == 1])
     nearest = nearest_answers(train, lines, seed) if train else [""] * len(lines)
-    marks = []
+    comparisons: list[Line] = []
     for line, near in zip(lines, nearest, strict=True):
         true = stated(qtype, line["reference"])
         texts = {"base": line["base"]["text"], "tuned": line["tuned"]["text"], NEAREST: near}
         named = {name: stated(qtype, text) for name, text in texts.items()} | {MAJORITY: common}
-        said = {name: {"named": shown(named[name]), "outcome": outcome(qtype, named[name], true)} for name in SYSTEMS}
-        mark = {"kind": KINDS[qtype].name, "reference": shown(true), "compared": comparable(qtype, true, line)}
-        marks.append(mark | said)
-    return marks
+        about = {"group": line["group"], "kind": KINDS[qtype].name, "reference": fact_texts(true)}
+        systems = {
+            name: {"named": fact_texts(given), "outcome": outcome(qtype, given, true)} for name, given in named.items()
+        }
+        comparisons.append(about | {"compared": comparable(qtype, true, line)} | systems)
+    return comparisons
 
 
 def commonest(qtype: str, facts: list[set[Fact]]) -> set[Fact]:
@@ -70,61 +71,44 @@ def comparable(qtype: str, true: set[Fact], line: Line) -> str:
     return "in the question" if told or named else "yes"
 
 
-def outcome(qtype: str, found: set[Fact], true: set[Fact]) -> str:
+def outcome(qtype: str, named: set[Fact], true: set[Fact]) -> str:
     """One of `OUTCOMES`."""
-    if len(found) != 1:
-        return "several" if found else "none"
-    return "right" if len(true) == 1 and KINDS[qtype].same(*found, *true) else "wrong"
+    if len(named) != 1:
+        return "several" if named else "none"
+    return "right" if len(true) == 1 and KINDS[qtype].same(*named, *true) else "wrong"
 
 
-def tally(lines: list[Line], marks: list[Line | None], kinds: list[str], seed: int) -> dict[str, Any]:
+def score_kinds(comparisons: list[Line], kinds: list[str], seed: int) -> dict[str, Any]:
     """Of some kinds: how many questions are compared and why others aren't, rates, gains of tuned, McNemar's test."""
-    asked = [(line["group"], mark) for line, mark in zip(lines, marks, strict=True) if mark and mark["kind"] in kinds]
-    why = Counter(mark["compared"] for _, mark in asked)
-    part = {"asked": len(asked), "compared": why.pop("yes", 0), "not compared": dict(why)}
-    compared = [(group, mark) for group, mark in asked if mark["compared"] == "yes"]
+    asked = [one for one in comparisons if one["kind"] in kinds]
+    why = Counter(one["compared"] for one in asked)
+    report = {"asked": len(asked), "compared": why.pop("yes", 0), "not compared": dict(why)}
+    compared = [one for one in asked if one["compared"] == "yes"]
     if not compared:
-        return part
-    groups = [group for group, _ in compared]
-    outcomes = {name: [mark[name]["outcome"] for _, mark in compared] for name in SYSTEMS}
-    right = {name: [found == "right" for found in outcomes[name]] for name in SYSTEMS}
-    pairs = Counter(zip(right["base"], right["tuned"], strict=True))
-    return part | {
-        "systems": {
-            name: {kind: asdict(wilson(found.count(kind), len(found))) for kind in OUTCOMES}
-            for name, found in outcomes.items()
-        },
-        "gains": {
-            f"gain of tuned over {name}": asdict(paired_gain(right[name], right["tuned"], groups, seed=seed))
-            for name in ("base", MAJORITY, NEAREST)
-        },
-        "only base": pairs[True, False],
-        "only tuned": pairs[False, True],
-        "p": mcnemar(pairs[True, False], pairs[False, True]),
+        return report
+    groups = [one["group"] for one in compared]
+    outcomes = {name: [one[name]["outcome"] for one in compared] for name in SYSTEMS}
+    right = {name: [result == "right" for result in outcomes[name]] for name in SYSTEMS}
+    systems = {name: {one: wilson(outcomes[name].count(one), len(compared)) for one in OUTCOMES} for name in SYSTEMS}
+    gains = {
+        f"gain of tuned over {name}": paired_gain(right[name], right["tuned"], groups, seed=seed)
+        for name in ("base", MAJORITY, NEAREST)
     }
+    return report | {"systems": systems, "gains": gains} | mcnemar(right["base"], right["tuned"])
 
 
-def mcnemar(only_base: int, only_tuned: int) -> float:
-    """Two-sided exact p of the questions that only one of the two answers right.
-
-    Source: McNemar 1947, "Note on the sampling error of the difference between correlated proportions".
-    """
-    n = only_base + only_tuned
-    return min(1.0, 2 * sum(comb(n, k) for k in range(min(only_base, only_tuned) + 1)) / 2**n)
-
-
-def facts_sentence(part: dict[str, Any]) -> str:
+def facts_sentence(figures: dict[str, Any]) -> str:
     """What the figures of all kinds amount to. Base and tuned differ where bootstrap and McNemar both say so."""
-    n = part["compared"]
+    n = figures["compared"]
     if not n:
         return "No reference states exactly one fact to compare."
-    right = {name: system["right"]["k"] for name, system in part["systems"].items()}
-    gains = {name: part["gains"][f"gain of tuned over {name}"] for name in ("base", MAJORITY, NEAREST)}
+    right = {name: system["right"]["k"] for name, system in figures["systems"].items()}
+    gains = {name: figures["gains"][f"gain of tuned over {name}"] for name in ("base", MAJORITY, NEAREST)}
     more = right["tuned"] - right["base"]
-    if part["p"] < 0.05 and (gains["base"]["low"] or 0) > 0:
+    if figures["p"] < 0.05 and (gains["base"]["low"] or 0) > 0:
         rival = max((MAJORITY, NEAREST), key=lambda name: right[name])
         beats = "and beats" if gains[rival]["low"] > 0 else "but does not beat"
         return f"Tuned **learned {more} facts more than its base** (of {n}) {beats} the {rival}."
-    if part["p"] < 0.05 and (gains["base"]["high"] or 0) < 0:
+    if figures["p"] < 0.05 and (gains["base"]["high"] or 0) < 0:
         return f"Tuned **states {-more} facts fewer than its base** (of {n})."
     return f"Tuned states **no more facts than its base**: {right['tuned']} and {right['base']} right of {n}."

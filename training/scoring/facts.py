@@ -126,7 +126,7 @@ def stated(qtype: str, text: str) -> set[Fact]:
     return KINDS[qtype].find(" ".join(text.split()))
 
 
-def shown(facts: set[Fact]) -> list[str]:
+def fact_texts(facts: set[Fact]) -> list[str]:
     """Facts as people read them: genes and patterns as they are, shares as "1 in 5,000 to 10,000"."""
     return [fact if isinstance(fact, str) else share_text(*fact) for fact in sorted(facts)]
 

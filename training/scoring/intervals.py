@@ -1,55 +1,33 @@
-"""How certain a score is: bootstrap intervals over groups, Holm's correction, Wilson's interval of a rate."""
+"""How certain a score is: bootstrap intervals over groups, Holm's correction, Wilson's interval, McNemar's test."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from scipy import stats
 
 FEW = 10  # groups; fewer are not enough for a test
-Z = 1.959964  # standard normal, two-sided 95 %
 CHUNK = 2_000_000  # resampled groups held at once, 16 MB
 
 Scores = Sequence[float] | np.ndarray  # [questions]
 Names = Sequence[str] | Sequence[int] | np.ndarray  # [questions]
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A mean over n questions in `groups` groups, with its 95 % interval.
-
-    low and high are None with a single group; p is None without a test, or with too few groups for one.
-    """
-
-    mean: float
-    low: float | None
-    high: float | None
-    p: float | None
-    n: int
-    groups: int
-
-
-@dataclass(frozen=True)
-class Rate:
-    """k of n questions as a share (0..1), with its 95 % Wilson interval."""
-
-    k: int
-    n: int
-    share: float
-    low: float
-    high: float
+# "mean" over "n" questions in "groups" groups, with its 95 % interval, "low" to "high", which are None with one group;
+# "p" is None without a test, or with too few groups for one.
+Interval = dict[str, Any]
+# "k" of "n" questions, as a "share" (0..1) with its 95 % Wilson interval, "low" to "high".
+Rate = dict[str, Any]
 
 
 def paired_gain(base: Scores, tuned: Scores, groups: Names, draws: int = 10_000, seed: int = 0) -> Interval:
     """Mean gain of tuned over base with its 95 % paired-bootstrap interval and two-sided p.
 
     base, tuned, groups: [questions], index i is the same question in all. Questions about one disease are not
-    independent, so whole groups are drawn.
-    Raises ValueError if there are none, the lengths differ, or a score is not finite.
+    independent, so whole groups are drawn. Raises ValueError if a score is not finite.
     Source: Koehn 2004, "Statistical significance tests for machine translation evaluation"; drawing groups:
     Davison & Hinkley 1997, "Bootstrap methods and their application", 3.8.
     """
-    if len(base) != len(tuned):
-        raise ValueError(f"{len(base)} base and {len(tuned)} tuned scores: a paired gain needs one of each")
     return bootstrap(np.asarray(tuned, float) - np.asarray(base, float), groups, draws, seed, test=True)
 
 
@@ -58,36 +36,33 @@ def mean_interval(scores: Scores, groups: Names, draws: int = 10_000, seed: int 
     return bootstrap(np.asarray(scores, float), groups, draws, seed, test=False)
 
 
-def by_type(
-    base: Scores, tuned: Scores, groups: Names, qtypes: Names, draws: int = 10_000, seed: int = 0
-) -> dict[str, Interval]:
+def by_type(base: Scores, tuned: Scores, groups: Names, qtypes: Names, seed: int = 0) -> dict[str, Interval]:
     """`paired_gain` of each question type, the most frequent first; p is corrected by Holm over the tested types."""
     base, tuned, groups, qtypes = map(np.asarray, (base, tuned, groups, qtypes))
     names, counts = np.unique(qtypes, return_counts=True)
-    found = {}
+    gains = {}
     for name in names[np.argsort(-counts, kind="stable")]:
         mask = qtypes == name
-        found[str(name)] = paired_gain(base[mask], tuned[mask], groups[mask], draws, seed)
-    tested = {name: gain.p for name, gain in found.items() if gain.p is not None}
-    corrected = zip(tested, holm(list(tested.values())), strict=True)
-    return found | {name: replace(found[name], p=p) for name, p in corrected}
+        gains[str(name)] = paired_gain(base[mask], tuned[mask], groups[mask], seed=seed)
+    tested = [gain for gain in gains.values() if gain["p"] is not None]
+    for gain, p in zip(tested, holm([gain["p"] for gain in tested]), strict=True):
+        gain["p"] = p
+    return gains
 
 
 def bootstrap(values: np.ndarray, groups: Names, draws: int, seed: int, test: bool) -> Interval:
     """Mean of values [questions] with its percentile interval; with `test` also p against a mean of 0."""
-    if not len(values) or len(values) != len(groups):
-        raise ValueError(f"{len(values)} scores, {len(groups)} groups: give both for at least one question")
     if not np.isfinite(values).all():
         worst = int(np.argmin(np.isfinite(values)))
         raise ValueError(f"the score of question {worst} is {values[worst]}: every score must be a number")
     member_of = np.unique(np.asarray(groups), return_inverse=True)[1]
-    mean, n, count = float(values.mean()), len(values), int(member_of.max()) + 1
-    if count == 1:
-        return Interval(mean, None, None, None, n, count)
-    means = resampled_means(np.bincount(member_of, values), np.bincount(member_of), draws, seed)
-    low, high = (float(bound) for bound in np.percentile(means, [2.5, 97.5]))
-    p = two_sided(means) if test and count >= FEW else None
-    return Interval(mean, low, high, p, n, count)
+    count = int(member_of.max()) + 1
+    low = high = p = None
+    if count > 1:
+        means = resampled_means(np.bincount(member_of, values), np.bincount(member_of), draws, seed)
+        low, high = (float(bound) for bound in np.percentile(means, [2.5, 97.5]))
+        p = two_sided(means) if test and count >= FEW else None
+    return {"mean": float(values.mean()), "low": low, "high": high, "p": p, "n": len(values), "groups": count}
 
 
 def resampled_means(sums: np.ndarray, sizes: np.ndarray, draws: int, seed: int) -> np.ndarray:
@@ -121,14 +96,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def wilson(k: int, n: int) -> Rate:
-    """k of n as a share with its 95 % interval, also valid near 0 and n.
+    """k of n as a share with its 95 % interval, also valid near 0 and n; raises ValueError unless 0 <= k <= n > 0."""
+    bounds = stats.binomtest(k, n).proportion_ci(method="wilson")
+    return {"k": k, "n": n, "share": k / n, "low": float(bounds.low), "high": float(bounds.high)}
 
-    Raises ValueError if n is 0 or k doesn't lie in 0..n.
-    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
-    """
-    if not 0 <= k <= n or n == 0:
-        raise ValueError(f"{k} of {n} is no rate: expected 0 <= k <= n and at least one question")
-    share = k / n
-    centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z / (1 + Z**2 / n) * (share * (1 - share) / n + Z**2 / (4 * n**2)) ** 0.5
-    return Rate(k, n, share, centre - half if k else 0.0, centre + half if k < n else 1.0)
+
+def mcnemar(base: Sequence[bool], tuned: Sequence[bool]) -> dict[str, float]:
+    """How many questions only base and only tuned have right, and the two-sided exact p of McNemar's test."""
+    only_base = sum(before and not after for before, after in zip(base, tuned, strict=True))
+    only_tuned = sum(after and not before for before, after in zip(base, tuned, strict=True))
+    n = only_base + only_tuned
+    p = float(stats.binomtest(only_base, n).pvalue) if n else 1.0
+    return {"only base": only_base, "only tuned": only_tuned, "p": p}

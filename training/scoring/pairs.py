@@ -1,8 +1,8 @@
 """Likelihood pairs: the true answer to a test question beside three about other diseases, as a task for lm-eval.
 
 Every option has the same form and the asked disease's name, so only what the model knows of the disease tells the true
-one. No question or option is about a disease that stands in train. Inheritance is left out: options must not state the
-true fact, so that of four patterns the commonest would be right far more often than one in four times.
+one. No question or option is about a disease that stands in train. Inheritance is left out: no other option may state
+the true fact, so guessing the commonest of four patterns would be right far more often than one time in four.
 """
 
 import json
@@ -11,12 +11,12 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import bm25s
 import numpy as np
 
 from space.contract import Contract
 from training.data.splits import BOILERPLATE, disease_key, shuffled, templated_disease
 from training.outputs import whole_folder, write_jsonl, write_text
+from training.scoring.baselines import bm25_index, content_words, swap_name
 from training.scoring.facts import KINDS, stated
 
 TASK = "pairs"
@@ -55,21 +55,25 @@ def make_pairs(splits: dict[str, list[Record]], seed: int) -> list[Pair]:
     does, and not stating the same fact. Sentences that more than three diseases share are left out, and so are texts
     that give a disease away by a part of its name or its initials.
     """
-    records = [(split, record) for split, members in splits.items() for record in members]
-    named = [(split, record, name) for split, record in records if (name := asked_name(record["question"]))]
-    trained = {disease_key(name.lower()) for split, _, name in named if split == "train"}
-    trained |= {record["group"] for record in splits["train"]}
+    named = [
+        (split, record, name, disease_key(name.lower()))
+        for split, records in splits.items()
+        for record in records
+        if (name := asked_name(record["question"]))
+    ]
+    trained = {record["group"] for record in splits["train"]} | {key for split, _, _, key in named if split == "train"}
     told = defaultdict(set)  # sentence -> the diseases that it is said of
-    for _, record, name in named:
+    for _, record, name, key in named:
         for sentence in sentences(record["answer"], name):
-            told[sentence].add(disease_key(name.lower()))
+            told[sentence].add(key)
     common = {sentence for sentence, diseases in told.items() if len(diseases) > BOILERPLATE}
-    words = Counter(word for key in {disease_key(name.lower()) for _, _, name in named} for word in key.split())
+    words = Counter(word for key in {key for *_, key in named} for word in key.split())
     generic = {word for word, n in words.items() if n > GENERIC}
     of_type = defaultdict(list)
-    for split, record, name in named:
-        known = {record["group"], disease_key(name.lower())} & trained  # with a random split also of test
-        text = "" if known or record["qtype"] in LEFT_OUT else opening(record["answer"], name, common)
+    for split, record, name, key in named:
+        if {record["group"], key} & trained or record["qtype"] in LEFT_OUT:  # with a random split also of test
+            continue
+        text = opening(record["answer"], name, common)
         if text and not gives_away(text, name, generic):
             of_type[record["qtype"]].append(Opening(split, record, name, text))
     pairs = [pair_of(true, others, seed) for others in of_type.values() for true in others if true.split == "test"]
@@ -85,7 +89,7 @@ def asked_name(question: str) -> str | None:
 
 def sentences(answer: str, name: str) -> list[str]:
     """The sentences of an answer, with NAME for the name and for an abbreviation that follows it in brackets."""
-    text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", NAME, " ".join(answer.split()), flags=re.IGNORECASE)
+    text = swap_name(" ".join(answer.split()), name, NAME)
     if short := re.search(rf"{NAME} \(([A-Z][\w-]+)\)", text):
         text = re.sub(rf"(?<!\w){re.escape(short[1])}(?!\w)", NAME, text.replace(short[0], NAME))
     return re.split(r"(?<=[.!?])\s+", text)
@@ -93,14 +97,14 @@ def sentences(answer: str, name: str) -> list[str]:
 
 def opening(answer: str, name: str, common: set[str]) -> str:
     """The first whole sentences of at most `WORDS` words that are not common; if the first is longer, its beginning."""
-    kept: list[str] = []
+    words: list[str] = []
     for sentence in sentences(answer, name):
         if sentence in common:
             continue
-        if kept and len(kept) + sentence.count(" ") + 1 > WORDS:
+        if words and len(words) + sentence.count(" ") + 1 > WORDS:
             break
-        kept += sentence.split(" ")
-    return " ".join(kept[:WORDS])
+        words += sentence.split(" ")
+    return " ".join(words[:WORDS])
 
 
 def gives_away(text: str, name: str, generic: set[str]) -> bool:
@@ -140,19 +144,18 @@ def differ(one: Opening, other: Opening) -> bool:
 def spelled(text: str, name: str) -> str:
     """The text with a name, which has a capital where a sentence begins."""
     capital = name[0].upper() + name[1:]
-    return re.sub(rf"(^|[.!?] ){NAME}", lambda found: found[1] + capital, text).replace(NAME, name)
+    return re.sub(rf"(^|[.!?] ){NAME}", lambda match: match[1] + capital, text).replace(NAME, name)
 
 
 def guesses(pairs: list[Pair], train: list[Record]) -> dict[str, list[int]]:
     """Baseline without a model -> the option that it takes for true; of equals the first, which is a random one."""
-    index = bm25s.BM25(backend="numpy")
-    index.index(words_of([record["answer"] for record in train]), show_progress=False)
+    index = bm25_index([record["answer"] for record in train])
 
-    def shared(pair: Pair, text: str) -> int:
+    def shared(pair: Pair, text: str) -> float:
         return len(set(re.findall(r"\w+", pair["question"].lower())) & set(re.findall(r"\w+", text.lower())))
 
     def nearness(pair: Pair, text: str) -> float:
-        [words] = words_of([text])
+        [words] = content_words([text])
         return float(index.get_scores(words).max()) / len(words) if words else 0.0
 
     measures = {"most words of the question": shared, "nearest to a training answer": nearness}
@@ -160,10 +163,6 @@ def guesses(pairs: list[Pair], train: list[Record]) -> dict[str, list[int]]:
         name: [int(np.argmax([measure(pair, text) for text in pair["choices"]])) for pair in pairs]
         for name, measure in measures.items()
     }
-
-
-def words_of(texts: list[str]) -> list[list[str]]:
-    return bm25s.tokenize(texts, stopwords="en", return_ids=False, show_progress=False)
 
 
 def task_of(data: str, contract: Contract, system_role: bool) -> dict[str, Any]:

@@ -4,10 +4,11 @@ The same numbers give the same bytes. Blue is tuned or chosen, orange is base, g
 the same without colours.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import StringIO
 from itertools import cycle
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -44,108 +45,92 @@ STYLE: dict[RcKeyType, Any] = {
     "svg.hashsalt": "med-llama",  # otherwise element ids are random
 }
 
-Score = tuple[float, float | None, float | None]  # mean, low, high; None without an interval
+Score = dict[str, Any]  # an interval: "mean", "low", "high"; the last two None without an interval
 SPREAD = "mean with 95 % interval"
 
 
-class Picture(NamedTuple):
-    """An SVG document and its alt text."""
-
-    svg: str
-    alt: str
-
-
-def loss_curves(train: list[tuple[int, float]], validation: list[tuple[int, float]]) -> Picture:
+def loss_curves(train: list[tuple[int, float]], validation: list[tuple[int, float]]) -> str:
     """Training and validation loss over steps; points are (step, loss). One of the lists may be empty."""
-    given = {name: points for name, points in (("train", train), ("validation", validation)) if points}
-    if not given:
-        raise ValueError("loss_curves: there is no training and no validation loss to draw")
-
-    def paint(figure: Figure) -> None:
+    curves = {name: points for name, points in (("train", train), ("validation", validation)) if points}
+    looks: dict[str, dict[str, Any]] = {
+        "train": {"color": INK, "linewidth": 1.2},
+        "validation": {"color": TUNED, "linewidth": 1.8, "marker": "o", "markersize": 5},
+    }
+    texts = {name: [f"{loss:.2f} at step {step:,}" for step, loss in points] for name, points in curves.items()}
+    ends = [f"{name} loss {each[0]} and {each[-1]}" for name, each in texts.items()]
+    alt = f"Loss over optimiser steps: {'; '.join(ends)}."
+    if validation:
+        lowest = min(range(len(validation)), key=lambda place: validation[place][1])
+        alt += f" The lowest validation loss is {texts['validation'][lowest]}."
+    with figure_of(3.1) as figure:
         axes = figure.subplots()
-        looks: dict[str, dict[str, Any]] = {
-            "train": {"color": INK, "linewidth": 1.2},
-            "validation": {"color": TUNED, "linewidth": 1.8, "marker": "o", "markersize": 5},
-        }
-        for name, points in given.items():
+        for name, points in curves.items():
             steps, losses = zip(*points, strict=True)
             axes.plot(steps, losses, label=f"{name}, last {points[-1][1]:.2f}", **looks[name])
         axes.set(xlabel="optimiser step", ylabel="loss", xlim=(0, None))
         axes.grid(axis="y")
         legend_above(figure, columns=2)
-
-    told = {name: [f"{loss:.2f} at step {step:,}" for step, loss in points] for name, points in given.items()}
-    ends = [f"{name} loss {texts[0]} and {texts[-1]}" for name, texts in told.items()]
-    alt = f"Loss over optimiser steps: {'; '.join(ends)}."
-    if validation:
-        lowest = min(range(len(validation)), key=lambda place: validation[place][1])
-        alt += f" The lowest validation loss is {told['validation'][lowest]}."
-    return picture(paint, 3.1, alt)
+        return svg(figure, alt)
 
 
-def rouge_bars(systems: dict[str, dict[str, Score]], n: int) -> Picture:
+def rouge_bars(systems: dict[str, dict[str, Score]], n: int) -> str:
     """Mean ROUGE F1 of each system with its interval, in a panel for each kind of ROUGE.
 
     "base" and "tuned" come last and in colour; the others are baselines, in the given order. n: number of questions.
     """
-    if not systems:
-        raise ValueError("rouge_bars: there is no system to draw")
     names = sorted(systems, key=lambda name: {"base": 1, "tuned": 2}.get(name, 0))
-    longest = max(scores[key][2] or scores[key][0] for scores in systems.values() for key in ROUGE_LABELS)
-
+    longest = max(scores[kind]["high"] or scores[kind]["mean"] for scores in systems.values() for kind in ROUGE_LABELS)
     colours = [{"base": BASE, "tuned": TUNED}.get(name, INK) for name in names]
-
-    def paint(figure: Figure) -> None:
-        for axes, (key, title) in zip(figure.subplots(3, sharex=True), ROUGE_LABELS.items(), strict=True):
-            scores = {name: systems[name][key] for name in names}
-            axes.barh(range(len(names)), [mean for mean, _, _ in scores.values()], 0.72, color=colours, alpha=0.35)
+    alt = f"Mean ROUGE F1, {n:,} questions."
+    for kind, title in ROUGE_LABELS.items():
+        means = [f"{name} {systems[name][kind]['mean']:.3f}" for name in names]
+        alt += f" {title}: {', '.join(means)}."
+    with figure_of(1.1 + 3 * (0.35 + 0.24 * len(names))) as figure:
+        for axes, (kind, title) in zip(figure.subplots(3, sharex=True), ROUGE_LABELS.items(), strict=True):
+            scores = {name: systems[name][kind] for name in names}
+            widths = [score["mean"] for score in scores.values()]
+            axes.barh(range(len(names)), widths, 0.72, color=colours, alpha=0.35)
             draw_scores(axes, scores, colours)
             axes.set_title(title)
         axes.set_xlim(0, max(longest, 0.01) * 1.22)  # room for the number
         figure.supxlabel(f"F1, {SPREAD}, {n:,} questions", size=11)
-
-    alt = f"Mean ROUGE F1, {n:,} questions."
-    for key, title in ROUGE_LABELS.items():
-        alt += f" {title}: {', '.join(f'{name} {systems[name][key][0]:.3f}' for name in names)}."
-    return picture(paint, 1.1 + 3 * (0.35 + 0.24 * len(names)), alt)
+        return svg(figure, alt)
 
 
-def study_points(rows: list[dict[str, Any]], n: int) -> Picture:
+def study_points(rows: list[dict[str, Any]], n: int) -> str:
     """Validation ROUGE-1 of each configuration with its interval; the chosen one is in colour.
 
-    rows: {"name", "mean", "low", "high", "winner"}, low and high None without an interval. n: number of questions.
+    rows: {"name", "winner"} and an interval. n: number of questions.
     """
-    if not rows:
-        raise ValueError("study_points: there is no configuration to draw")
-    names = {row["name"] + ", chosen" * row["winner"]: (row["mean"], row["low"], row["high"]) for row in rows}
-
-    def paint(figure: Figure) -> None:
+    scores = {row["name"] + ", chosen" * row["winner"]: row for row in rows}
+    points = [
+        f"{name} {score['mean']:.3f}"
+        + ("" if score["low"] is None else f" ({score['low']:.3f} to {score['high']:.3f})")
+        for name, score in scores.items()
+    ]
+    alt = f"Validation ROUGE-1 of each configuration, {SPREAD}, {n:,} questions: {'; '.join(points)}."
+    with figure_of(1.0 + 0.45 * len(rows)) as figure:
         axes = figure.subplots()
-        draw_scores(axes, names, [TUNED if row["winner"] else INK for row in rows])
+        draw_scores(axes, scores, [TUNED if row["winner"] else INK for row in rows])
         left, right = axes.get_xlim()
         axes.set_xlim(left, right + (right - left) / 3)  # room for the number
         axes.locator_params(axis="x", nbins=5)
         figure.supxlabel(f"validation ROUGE-1\n{SPREAD}, {n:,} questions", size=11)
-
-    points = [
-        f"{name} {mean:.3f}" + ("" if low is None else f" ({low:.3f} to {high:.3f})")
-        for name, (mean, low, high) in names.items()
-    ]
-    alt = f"Validation ROUGE-1 of each configuration, {SPREAD}, {n:,} questions: {'; '.join(points)}."
-    return picture(paint, 1.0 + 0.45 * len(rows), alt)
+        return svg(figure, alt)
 
 
-def length_distribution(lengths: dict[str, list[int]], limit: int) -> Picture:
-    """The share of the examples of each part that have at most so many tokens, up to twice the limit."""
-    parts = {name: np.array(values) for name, values in lengths.items() if values}
-    if not parts:
-        raise ValueError("length_distribution: there is no example to draw")
-    every = np.concatenate(list(parts.values()))
+def length_distribution(lengths: dict[str, list[int]], limit: int) -> str:
+    """The share of the examples of each split that have at most so many tokens, up to twice the limit."""
+    splits = {name: np.array(values) for name, values in lengths.items() if values}
+    every = np.concatenate(list(splits.values()))
     over = f"limit {limit:,}: {100 * np.mean(every > limit):.1f} % longer"
-
-    def paint(figure: Figure) -> None:
+    texts = [
+        f"{name}: {len(values):,} examples, median {np.median(values):,.0f}, longest {values.max():,}"
+        for name, values in splits.items()
+    ]
+    with figure_of(3.0 + 0.25 * len(splits)) as figure:
         axes = figure.subplots()
-        for (name, values), look in zip(parts.items(), cycle(((INK, "-"), (TUNED, "-"), (BASE, "--"))), strict=False):
+        for (name, values), look in zip(splits.items(), cycle(((INK, "-"), (TUNED, "-"), (BASE, "--"))), strict=False):
             label = f"{name}: {len(values):,}, median {np.median(values):,.0f}"
             axes.ecdf(values, compress=True, label=label, color=look[0], linestyle=look[1], linewidth=1.6)
         axes.axvline(limit, color=INK, linestyle=":", linewidth=2, label=over)
@@ -153,29 +138,28 @@ def length_distribution(lengths: dict[str, list[int]], limit: int) -> Picture:
         axes.set(xlabel="tokens", ylabel="share of examples of\nat most so many")
         axes.grid(axis="y")
         legend_above(figure, columns=1)
-
-    described = [
-        f"{name}: {len(values):,} examples, median {np.median(values):,.0f}, longest {values.max():,}"
-        for name, values in parts.items()
-    ]
-    return picture(paint, 3.0 + 0.25 * len(parts), f"Lengths in tokens. {'. '.join([*described, over])}.")
+        return svg(figure, f"Lengths in tokens. {'. '.join([*texts, over])}.")
 
 
-def picture(paint: Callable[[Figure], None], height: float, alt: str) -> Picture:
-    """What `paint` draws on a figure of `height` inches, as SVG without background, date and random ids."""
+@contextmanager
+def figure_of(height: float) -> Iterator[Figure]:
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
-        paint(figure)
-        file = StringIO()
-        metadata = {"Title": alt, "Date": None, "Creator": None}
-        figure.savefig(file, format="svg", transparent=True, metadata=metadata)
-    return Picture(file.getvalue(), alt)
+        yield Figure(figsize=(WIDTH, height), layout="constrained")
+
+
+def svg(figure: Figure, alt: str) -> str:
+    """The figure as SVG with its alt text as title, without background, date and random ids."""
+    file = StringIO()
+    metadata = {"Title": alt, "Date": None, "Creator": None}
+    figure.savefig(file, format="svg", transparent=True, metadata=metadata)
+    return file.getvalue()
 
 
 def draw_scores(axes: Axes, scores: dict[str, Score], colours: list[str]) -> None:
     """A row for each name: a point at the mean, a line along the interval if there is one, and the number."""
-    for row, ((mean, low, high), colour) in enumerate(zip(scores.values(), colours, strict=True)):
-        if low is not None and high is not None:
+    for row, (score, colour) in enumerate(zip(scores.values(), colours, strict=True)):
+        mean, low, high = score["mean"], score["low"], score["high"]
+        if low is not None:
             axes.plot([low, high], [row, row], color=colour, linewidth=2.2, solid_capstyle="butt")
         axes.plot(mean, row, marker="o", markersize=6, color=colour)
         place = (mean if high is None else high, row)

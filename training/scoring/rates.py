@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from dataclasses import asdict
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
@@ -14,29 +14,27 @@ from space.prompt import without_disclaimer
 from training.data.splits import ngrams, normal
 from training.scoring.intervals import wilson
 
+NOVEL = 0.2  # a reference is new if train holds less than this share of its 8-grams
+
 Record = dict[str, str]  # a line of data/*.jsonl
 Line = dict[str, Any]  # a line of answers-<split>.jsonl
 
 
 def rates(
-    lines: list[Line], side: str, train: list[Record], contract: Contract, reference_tokens: list[int] | None = None
+    lines: list[Line], side: str, train: list[Record], contract: Contract, reference_tokens: Sequence[int] = ()
 ) -> dict[str, dict[str, Any] | float | None]:
     """Label -> figure of the answers of one side: a rate with k, n and Wilson interval, a number, or None if unknown.
 
     side: "base", "tuned" or "reference". Only the disclaimer's own rate and the two on repetition count the disclaimer.
     reference_tokens: [questions], tokens of each reference with the disclaimer, not counting the end token.
-    Raises ValueError if there are no lines, or not one length for each.
     """
-    if not lines or len(reference_tokens or lines) != len(lines):
-        raise ValueError(f"{len(lines)} answers, {len(reference_tokens or [])} reference lengths: one each, or none")
     questions = [line["question"] for line in lines]
     raw = [line[side] if side == "reference" else line[side]["text"] for line in lines]
     ended = [] if side == "reference" else [line[side]["ended"] for line in lines]
-    # < because the end token counts too
-    fits = [tokens < contract.decoding.max_new_tokens for tokens in reference_tokens or []]
-    plain = [without_disclaimer(text, contract) for text in raw]
-    carries = [text.strip() != without for text, without in zip(raw, plain, strict=True)]
-    answers = [words(text) for text in plain]
+    fits = [tokens < contract.decoding.max_new_tokens for tokens in reference_tokens]  # < for the end token
+    bare = [without_disclaimer(text, contract) for text in raw]
+    carries = [text.strip() != without for text, without in zip(raw, bare, strict=True)]
+    answers = [words(text) for text in bare]
     trained = [record["answer"] for record in train]
     copies = {tuple(words(answer)) for answer in trained} - {()}
     length = sum(len(words(line["reference"])) for line in lines)
@@ -49,13 +47,13 @@ def rates(
         "4-grams repeated in the answer": float(np.mean([repeated(words(text)) for text in raw])),
         "same answer to another question": rate(same_as_another(answers, questions)),
         "copy of a training answer": rate([tuple(answer) in copies for answer in answers]),
-        "8-grams found in train": float(overlap(plain, trained).mean()),
-        "reading grade (Flesch-Kincaid), median": median_grade(plain),
+        "8-grams found in train": float(overlap(bare, trained).mean()),
+        "reading grade (Flesch-Kincaid), median": median_grade(bare),
     }
 
 
 def rate(flags: list[bool]) -> dict[str, Any] | None:
-    return asdict(wilson(sum(flags), len(flags))) if flags else None
+    return wilson(sum(flags), len(flags)) if flags else None
 
 
 def words(text: str) -> list[str]:
@@ -87,11 +85,10 @@ def repeated(answer: list[str], n: int = 4) -> float:
 
 def same_as_another(answers: list[list[str]], questions: list[str]) -> list[bool]:
     """For each answer, also an empty one, whether a different question got the same."""
-    asked: dict[tuple[str, ...], set[str]] = defaultdict(set)
-    keys = [tuple(answer) for answer in answers]
-    for key, question in zip(keys, questions, strict=True):
-        asked[key].add(normal(question))
-    return [len(asked[key]) > 1 for key in keys]
+    questions_of: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for answer, question in zip(answers, questions, strict=True):
+        questions_of[tuple(answer)].add(normal(question))
+    return [len(questions_of[tuple(answer)]) > 1 for answer in answers]
 
 
 def overlap(texts: list[str], train: list[str]) -> np.ndarray:
@@ -99,20 +96,15 @@ def overlap(texts: list[str], train: list[str]) -> np.ndarray:
 
     A text of fewer than eight words counts as one: 1 if it is a training answer, else 0.
     """
-    wanted = [grams(text) for text in texts]
-    every = set().union(*wanted)
+    grams_of = [grams(text) for text in texts]
+    every = set().union(*grams_of)
     known = set().union(*(every & grams(answer) for answer in train))
-    return np.array([len(found & known) / max(len(found), 1) for found in wanted])
+    return np.array([len(each & known) / max(len(each), 1) for each in grams_of])
 
 
 def grams(text: str) -> set[str]:
     """A text's 8-grams; a shorter text as a whole."""
     return ngrams(text) or {" ".join(words(text))} - {""}
-
-
-def novel(test: list[Record], train: list[Record], threshold: float = 0.2) -> np.ndarray:
-    """Mask [test]: whether less than `threshold` of the reference's 8-grams occur in the training answers."""
-    return overlap([record["answer"] for record in test], [record["answer"] for record in train]) < threshold
 
 
 def median_grade(texts: list[str]) -> float | None:

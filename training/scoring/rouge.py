@@ -48,6 +48,7 @@ def rouge_scores(predictions: list[str], references: list[str]) -> dict[str, np.
     return dict(zip(ROUGE_KINDS, np.array(rows).T, strict=True))
 
 
+@lru_cache(maxsize=1 << 14)  # scores, audit and the page of answers ask for the same ones
 def score_pair(prediction: str, reference: str) -> tuple[float, float, float]:
     """ROUGE-1, ROUGE-2 and ROUGE-L F1 of one answer."""
     ngrams = SCORER.score(target=reference, prediction=prediction)

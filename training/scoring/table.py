@@ -20,14 +20,14 @@ Cells = Sequence[str]
 Table = tuple[Cells, list[list[str]]]  # head and rows
 
 
-def plain_table(head: Cells, rows: Iterable[Cells]) -> str:
+def terminal_table(head: Cells, rows: Iterable[Cells]) -> str:
     """A table for the terminal: the first column is aligned left, the others right."""
     lines = [head, *rows]
-    widths = [max(len(line[place]) for line in lines if place < len(line)) for place in range(len(head))]
-    shown = [
-        "  ".join(f"{cell:{'>' if place else ''}{widths[place]}}" for place, cell in enumerate(line)) for line in lines
-    ]
-    return "\n".join(line.rstrip() for line in shown)
+    widths = [max(len(line[column]) for line in lines if column < len(line)) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(f"{cell:{'>' if column else ''}{widths[column]}}" for column, cell in enumerate(line)).rstrip()
+        for line in lines
+    )
 
 
 def markdown_table(head: Cells, rows: Iterable[Cells]) -> str:
@@ -36,29 +36,36 @@ def markdown_table(head: Cells, rows: Iterable[Cells]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def written(blocks: Iterable[str | Table], table: Callable[[Cells, list[list[str]]], str] = markdown_table) -> str:
+def render(blocks: Iterable[str | Table], table: Callable[[Cells, list[list[str]]], str] = markdown_table) -> str:
     """Paragraphs and tables, one below the other."""
     return "\n\n".join(block if isinstance(block, str) else table(*block) for block in blocks)
 
 
+def terminal_text(blocks: Iterable[str | Table]) -> str:
+    """The same for the terminal."""
+    return render(blocks, terminal_table).replace("**", "")
+
+
 def scores_table(scores: Scores) -> str:
     """All systems, the gains, the rates, the facts and the verdict, for the terminal."""
-    limit = f"one greedy answer each of at most {scores['max_new_tokens']} tokens, ROUGE F1 × 100"
-    about = f"{scores['config']}: {asked(scores)}, {limit} (*: as first reported, with the disclaimer on both sides)"
-    blocks = [about, systems_table(scores), rates_table(scores), *facts_blocks(scores), *marks_blocks(scores)]
-    return written([*blocks, verdict(scores)], plain_table).replace("**", "")
+    about = (
+        f"{scores['config']}: {questions_text(scores)}, one greedy answer each of at most {scores['max_new_tokens']} "
+        "tokens, ROUGE F1 × 100 (*: as first reported, with the disclaimer on both sides)"
+    )
+    tables = [systems_table(scores), rates_table(scores), *facts_blocks(scores), *marks_blocks(scores)]
+    return terminal_text([about, *tables, verdict(scores)])
 
 
-def part(scores: Scores) -> str:
-    """How many questions were asked, of how many."""
+def count_text(scores: Scores) -> str:
+    """How many questions were asked, of how many: "300 of 1,637"."""
     return f"{scores['n']:,} of {scores['of']:,}" if scores["n"] < scores["of"] else f"{scores['n']:,}"
 
 
-def asked(scores: Scores) -> str:
+def questions_text(scores: Scores) -> str:
     """Which questions were asked: "300 of 1,637 test questions"."""
     qtypes = scores.get("qtypes")  # older scores have none
     only = f" of the types {', '.join(qtypes)} alone" if qtypes else ""
-    return f"{part(scores)} {scores['split']} questions{only}"
+    return f"{count_text(scores)} {scores['split']} questions{only}"
 
 
 def system_name(name: str) -> str:
@@ -69,16 +76,31 @@ def percent(mean: float, sign: str = "") -> str:
     return f"{100 * mean:{sign}z.1f}"  # z: no -0.0
 
 
+def points(score: dict[str, Any], sign: str = "") -> str:
+    """A mean × 100 with its interval, if there is one."""
+    between = "" if score["low"] is None else f" [{percent(score['low'], sign)}, {percent(score['high'], sign)}]"
+    return percent(score["mean"], sign) + between
+
+
 def gain_text(gain: dict[str, Any]) -> str:
     """A gain × 100 with its interval, and whether it is within noise."""
     noise = ", within noise" if gain["low"] is None or gain["low"] <= 0 <= gain["high"] else ""
     return f"{points(gain, '+')}{noise}"
 
 
-def points(score: dict[str, Any], sign: str = "") -> str:
-    """A mean × 100 with its interval, if there is one."""
-    between = "" if score["low"] is None else f" [{percent(score['low'], sign)}, {percent(score['high'], sign)}]"
-    return percent(score["mean"], sign) + between
+def p_text(gain: dict[str, Any]) -> str:
+    if gain["p"] is None:
+        return UNKNOWN
+    return "< 0.001" if gain["p"] < 0.001 else f"{gain['p']:.3f}"
+
+
+def rate_text(rate: dict[str, Any] | float | None) -> str:
+    """A share in per cent with its interval and k/n; a plain number with two digits."""
+    if rate is None:
+        return UNKNOWN
+    if not isinstance(rate, dict):
+        return f"{rate:.2f}"
+    return f"{rate['share']:.0%} [{rate['low']:.0%}, {rate['high']:.0%}] ({rate['k']}/{rate['n']})"
 
 
 def systems_table(scores: Scores) -> Table:
@@ -92,22 +114,18 @@ def systems_table(scores: Scores) -> Table:
     return ["", *ROUGE_LABELS.values(), *(f"{label}*" for label in ROUGE_LABELS.values())], rows
 
 
-def rate_text(rate: dict[str, Any] | float | None) -> str:
-    """A share in per cent with its interval and k/n; a plain number with two digits."""
-    if rate is None:
-        return UNKNOWN
-    if not isinstance(rate, dict):
-        return f"{rate:.2f}"
-    return f"{rate['share']:.0%} [{rate['low']:.0%}, {rate['high']:.0%}] ({rate['k']}/{rate['n']})"
-
-
 def rates_table(scores: Scores) -> Table:
     sides = scores["rates"]
     return ["", *sides], [[label, *(rate_text(side[label]) for side in sides.values())] for label in sides["tuned"]]
 
 
+FEWEST_FACTS = 5  # compared; a table of fewer is noise
+
+
 def facts_blocks(scores: Scores) -> list[str | Table]:
-    """How many questions are compared by their facts, how they come out, how well facts are found; [] without any."""
+    """How many questions are compared by their facts; unless those are few, how they come out and how well facts are
+    found; [] without any.
+    """
     facts = scores.get("facts")  # older scores have none
     if not facts or not facts["all"]["compared"]:
         return []
@@ -118,22 +136,20 @@ def facts_blocks(scores: Scores) -> list[str | Table]:
         f"{whole['asked']:,} questions ask for a gene, an inheritance pattern or a frequency{left_out}; "
         f"{whole['compared']:,} are compared.{f' The facts of the other references: {others}.' if others else ''}"
     )
-    return [count, facts_table(facts), agreement_sentence()]
+    return [count, facts_table(facts), agreement_sentence()] if whole["compared"] >= FEWEST_FACTS else [count]
 
 
 def facts_table(facts: dict[str, Any]) -> Table:
     """Of each kind of fact the answers that are right, wrong, several or none; gains; McNemar's p."""
-    parts = {name: part for name, part in facts.items() if isinstance(part, dict) and part["compared"]}
-    if len(parts) == 2:  # "all" is the same as the one kind
-        del parts["all"]
-    rows = [[system_name(name)] + [fact_text(part["systems"][name]) for part in parts.values()]
+    kinds = {name: kind for name, kind in facts.items() if isinstance(kind, dict) and kind["compared"]}
+    if len(kinds) == 2:  # "all" is the same as the one kind
+        del kinds["all"]
+    rows = [[system_name(name)] + [fact_text(kind["systems"][name]) for kind in kinds.values()]
             for name in facts["all"]["systems"]]  # fmt: skip
-    rows += [[name, *(gain_text(part["gains"][name]) for part in parts.values())] for name in facts["all"]["gains"]]
-    rows.append(["McNemar's p, tuned and base", *(p_text(part) for part in parts.values())])
-    return [
-        "right / wrong / several / none, share right",
-        *(f"{name}, n = {part['compared']:,}" for name, part in parts.items()),
-    ], rows
+    rows += [[name, *(gain_text(kind["gains"][name]) for kind in kinds.values())] for name in facts["all"]["gains"]]
+    rows.append(["McNemar's p, tuned and base", *(p_text(kind) for kind in kinds.values())])
+    counts = [f"{name}, n = {kind['compared']:,}" for name, kind in kinds.items()]
+    return ["right / wrong / several / none, share right", *counts], rows
 
 
 def fact_text(outcomes: dict[str, dict[str, Any]]) -> str:
@@ -145,16 +161,15 @@ def fact_text(outcomes: dict[str, dict[str, Any]]) -> str:
 def agreement_sentence() -> str:
     """How well facts are found, by the labels that were made without the rules that find them (facts.json)."""
     kinds = json.loads(AGREEMENT.read_text(encoding="utf-8"))["independent"]
-    counted = [
-        f"{figure} "
-        + ", ".join(f"{name} {found[figure]['k']} of {found[figure]['n']}" for name, found in kinds.items())
-        for figure in ("precision", "recall", "precision where one is found")
-    ]
-    return f"How well facts are found, by independent labels: {'; '.join(counted)}, as in the references compared."
+    texts = []
+    for figure in ("precision", "recall", "precision where one is found"):
+        counts = [f"{name} {rates[figure]['k']} of {rates[figure]['n']}" for name, rates in kinds.items()]
+        texts.append(f"{figure} {', '.join(counts)}")
+    return f"How well facts are found, by independent labels: {'; '.join(texts)}, as in the references compared."
 
 
 def marks_blocks(scores: Scores) -> list[str | Table]:
-    """What a person who read a sample of the answers thought of them; [] if nobody did."""
+    """How a person judged a sample of the answers; [] if nobody did."""
     if not (marks := scores.get("marks")):
         return []
     rows = [[side, *(rate_text(rate) for rate in rates.values())] for side, rates in marks.items()]
@@ -169,12 +184,6 @@ def types_table(scores: Scores) -> Table:
         for qtype, gain in next(iter(gains.values())).items()
     ]
     return ["ROUGE-L by question type", "n", *gains], rows
-
-
-def p_text(gain: dict[str, Any]) -> str:
-    if gain["p"] is None:
-        return UNKNOWN
-    return "< 0.001" if gain["p"] < 0.001 else f"{gain['p']:.3f}"
 
 
 def novel_sentence(scores: Scores) -> str:
@@ -194,10 +203,10 @@ def verdict(scores: Scores) -> str:
     over_base, over_baseline = (gain["rougeL"] for gain in scores["gains"].values())
     baseline = f"the strongest answer that needs no model ({scores['strongest_baseline']})"
     facts = [scores["facts"]["sentence"]] if facts_blocks(scores) else []
-    return " ".join([compare("the base", over_base), compare(baseline, over_baseline), *facts])
+    return " ".join([gain_sentence("the base", over_base), gain_sentence(baseline, over_baseline), *facts])
 
 
-def compare(other: str, gain: dict[str, Any]) -> str:
+def gain_sentence(other: str, gain: dict[str, Any]) -> str:
     text = f"{points(gain, '+')} ROUGE-L points, n = {gain['n']:,}"
     if above(gain, 0):
         return f"Tuned **beats** {other} ({text})."
@@ -213,7 +222,7 @@ def above(figure: dict[str, Any], level: float) -> bool:
 
 def audit_blocks(audit: dict[str, Any]) -> list[str | Table]:
     """How often each metric scores the better of two answers higher, and what follows from it in two lines."""
-    figures, clear = audit["all"], audit["correct and wrong"] or {}
+    figures, clear = audit["all"], audit["correct and wrong"]
     rivals = [name for name, figure in figures.items() if not figure["gains"]]
     rows = [
         [name, f"{figure['n']:,} ({figure['groups']:,})", points(figure)]
@@ -244,31 +253,18 @@ def audit_lines(figures: dict[str, Any], rivals: list[str]) -> list[str]:
     ]
 
 
-def comparison(runs: list[tuple[Scores, dict[str, Any]]]) -> str:
-    """The figures first reported beside those of other runs, with and without the disclaimer, for the terminal.
-
-    runs: scores-test.json and data.json of each.
-    """
-    columns = [{"split": "random", "disclaimer": "with"} | mean_cells(REPORTED)]
-    columns += [run_column(*run, view) for run in runs for view in reversed(VIEWS)]
-    labels = list(dict.fromkeys(label for column in reversed(columns) for label in column))
-    rows = [[label, *(column.get(label, UNKNOWN) for column in columns)] for label in labels]
-    return plain_table(["mean ROUGE F1 × 100", "first reported", *("" for _ in columns[1:])], rows)
-
-
-def run_column(scores: Scores, data: dict[str, Any], view: str) -> dict[str, str]:
-    """Row label -> cell of one run, with or without the disclaimer."""
-    means = {
-        name: {kind: system[view][kind]["mean"] for kind in ROUGE_LABELS} for name, system in scores["systems"].items()
-    }
-    head = {"run": scores["config"], "split": data["split"], "disclaimer": view.split()[0], "questions": part(scores)}
-    return head | mean_cells(means) | {f"test {what} also in train": f"{x:.1%}" for what, x in data["leakage"].items()}
-
-
-def mean_cells(means: dict[str, dict[str, float]]) -> dict[str, str]:
-    """System -> ROUGE -> mean, as cells; and the gain of tuned over base."""
-    cells: dict[str, str] = {}
-    for kind, label in ROUGE_LABELS.items():
-        cells |= {f"{label} {system_name(name)}": percent(mean[kind]) for name, mean in means.items()}
-        cells[f"{label} gain"] = percent(means["tuned"][kind] - means["base"][kind], "+")
-    return cells
+def comparison_blocks(runs: list[tuple[Scores, dict[str, Any]]]) -> list[str | Table]:
+    """The figures first reported above those of other runs, and what leaked into train; runs: scores and data.json."""
+    rows = [[f"first reported: {name}", *[UNKNOWN] * len(ROUGE_LABELS), *map(percent, means.values())]
+            for name, means in REPORTED.items()]  # fmt: skip
+    sentences = ["first reported: random split"]
+    for scores, data in runs:
+        for name, system in scores["systems"].items():
+            means = [system[view][kind]["mean"] for view in VIEWS for kind in ROUGE_LABELS]
+            rows.append([f"{scores['config']}: {system_name(name)}", *map(percent, means)])
+        leaks = ", ".join(f"{share:.1%} of test {what}" for what, share in data["leakage"].items())
+        sentences.append(
+            f"{scores['config']}: {data['split']} split, {count_text(scores)} questions; also in train: {leaks}"
+        )
+    head = ["mean ROUGE F1 × 100; *: with the disclaimer", *ROUGE_LABELS.values()]
+    return [([*head, *(f"{label}*" for label in ROUGE_LABELS.values())], rows), "\n".join(sentences)]
