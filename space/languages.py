@@ -24,8 +24,9 @@ MODEL = Path(__file__).with_name("languages.safetensors")
 KINDS = ("none", "crisis", "emergency", "poison")
 FIRST = ("es", "pt", "fr", "de", "it", "hi", "th")  # the languages of Llama 3.2 beside English
 CODES = ("en", *FIRST, "ar", "zh", "ja", "ko", "ru", "tr", "pl", "nl", "vi", "tl")
-NOTICE, NOTICE_OTHERS = 0.75, 0.45  # probability of all notices together that shows one, in FIRST and in the others
-NOTICE_IN_LONG = 0.9  # the same for each of more than SHORT windows
+NOTICE, NOTICE_OTHERS = 0.7, 0.5  # probability of all notices together that shows one, in FIRST and in the others
+NOTICE_EARLIER = 0.95  # the same for an earlier turn alone, which later ones may have explained
+NOTICE_IN_LONG = 0.9  # and for each of more than SHORT windows
 SHORT = 6
 FOREIGN = 0.1  # probability that the text is not English from which it is read here
 ENGLISH = 0.35  # probability of English above which a text may be English
@@ -47,6 +48,7 @@ def reading(turns: list[str]) -> tuple[tuple[str, str] | None, str]:
     of [texts] or `other` if the turn surely is not English, else `en`.
     """
     turns = [folded(turn) for turn in turns[-TURNS:]]
+    together = {window for text in (" ".join(turns), *turns[-1:]) for window in windows(text)}
     read = list(dict.fromkeys(window for text in (" ".join(turns), *turns) for window in windows(text)))
     if not read:
         return None, "en"
@@ -56,11 +58,14 @@ def reading(turns: list[str]) -> tuple[tuple[str, str] | None, str]:
     if not foreign.any():
         return None, last
     kinds = classifier("kind").predict_proba(read) * foreign[:, None]  # [windows, kinds]
-    most = kinds[:, 1:].sum(1).argmax()
+    needed = np.where(codes[:, 1:].argmax(1) < len(FIRST), NOTICE, NOTICE_OTHERS)
+    needed = np.where([window in together for window in read], needed, NOTICE_EARLIER)
+    above = kinds[:, 1:].sum(1) - (needed if len(read) <= SHORT else NOTICE_IN_LONG)
+    most = above.argmax()
+    if above[most] <= 0:
+        return None, last
     kind, code = KINDS[1 + kinds[most, 1:].argmax()], CODES[1 + codes[most, 1:].argmax()]
-    least = NOTICE_IN_LONG if len(read) > SHORT else NOTICE if code in FIRST else NOTICE_OTHERS
-    found = (kind, script_of(code, "".join(turns))) if kinds[most, 1:].sum() > least else None
-    return found, last
+    return (kind, script_of(code, "".join(turns))), last
 
 
 def written_in(text: str, chances: np.ndarray) -> str:

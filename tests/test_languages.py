@@ -83,6 +83,12 @@ def test_only_the_last_three_turns_count():
     assert notice("quiero morir", "¿qué es el asma?", "gracias", "¿y la tos?") is None
 
 
+def test_a_later_turn_may_explain_an_earlier_one_that_is_not_certain():
+    assert notice("estou sem ar") == ("emergency", "pt")
+    assert notice("estou sem ar", "depois de correr 10 km, é normal?") is None
+    assert notice("no respira", "gracias", "¿y la tos?") == ("emergency", "es")
+
+
 def test_an_emergency_is_found_at_the_end_of_a_long_text():
     story = "Ayer fuimos al mercado y compramos fruta, y después preparamos la cena para todos. " * 20
     assert notice(story) is None
