@@ -103,13 +103,14 @@ def test_a_hostile_text_takes_no_longer_than_its_length_explains():
 # ---------------------------------------------------------------- English
 def test_no_english_question_of_the_data_is_taken_for_another_language(real_medquad):
     with real_medquad.open(encoding="utf-8", newline="") as file:
-        questions = {row["Question"] for row in csv.DictReader(file)}
+        questions = [row["Question"] for row in csv.DictReader(file)][::10]
+    assert len(questions) > 1_600
     assert [question for question in questions if notice(question)] == []
 
 
 def test_hardly_any_english_look_alike_is_taken_for_another_language():
     quiet = [case["turns"] for case in fitting.learned() if case["language"] == "en" and case["kind"] == "none"]
-    assert sum(notice(*turns) is not None for turns in quiet[::5]) <= 0.005 * len(quiet[::5])
+    assert sum(notice(*turns) is not None for turns in quiet[::10]) <= 0.005 * len(quiet[::10])
 
 
 # ---------------------------------------------------------------- texts
