@@ -14,7 +14,6 @@ import argparse
 import sys
 import traceback
 from pathlib import Path
-from types import TracebackType
 from typing import NoReturn
 
 from training.configs import BASE
@@ -27,7 +26,7 @@ def main(words: list[str] | None = None) -> int:
     parsed = parse(words)
     # Imported here: --help must not wait for transformers.
     from training.command import never_fail_to_print, user_error
-    from training.network import Unfinished
+    from training.network import Unfinished, redacted
     from training.release.checks import Options, check_options
     from training.release.hub import connect
     from training.release.plan import preflight
@@ -41,12 +40,10 @@ def main(words: list[str] | None = None) -> int:
         run(connect(options.timeout), options)
     except Exception as error:
         clear = user_error(error)
-        if clear is None:
-            raise
         if isinstance(clear, Unfinished):
             print(f"unfinished: {clear}; run the same command again", file=sys.stderr)
             return 2
-        print(f"error: {clear}", file=sys.stderr)
+        print(f"error: {clear}" if clear else redacted(traceback.format_exc()), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped: run the same command again", file=sys.stderr)
@@ -91,13 +88,5 @@ class Parser(argparse.ArgumentParser):
         sys.exit(f"error: {' '.join(redacted(message).split())}; see --help")
 
 
-def show_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print the traceback of a bug without the token."""
-    from training.network import redacted
-
-    sys.stderr.write(redacted("".join(traceback.format_exception(kind, error, trace))))
-
-
 if __name__ == "__main__":
-    sys.excepthook = show_bug
     sys.exit(main())

@@ -7,6 +7,7 @@ maintainer types; nothing leaves this machine.
 import argparse
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,15 +19,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
-from gradio_client import Client
-
 from training.command import run
+from training.release.space import answer_of
 
 ROOT = Path(__file__).parents[1]
 REPO, BASE_REPO, SPACE = "maintainer/Llama-rehearsal", "maintainer/Llama-rehearsal-base", "maintainer/rehearsal"
 ACCEPT = "a rehearsal on a local Hub"
 QUESTION = "What are the symptoms of gout?"
-PLAN = ("files: ", "scores: ", "checks", "gates", "  ")  # lines of a plan, which each command shows
+PLAN = ("plan: ", "files: ", "scores: ", "checks", "gates", "  ")  # how the lines of a plan begin
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument(
         "--run", type=Path, default=Path("outputs/demo/runs/demo"), metavar="DIR", help="default: %(default)s"
     )
-    parser.add_argument("--space-folder", type=Path, default=ROOT / "space", metavar="DIR", help="default: space/")
+    parser.add_argument("--space-folder", type=Path, metavar="DIR", help="default: space/")
     parser.add_argument("--llama-licence", type=Path, metavar="DIR", help="LICENSE.txt and USE_POLICY.md of Llama 3.2")
     options = parser.parse_args()
     if not (options.run / "run.json").exists():
@@ -67,7 +67,9 @@ def rehearse(hub: dict[str, str], folder: Path, options: argparse.Namespace) -> 
     environment = {key: value for key, value in os.environ.items() if key != "HF_HUB_OFFLINE"}
     environment |= hub | {"HF_HOME": str(folder / "home"), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     copied = copy_of(options.run, folder)
-    words = release_words(copied, options)
+    words = [REPO, "--run", str(copied), "--base-repo", BASE_REPO, "--space", SPACE]
+    folders = {"--space-folder": options.space_folder, "--llama-licence": options.llama_licence}
+    words += [word for option, path in folders.items() if path for word in (option, str(path.resolve()))]
     if play("What a release would push", folder, environment, words, may_fail=True):
         words += ["--accept", ACCEPT]
         print("\nA missed gate stops a release. The rehearsal continues with --accept; the card gives its reason.")
@@ -78,13 +80,6 @@ def rehearse(hub: dict[str, str], folder: Path, options: argparse.Namespace) -> 
     play("A second release: the same run without a picture", folder, environment, [*words, "--push"])
     play("Back to the first", folder, environment, [REPO, "--rollback", "v1.0.0", "--space", SPACE])
     ask(hub)
-
-
-def release_words(run: Path, options: argparse.Namespace) -> list[str]:
-    words = [REPO, "--run", str(run), "--base-repo", BASE_REPO, "--space", SPACE]
-    if options.space_folder != ROOT / "space":
-        words += ["--space-folder", str(options.space_folder.resolve())]
-    return words + (["--llama-licence", str(options.llama_licence.resolve())] if options.llama_licence else [])
 
 
 def copy_of(run: Path, folder: Path) -> Path:
@@ -99,12 +94,10 @@ def copy_of(run: Path, folder: Path) -> Path:
 
 def play(title: str, folder: Path, environment: dict[str, str], words: list[str], may_fail: bool = False) -> int:
     """Show a command and run it, ending the rehearsal if it fails and may not. The plan is shown in full only once."""
-    shown = " ".join(f'"{word}"' if " " in word else word for word in words)
-    print(f"\n== {title}\n$ python scripts/publish.py {shown}", flush=True)
+    print(f"\n== {title}\n$ python scripts/publish.py {shlex.join(words)}", flush=True)
     started = time.monotonic()
-    script = str(ROOT / "scripts" / "publish.py")
     with subprocess.Popen(
-        [sys.executable, script, *words],
+        [sys.executable, str(ROOT / "scripts" / "publish.py"), *words],
         cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
     ) as process:  # fmt: skip
         show(process.stdout or (), whole="--push" not in words)
@@ -115,17 +108,12 @@ def play(title: str, folder: Path, environment: dict[str, str], words: list[str]
 
 
 def show(lines: Iterable[str], whole: bool) -> None:
-    """Print lines as they arrive; unless whole, only the length of a plan."""
-    hidden, planning = 0, not whole
+    """Print lines as they arrive; unless whole, leave out a plan, which the first command showed."""
+    planning = not whole
     for line in lines:
-        planning = planning and line.startswith(("plan: ", *PLAN))
-        if planning and not line.startswith("plan: "):
-            hidden += 1
-            continue
-        if hidden:
-            print(f"  … files, scores, checks and gates as above: {hidden} lines", flush=True)
-            hidden = 0
-        print(line, end="", flush=True)
+        planning = planning and line.startswith(PLAN)
+        if not planning:
+            print(line, end="", flush=True)
 
 
 def ask(hub: dict[str, str]) -> None:
@@ -133,11 +121,8 @@ def ask(hub: dict[str, str]) -> None:
     print(f"\n== A visitor asks the Space\n  {QUESTION}", flush=True)
     with urlopen(f"{hub['HF_ENDPOINT']}/api/spaces/{SPACE}") as response:
         host = json.load(response)["host"]
-    client = Client(host, verbose=False, analytics_enabled=False)
-    answer = client.submit(QUESTION, api_name="/chat").result(timeout=300)
-    for line in answer["text"].splitlines():
+    for line in answer_of(host, False, QUESTION).splitlines():
         print(textwrap.fill(line, 110, initial_indent="  > ", subsequent_indent="  > ") or "  >", flush=True)
-    client.close()
 
 
 if __name__ == "__main__":

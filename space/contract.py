@@ -4,14 +4,13 @@ import tomllib
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 VERSION = 1  # the contract format that this code reads
 KINDS = {str: "a text in quotes", int: "a whole number", float: "a number", dict: "a table", list: "a list"}
 REMEDY = "correct the file, or fetch the release again"
 
 Message = dict[str, str]  # {"role": "user" | "assistant" | "system", "content": text}
-Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -66,44 +65,33 @@ def load_contract(path: Path) -> Contract:
         table = tomllib.loads(raw.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"{path} is not a TOML file in UTF-8: {error}") from error
-    if (version := value(path, table, "version", int)) != VERSION:
+    if isinstance(version := table.get("version", VERSION), int) and version != VERSION:
         raise ValueError(f"{path} has contract version {version}, this code reads {VERSION}: update the code")
-    return Contract(
-        system_prompt=value(path, table, "system_prompt", str).strip(),
-        date_string=value(path, table, "date_string", str),
-        disclaimer=value(path, table, "disclaimer", str).strip(),
-        decoding=part(path, table, "decoding", Decoding),
-        limits=part(path, table, "limits", Limits),
-        golden=tuple(conversation(path, case) for case in value(path, table, "golden", list)),
-        sha256=sha256(raw).hexdigest(),
-    )
+    kinds = {"version": int} | get_type_hints(Contract)
+    table["sha256"] = sha256(raw).hexdigest()
+    if missing := kinds.keys() - table.keys():
+        raise ValueError(f"{path} has a missing or unknown field: {', '.join(sorted(missing))}: {REMEDY}")
+    try:
+        found = {name: parsed(kind, table[name], name) for name, kind in kinds.items()}
+    except ValueError as error:
+        raise ValueError(f"{path} has {error}: {REMEDY}") from error
+    fields: dict[str, Any] = {
+        name: value.strip() if isinstance(value, str) else value for name, value in found.items() if name != "version"
+    }
+    return Contract(**fields)
 
 
-def value(path: Path, table: dict[str, Any], name: str, kind: type) -> Any:
-    """What `table` holds under the last word of the dotted `name`; raises ValueError unless it is of that kind."""
-    key = name.rpartition(".")[2]
-    if key not in table:
-        raise ValueError(f"{path} has a missing or unknown field: {name!r}: {REMEDY}")
-    found = table[key]
+def parsed(kind: Any, found: Any, name: str) -> Any:
+    """What the file holds under a dotted name as an annotated type; raises ValueError unless it is of that kind."""
+    if get_origin(kind) is tuple:
+        return tuple(parsed(get_args(kind)[0], item, name) for item in parsed(list, found, name))
+    if kind == Message:
+        return {key: parsed(str, parsed(dict, found, name).get(key), f"{name}.{key}") for key in ("role", "content")}
+    if hasattr(kind, "__dataclass_fields__"):
+        kinds = get_type_hints(kind)
+        if odd := kinds.keys() ^ parsed(dict, found, name).keys():
+            raise ValueError(f"a missing or unknown field: {', '.join(sorted(odd))} in [{name}]")
+        return kind(**{key: parsed(of, found[key], f"{name}.{key}") for key, of in kinds.items()})
     if isinstance(found, bool) or not isinstance(found, (int, float) if kind is float else kind):
-        raise ValueError(f"{path} has {name} = {found!r}, which is not {KINDS[kind]}: {REMEDY}")
+        raise ValueError(f"{name} = {found!r}, which is not {KINDS[kind]}")
     return found
-
-
-def part(path: Path, table: dict[str, Any], name: str, kind: type[Part]) -> Part:
-    """One table of the file as its dataclass, each key of the annotated kind and none beside them."""
-    found = value(path, table, name, dict)
-    kinds = get_type_hints(kind)
-    if odd := kinds.keys() ^ found.keys():
-        raise ValueError(f"{path} has a missing or unknown field: {', '.join(sorted(odd))} in [{name}]: {REMEDY}")
-    return kind(**{key: value(path, found, f"{name}.{key}", of) for key, of in kinds.items()})
-
-
-def conversation(path: Path, case: Any) -> Golden:
-    value(path, {"golden": case}, "golden", dict)
-    messages = value(path, case, "golden.messages", list)
-    for message in messages:
-        value(path, {"messages": message}, "golden.messages", dict)
-        for key in ("role", "content"):
-            value(path, message, f"golden.messages.{key}", str)
-    return Golden(value(path, case, "golden.name", str), tuple(messages))

@@ -49,6 +49,7 @@ def _encode(
             date_string=contract.date_string,
             add_generation_prompt=add_generation_prompt,
             sanitize_control_tokens=True,
+            sanitized=True,  # so a release's own template leaves them as they are
             return_dict=False,
         )
     return cast("list[int]", ids)

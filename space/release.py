@@ -125,6 +125,7 @@ def fetch(repo: str, revision: str, only: list[str], kind: str = "model") -> Pat
     """A Hub repository's files, from the cache where the Hub can't be asked; raises OSError with a remedy."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from timeouts import wait_at_most
 
     wait_at_most(float(os.environ.get("HF_HUB_ETAG_TIMEOUT", HANGING)))
     at = f"{repo} at {revision or 'main'}"
@@ -142,23 +143,6 @@ def fetch(repo: str, revision: str, only: list[str], kind: str = "model") -> Pat
     except OSError as error:
         reason = str(error).strip().split("\n")[0]
         raise ConnectionError(f"{at} can't be fetched ({reason[:160]}): wait a minute, then try again") from error
-
-
-def wait_at_most(seconds: float) -> None:
-    """Give up a request to the Hub after so long without a sign; its client waits for a listing without end."""
-    from huggingface_hub import set_client_factory
-    from huggingface_hub.utils import httpx
-    from huggingface_hub.utils._http import default_client_factory
-
-    def limit(request: httpx.Request) -> None:
-        request.extensions["timeout"] = httpx.Timeout(seconds).as_dict()
-
-    def client() -> httpx.Client:
-        made = default_client_factory()
-        made.event_hooks = {"request": [*made.event_hooks["request"], limit]}
-        return made
-
-    set_client_factory(client)
 
 
 def read_scores(folder: Path) -> dict[str, Any]:

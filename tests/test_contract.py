@@ -1,11 +1,22 @@
+import re
+
 import pytest
 
 from space.contract import load_contract
+from space.prompt import with_disclaimer
 from training.configs import CONTRACT
 
 
 def test_the_contract_holds_the_disclaimer_as_first_reported(contract):
     assert contract.disclaimer == "Disclaimer: Consult a healthcare professional for medical advice"
+
+
+def test_whoever_does_as_the_file_tells_adds_the_disclaimer_as_we_do(contract):
+    lines = re.search(r"(?:^#     .*\n)+", CONTRACT.read_text(encoding="utf-8"), re.MULTILINE)[0]
+    for answer in ("Drink water.", with_disclaimer("Drink water.", contract)):
+        names = {"answer": answer, "disclaimer": contract.disclaimer}
+        exec(re.sub(r"^# {5}", "", lines, flags=re.MULTILINE), names)
+        assert names["answer"] == with_disclaimer("Drink water.", contract)
 
 
 def test_the_checksum_is_that_of_the_bytes(contract, tmp_path):
@@ -19,7 +30,7 @@ def test_the_checksum_is_that_of_the_bytes(contract, tmp_path):
     ("change", "says"),
     [
         (("version = 1", "version = 2"), "has contract version 2, this code reads 1"),
-        (("date_string", "date_text"), "has a missing or unknown field: 'date_string'"),
+        (("date_string", "date_text"), "has a missing or unknown field: date_string: correct"),
         (("top_p", "top_k"), "has a missing or unknown field: .*top_k"),
         (("version = 1", "version = "), "is not a TOML file"),
         (("version = 1", "version = true"), "has version = True, which is not a whole number: correct the file, or"),
@@ -27,7 +38,7 @@ def test_the_checksum_is_that_of_the_bytes(contract, tmp_path):
             ('date_string = "26 Jul 2024"', "date_string = 2024-07-26"),
             "has date_string = .* not a text in quotes: corr",
         ),
-        (("[limits]", "[limit]"), "has a missing or unknown field: 'limits': correct the file"),
+        (("[limits]", "[limit]"), "has a missing or unknown field: limits: correct the file"),
         (("disclaimer = ", "disclaimer = 7 #"), "has disclaimer = 7, which is not a text"),
         (("max_question_chars = 2000", 'max_question_chars = "many"'), "has limits.max_question_chars = 'many'"),
         (("max_turns = 8", "max_turns = 8.5"), "has limits.max_turns = 8.5, which is not a whole number"),

@@ -1,16 +1,20 @@
 """Every loader gets the trained prompt: from the template alone, merged, as GGUF, in Ollama, behind vLLM."""
 
 import json
+import os
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from conftest import ROOT, script_here
+from gguf import GGUFWriter
 from hub import LocalHub
-from hub.releasing import ACCEPT, client_of, folder_contents, last_line, publish_here, releasable, titles
+from hub.releasing import ACCEPT, client_of, folder_contents, last_line, private_key, publish_here, releasable, titles
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from peft import LoraConfig, PeftModel, get_peft_model
 from small_models import FAMILIES, make_model, make_tokenizer, real_tokenizer
@@ -18,11 +22,13 @@ from transformers import AutoTokenizer
 
 from space.prompt import encode_prompt
 from training.configs import CONTRACT, EMBEDDED
+from training.export import finish, read_release
 from training.model.load import load_base, load_tokenizer, lora_targets
 from training.outputs import read_json, write_json
-from training.release.bundle import lean, make_portable, portable_config
+from training.release import signing
+from training.release.bundle import control_tokens, lean, make_portable, portable_config
 
-LLAMA_CPP = ROOT / "outputs" / "llama.cpp"
+LLAMA_CPP = Path(os.environ.get("LLAMA_CPP", ROOT / "outputs" / "llama.cpp"))
 OWN = {"role": "system", "content": "Answer in one word."}
 
 
@@ -94,6 +100,19 @@ def test_the_shipped_template_alone_gives_the_trained_prompt(shipped, contract):
         assert tokenizer.encode(text, add_special_tokens=False) == case["token_ids"], case["name"]
 
 
+def test_control_tokens_that_are_typed_stay_text_in_every_server(shipped):
+    tokenizer = AutoTokenizer.from_pretrained(shipped.folder)
+    control, typed = set(tokenizer.get_added_vocab().values()), "".join(control_tokens(shipped.trained))
+    assert tokenizer.eos_token in typed
+
+    def controls(question: str) -> list[int]:
+        roles = ("system", "user", "assistant", "user")
+        text = plain_jinja(shipped.folder, [{"role": role, "content": question} for role in roles])
+        return [token for token in tokenizer.encode(text, add_special_tokens=False) if token in control]
+
+    assert controls(f"Hi {typed} there") == controls("Hi there")
+
+
 def test_an_own_system_message_replaces_the_default_one(shipped, contract):
     text = plain_jinja(shipped.folder, [OWN, *shipped.golden[0]["messages"]])
     assert text.count(OWN["content"]) == 1 and contract.system_prompt not in text
@@ -135,6 +154,7 @@ def test_merged_weights_are_verified_and_load_without_peft(llama, tmp_path, cont
     facts = read_json(merged / "export.json", "")
     [row] = facts["findings"]
     assert (row["prompts"], row["answers"], row["equal"], row["rougeL"]) == (2, 3, 3, 1.0) and row["logits"] < 1e-3
+    assert row["typed"] is True
     card = yaml.safe_load((merged / "README.md").read_text(encoding="utf-8").split("---")[1])
     assert (card["base_model_relation"], card["license"]) == ("merge", "llama3.2")
     assert "Built with Llama" in (merged / "README.md").read_text(encoding="utf-8")
@@ -175,7 +195,8 @@ def test_llama_cpp_reads_the_trained_prompt_and_its_answers_are_compared(llama, 
     done = export(llama.bundle, tmp_path, "--gguf", "Q8_0", "--ollama", "--llama-cpp", converter)
     assert done.returncode == 0, done.stderr
     gguf, modelfile = read_json(tmp_path / "gguf" / "export.json", "")["findings"]
-    assert gguf["prompts"] == modelfile["prompts"] == 2, "the third has control tokens, which llama.cpp would read"
+    assert gguf["prompts"] == modelfile["prompts"] == 2, "the third has control tokens, which get spaces"
+    assert gguf["typed"] is True and modelfile["typed"] is False, "a Go template can't change what is typed"
     assert gguf["answers"] == 2 and 0 <= gguf["equal"] <= 2 and 0 <= gguf["rougeL"] <= 1
     text = (tmp_path / "gguf" / "Modelfile").read_text(encoding="utf-8")
     assert text.startswith("FROM ./Llama-small-Q8_0.gguf\n")
@@ -220,22 +241,58 @@ def test_an_adapter_that_is_no_bundle_yet_is_refused(llama, tmp_path):
 # Publishing
 
 
+def gguf_part(run: Path) -> Path:
+    """A folder with a GGUF file of one tensor, as `export.py --gguf F16` leaves it."""
+    release, folder = read_release(str(run / "bundle"), None), run / "export" / "gguf"
+    folder.mkdir(parents=True)
+    writer = GGUFWriter(folder / "small-F16.gguf", "llama")
+    writer.add_tensor("output_norm.weight", np.ones(4, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    shutil.copyfile(run / "bundle" / "LICENSE", folder / "LICENSE")
+    row = {"file": "small-F16.gguf", "loader": "llama.cpp", "prompts": 2, "typed": True}
+    finish(release, folder, "gguf", [row | {"answers": 2, "ended": 2, "disclaimer": 0, "equal": 2, "rougeL": 1.0}])
+    return folder
+
+
 def test_only_what_was_verified_is_published_beside_the_adapter_with_links_to_it(small_out, tmp_path):
     run = releasable(small_out, tmp_path)
     assert export(run / "bundle", run / "export", "--merged").returncode == 0
-    repo, merged, base = "maintainer/small-LoRA", "maintainer/small", "maintainer/small-base"
-    words = [repo, "--run", run, "--base-repo", base, "--export", merged, "--push", *ACCEPT]
+    repo, merged, gguf = "maintainer/small-LoRA", "maintainer/small", "maintainer/small-GGUF"
+    parts = {merged: run / "export" / "merged", gguf: gguf_part(run)}
+    words = [repo, "--run", run, "--base-repo", "maintainer/small-base", "--export", merged, "--export", gguf]
+    words += ["--sign", private_key(tmp_path / "key.pem")] if find_spec("model_signing") else []
     with LocalHub(tmp_path / "hub") as hub, client_of(hub):
-        done = publish_here(hub, tmp_path / "home", *words)
+        done = publish_here(hub, tmp_path / "home", *words, "--push", *ACCEPT)
         assert done.returncode == 0, done.stderr
-        again = publish_here(hub, tmp_path / "home", *words)
-        assert again.returncode == 0 and titles(hub, merged) == [f"Export of {repo} v1.0.0"], again.stderr
-        assert hub.repo(merged).contents("v1.0.0") == folder_contents(run / "export" / "merged")
-        assert f"https://huggingface.co/{repo}/tree/v1.0.0" in hub.repo(merged).contents()["README.md"].decode()
-        assert f"https://huggingface.co/{merged}" in hub.repo(repo).contents("v1.0.0")["README.md"].decode()
+        again = publish_here(hub, tmp_path / "home", *words, "--push", *ACCEPT)
+        for export_repo, part in parts.items():
+            assert again.returncode == 0 and titles(hub, export_repo) == [f"Export of {repo} v1.0.0"], again.stderr
+            assert hub.repo(export_repo).contents("v1.0.0") == folder_contents(part)
+            card = hub.repo(export_repo).contents()["README.md"].decode()
+            assert f"https://huggingface.co/{repo}/tree/v1.0.0" in card
+            assert f"https://huggingface.co/{export_repo}" in hub.repo(repo).contents("v1.0.0")["README.md"].decode()
+            if find_spec("model_signing"):
+                assert f"sha256 `{signing.verify(part)}`" in card and f"{export_repo} is at" in done.stdout
+                assert f"signed by {signing.verify(part)}" in done.stdout
         [items] = hub.collections.values()
-        assert [item["id"] for item in items] == [repo, merged]
-        (run / "export" / "merged" / "generation_config.json").write_text("{}", encoding="utf-8")
-        changed = publish_here(hub, tmp_path / "home", *words)
+        assert [item["id"] for item in items] == [repo, merged, gguf]
+        (parts[merged] / "generation_config.json").write_text("{}", encoding="utf-8")
+        changed = publish_here(hub, tmp_path / "home", *words, "--push", *ACCEPT)
         assert changed.returncode == 1 and "generation_config.json changed since" in last_line(changed)
         assert titles(hub, merged) == [f"Export of {repo} v1.0.0"]
+
+
+def test_a_file_in_full_precision_that_answers_otherwise_is_not_published(small_out, tmp_path):
+    run = releasable(small_out, tmp_path)
+    record = gguf_part(run) / "export.json"
+    facts = read_json(record, "")
+    facts["findings"][0]["equal"] = 1
+    write_json(record, facts)
+    words = ["maintainer/other-LoRA", "--run", run, "--base-repo", "maintainer/other-base"]
+    with LocalHub(tmp_path / "hub") as hub, client_of(hub):
+        done = publish_here(hub, tmp_path / "home", *words, "--export", "maintainer/other-GGUF", "--push")
+        assert done.returncode == 1 and "answers of small-F16.gguf: 1 of 2 golden answers" in last_line(done)
+        assert not titles(hub, "maintainer/other-LoRA")

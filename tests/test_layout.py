@@ -12,7 +12,8 @@ ROOMS = ["scripts", "speed", "steps", "release", "model_card", "scoring", "model
 COMMANDS = {"model_card.results", "model_card.speed"}  # scripts beside the results that they write
 # Modules of training/ that every room may import; the others are steps.
 FOUNDATIONS = {"bases", "command", "configs", "datasets", "embedded", "network", "outputs", "processes"}
-SHARED = {"contract", "prompt", "credit", "licences", "lists", "sources"}  # modules of space/ that others may import
+# Modules of space/ that others may import.
+SHARED = {"contract", "prompt", "credit", "licences", "lists", "sources", "timeouts"}
 
 
 def modules() -> dict[str, Path]:

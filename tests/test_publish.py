@@ -61,7 +61,7 @@ from training.release.checks import (
     gates,
 )
 from training.release.hub import Remote, connect, download, ensure_repo, look_up, push_folder, set_tag
-from training.release.plan import choose_version, preflight, previous_release
+from training.release.plan import next_version, preflight, previous_release
 from training.release.space import SOURCES, Pin, find_sources, pinned_readme
 
 CARD = "---\nlicense: llama3.2\n---\n# A card\n"
@@ -121,21 +121,21 @@ def test_a_repository_that_the_hub_does_not_show_has_no_main_to_go_back_to():
 
 
 def test_versions_count_up_by_what_changed():
-    assert choose_version(None, None, None, False) == "v1.0.0"
-    assert choose_version(None, None, "v1.2.3", same_weights=False) == "v1.3.0"
-    assert choose_version(None, None, "v1.2.3", same_weights=True) == "v1.2.4"
-    assert choose_version("v2.0.0", None, "v1.2.3", False) == "v2.0.0"
+    assert next_version(None, None, None, False) == "v1.0.0"
+    assert next_version(None, None, "v1.2.3", same_weights=False) == "v1.3.0"
+    assert next_version(None, None, "v1.2.3", same_weights=True) == "v1.2.4"
+    assert next_version("v2.0.0", None, "v1.2.3", False) == "v2.0.0"
     with pytest.raises(ValueError, match=r"expected the form v1\.0\.0"):
-        choose_version("1.0", None, None, False)
+        next_version("1.0", None, None, False)
     for taken in ("v1.2.3", "v1.2.2", "v0.9.0"):
         with pytest.raises(ValueError, match=r"v1\.2\.3 is released.*give a higher one"):
-            choose_version(taken, None, "v1.2.3", False)
+            next_version(taken, None, "v1.2.3", False)
 
 
 def test_released_content_gets_no_second_version():
-    assert choose_version(None, "v1.0.0", "v1.1.0", True) == "v1.0.0"
+    assert next_version(None, "v1.0.0", "v1.1.0", True) == "v1.0.0"
     with pytest.raises(ValueError, match=r"released already, as v1\.0\.0"):
-        choose_version("v2.0.0", "v1.0.0", "v1.0.0", True)
+        next_version("v2.0.0", "v1.0.0", "v1.0.0", True)
 
 
 def scores_with(low: float | None = 0.01, ended: float | None = 0.95, mean: float = 0.2) -> dict:
@@ -616,7 +616,7 @@ def test_a_release_is_signed_once_and_a_changed_file_is_found_when_it_is_read_ba
 
 
 def test_the_token_is_nowhere(story):
-    assert "publish.py" in story.killed and "release.verify" in story.killed  # command lines of all processes
+    assert "publish.py" in story.killed and "spawn_main" in story.killed  # command lines of all processes
     assert WRITE_TOKEN not in story.killed
     for done in (story.finished, story.again, story.rolled_back):
         assert WRITE_TOKEN not in done.stdout + done.stderr
@@ -628,6 +628,6 @@ def test_the_card_tells_why_a_missed_gate_was_accepted_and_where_to_try_it(story
     card = hub.repo(story.repo).contents("v1.0.0")["README.md"].decode()
     assert ACCEPT[1] in card and "answers end" in card and "**Published all the same:**" in card
     assert f"https://huggingface.co/spaces/{story.space}" in card and 'revision="v1.0.0"' in card
-    report = json.loads((story.run / "release.json").read_text(encoding="utf-8"))
+    report = json.loads((story.run / "published.json").read_text(encoding="utf-8"))
     assert ACCEPT[1] in report["accepted"] and report["version"] == "v1.0.0"
     assert report["verified"]["effect"] > 0 and report["space"]["repo"] == story.space

@@ -22,7 +22,7 @@ from training.outputs import (
 from training.release.bundle import check_bundle, fill_bundle
 from training.scoring.table import scores_table
 
-FORMAT = 1
+FORMAT = 2  # raised when what `fill_bundle` writes changes
 TEMPLATES = Path(__file__).parents[1] / "model_card"
 
 

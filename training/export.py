@@ -8,9 +8,10 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,28 +21,29 @@ from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrained
 
 from model_card.build import vllm_command
 from space.contract import Contract, Message, load_contract
-from space.prompt import PROBE, end_of_turn, has_system_role
+from space.prompt import PROBE, end_of_turn
 from training.ask import base_folder, download
 from training.model.generate import Generated, Model, generate_answers, greedy
 from training.model.golden import TOLERANCES, TOP, golden_log_probs
 from training.model.llama_cpp import LlamaCpp, make_gguf, need_extra, need_tools
 from training.model.load import load_adapter, load_base, load_tokenizer, pick_device
 from training.outputs import file_sha256, need_file, read_json, whole_folder, write_json, write_text
-from training.release.bundle import check_bundle, make_portable, portable_template
+from training.release.bundle import check_bundle, control_tokens, make_portable, portable_template
 from training.release.exports import RECORD, export_card, findings_table
 from training.scoring.rouge import rouge_scores
 
 TEXTS = ("LICENSE", "USE_POLICY.md", "NOTICE")
-WITH_MODEL = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "contract.toml", *TEXTS)
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 PROBES = (PROBE, "walrus", "heron", "bison")  # system, question, answer, question
 CONTEXT = 4096  # tokens that Ollama keeps
 
 Findings = dict[str, Any]
+Encode = Callable[[list[Message]], list[int]]  # how a loader encodes a conversation
 
 
 @dataclass(frozen=True)
 class Release:
-    """An adapter to export: its bundle, its run.json, and the conversations that every loader must render alike."""
+    """An adapter to export: its bundle, its run.json, and the golden conversations with their token ids."""
 
     folder: Path
     name: str  # the adapter's, as its card says
@@ -52,23 +54,9 @@ class Release:
 
     @property
     def served(self) -> list[dict[str, Any]]:
-        """The golden conversations without typed control tokens, which only `sanitize_control_tokens` keeps as text."""
+        """The golden conversations without typed control tokens, into which the template puts spaces."""
         control = self.tokenizer.get_added_vocab()
         return [g for g in self.golden if not any(t in m["content"] for m in g["messages"] for t in control)]
-
-    def facts(self, kind: str, rows: list[Findings]) -> dict[str, Any]:
-        """What export.json says."""
-        base = {key: self.run["base"][key] for key in ("model", "revision", "licence")}
-        weights = file_sha256(self.folder / "adapter_model.safetensors")
-        return {"kind": kind, "name": self.name, "base": base, "adapter_sha256": weights, "findings": rows}
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The adapter on its base in float32: log-probabilities after the golden conversations, and greedy answers."""
-
-    log_probs: list[torch.Tensor]  # [vocabulary] each
-    answers: list[Generated]
 
 
 def main(options: argparse.Namespace) -> None:
@@ -85,10 +73,10 @@ def main(options: argparse.Namespace) -> None:
         export_vllm(release, options.adapter, options.to / "vllm")
     if options.merged or options.gguf:
         with tempfile.TemporaryDirectory(prefix="merged-") as temporary:
-            merged = options.to / "merged" if options.merged else Path(temporary) / "merged"
-            reference = export_merged(release, merged)
+            merged = (options.to if options.merged else Path(temporary)) / "merged"
+            answers = export_merged(release, merged)
             if options.gguf:
-                export_gguf(release, reference, merged, options.to / "gguf", options)
+                export_gguf(release, answers, merged, options)
 
 
 def read_release(adapter: str, revision: str | None) -> Release:
@@ -98,15 +86,71 @@ def read_release(adapter: str, revision: str | None) -> Release:
         need_file(folder / name, "python -m training bundle CONFIG")
     name = ModelCard.load(folder / "README.md").data.get("model_name")
     contract, tokenizer = load_contract(folder / "contract.toml"), load_tokenizer(folder)
-    run = read_json(folder / "run.json", "python -m training train CONFIG")
-    golden = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
+    run, golden = (json.loads((folder / name).read_text(encoding="utf-8")) for name in ("run.json", "golden.json"))
     return Release(folder, name.removesuffix("-LoRA"), contract, tokenizer, run, golden)
+
+
+# How an export compares with the adapter
+
+
+def compare_prompts(release: Release, file: str, loader: str, encode: Encode) -> Findings:
+    """Raises ValueError if a loader gives a golden conversation other token ids than golden.json.
+
+    "typed": whether a message that is written in control tokens gets none of them.
+    """
+    for case in release.served:
+        if encode(case["messages"]) != case["token_ids"]:
+            raise ValueError(f"{file}: {case['name']!r} has other token ids in {loader} than in golden.json")
+    control, texts = set(release.tokenizer.get_added_vocab().values()), ("Hi", *control_tokens(release.tokenizer))
+    harmless, hostile = (
+        [token for token in encode([{"role": "user", "content": content}]) if token in control]
+        for content in ("Hi", "".join(texts))
+    )
+    return {"file": file, "loader": loader, "prompts": len(release.served), "typed": harmless == hostile}
+
+
+def compare_answers(release: Release, answers: Sequence[tuple[str, bool]], wanted: list[Generated]) -> Findings:
+    """How greedy answers (text, whether it ended) compare with the adapter's."""
+    texts, references = [text for text, _ in answers], [given.text for given in wanted]
+    return {
+        "answers": len(answers),
+        "ended": sum(ended for _, ended in answers),
+        "disclaimer": sum(release.contract.disclaimer in text for text in texts),
+        "equal": sum(text == reference for text, reference in zip(texts, references, strict=True)),
+        "rougeL": round(float(np.mean(rouge_scores(texts, references)["rougeL"])), 4),
+    }
+
+
+def template_encoder(tokenizer: PreTrainedTokenizerBase, template: str | None = None) -> Encode:
+    """What a loader does that knows nothing but a chat template (default: the tokenizer's)."""
+
+    def encode(messages: list[Message]) -> list[int]:
+        arguments: dict[str, Any] = {"chat_template": template, "add_generation_prompt": True, "return_dict": False}
+        return list(tokenizer.apply_chat_template(messages, **arguments))
+
+    return encode
+
+
+def finish(release: Release, folder: Path, kind: str, rows: list[Findings]) -> None:
+    """Write the findings and the card, check the files, and show what was found."""
+    facts = {
+        "kind": kind,
+        "name": release.name,
+        "base": {key: release.run["base"][key] for key in ("model", "revision", "licence")},
+        "adapter_sha256": file_sha256(release.folder / "adapter_model.safetensors"),
+        "findings": rows,
+        "files": {path.name: file_sha256(path) for path in sorted(folder.iterdir())},
+    }
+    write_json(folder / RECORD, facts)
+    write_text(folder / "README.md", export_card(facts, release.name))
+    check_bundle(folder)
+    print(findings_table(rows), flush=True)
 
 
 # Merged weights
 
 
-def export_merged(release: Release, folder: Path) -> Reference:
+def export_merged(release: Release, folder: Path) -> list[Generated]:
     """Write the base with the adapter merged, in the base's precision, and compare it; returns the adapter's answers.
 
     Raises ValueError if prompts or logits differ; nothing is written then.
@@ -117,19 +161,24 @@ def export_merged(release: Release, folder: Path) -> Reference:
     device = pick_device()
     print(f"merged: the adapter on {config['base_model_name_or_path']} answers the golden questions", flush=True)
     model = load_adapter(load_base(base, "fp32", device), release.folder, device)
-    reference = Reference(golden_log_probs(model, release.golden), greedy_answers(model, release))
+    log_probs, answers = golden_log_probs(model, release.golden), greedy_answers(model, release)
     whole = model.merge_and_unload(safe_merge=True).to(dtype)
     with whole_folder(folder) as new:
         whole.save_pretrained(new)
         del model, whole
         copy_base_config(base, new)
-        copy_files(release, new)
+        copy_files(release, new, (*TOKENIZER, "contract.toml", *TEXTS))
         make_portable(new)
         write_json(new / "golden.json", release.golden)
         generation_config(base, release).save_pretrained(new)
-        row = compare_merged(release, reference, new, str(dtype).removeprefix("torch."), device)
-        finish(release, new, "merged", [row])
-    return reference
+        loader = f"transformers {transformers.__version__}, {str(dtype).removeprefix('torch.')}"
+        row = compare_prompts(release, "merged", loader, template_encoder(AutoTokenizer.from_pretrained(new)))
+        merged = load_base(new, "fp32", device)
+        found, tolerance = golden_log_probs(merged, release.golden), TOLERANCES[str(dtype).removeprefix("torch.")]
+        row["logits"] = logit_difference(found, log_probs, tolerance)
+        again = [(given.text, given.ended) for given in greedy_answers(merged, release)]
+        finish(release, new, "merged", [row | compare_answers(release, again, answers)])
+    return answers
 
 
 def greedy_answers(model: Model, release: Release) -> list[Generated]:
@@ -137,6 +186,15 @@ def greedy_answers(model: Model, release: Release) -> list[Generated]:
     decoding = greedy(model, release.tokenizer, release.contract.decoding.max_new_tokens)
     batches = generate_answers(model, release.tokenizer, prompts, decoding, len(prompts))
     return sorted((given for batch in batches for given in batch), key=lambda given: given.index)
+
+
+def logit_difference(found: list[torch.Tensor], wanted: list[torch.Tensor], tolerance: float) -> float:
+    """The largest difference among the likeliest tokens; raises ValueError if it is above the tolerance."""
+    differences = ((one - other)[other.topk(TOP).indices] for one, other in zip(found, wanted, strict=True))
+    largest = max(float(difference.abs().max()) for difference in differences)
+    if largest > tolerance:
+        raise ValueError(f"the merged weights give other logits than the adapter: by {largest:.3f} (> {tolerance})")
+    return round(largest, 5)
 
 
 def copy_base_config(base: Path, folder: Path) -> None:
@@ -149,10 +207,10 @@ def copy_base_config(base: Path, folder: Path) -> None:
     write_json(folder / "config.json", {key: value for key, value in config.items() if key != "_name_or_path"})
 
 
-def copy_files(release: Release, folder: Path) -> None:
-    for name in WITH_MODEL:
-        if (release.folder / name).is_file():
-            shutil.copyfile(release.folder / name, folder / name)
+def copy_files(release: Release, folder: Path, names: Sequence[str]) -> None:
+    for path in (release.folder / name for name in names):
+        if path.is_file():
+            shutil.copyfile(path, folder / path.name)
 
 
 def generation_config(base: Path, release: Release) -> GenerationConfig:
@@ -169,100 +227,41 @@ def generation_config(base: Path, release: Release) -> GenerationConfig:
     return config
 
 
-def compare_merged(release: Release, reference: Reference, folder: Path, dtype: str, device: str) -> Findings:
-    """Load the written folder as others do and compare; raises ValueError if prompts or logits differ."""
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    ids = [prompt_ids(tokenizer, case["messages"]) for case in release.served]
-    model = load_base(folder, "fp32", device)
-    found, tolerance = golden_log_probs(model, release.golden), TOLERANCES[dtype]
-    tops = [wanted.topk(TOP).indices for wanted in reference.log_probs]
-    pairs = zip(found, reference.log_probs, tops, strict=True)
-    difference = max(float((one[top] - other[top]).abs().max()) for one, other, top in pairs)
-    if difference > tolerance:
-        raise ValueError(f"the merged weights give other logits than the adapter: by {difference:.3f} (> {tolerance})")
-    answers = [(given.text, given.ended) for given in greedy_answers(model, release)]
-    loader = f"transformers {transformers.__version__}, {dtype}"
-    return {"logits": round(difference, 5)} | findings("merged", loader, release, ids, answers, reference.answers)
-
-
-def findings(
-    file: str, loader: str, release: Release, ids: list[list[int]], answers: list[tuple[str, bool]],
-    wanted: list[Generated],
-) -> Findings:  # fmt: skip
-    """How an export's prompts and greedy answers (text, whether it ended) compare with the adapter's."""
-    check_prompts(release, file, loader, ids)
-    texts, references = [text for text, _ in answers], [given.text for given in wanted]
-    return {
-        "file": file,
-        "loader": loader,
-        "prompts": len(ids),
-        "answers": len(answers),
-        "ended": sum(ended for _, ended in answers),
-        "disclaimer": sum(release.contract.disclaimer in text for text in texts),
-        "equal": sum(text == reference for text, reference in zip(texts, references, strict=True)),
-        "rougeL": round(float(np.mean(rouge_scores(texts, references)["rougeL"])), 4),
-    }
-
-
-def prompt_ids(tokenizer: PreTrainedTokenizerBase, messages: list[Message], template: str | None = None) -> list[int]:
-    """What a loader makes of a conversation that knows nothing but the chat template (default: the tokenizer's)."""
-    ids = tokenizer.apply_chat_template(messages, chat_template=template, add_generation_prompt=True, return_dict=False)
-    return cast("list[int]", ids)
-
-
-def check_prompts(release: Release, file: str, loader: str, ids: list[list[int]]) -> None:
-    """Raises ValueError if a prompt has other token ids than in golden.json."""
-    for case, found in zip(release.served, ids, strict=True):
-        if found != case["token_ids"]:
-            raise ValueError(f"{file}: {case['name']!r} has other token ids in {loader} than in golden.json")
-
-
-def finish(release: Release, folder: Path, kind: str, rows: list[Findings]) -> None:
-    """Write the findings and the card, check the files, and show what was found."""
-    sums = {path.name: file_sha256(path) for path in sorted(folder.iterdir())}
-    facts = release.facts(kind, rows) | {"files": sums}
-    write_json(folder / RECORD, facts)
-    write_text(folder / "README.md", export_card(facts, release.name))
-    check_bundle(folder)
-    print(findings_table(rows), flush=True)
-
-
 # GGUF and Ollama
 
 
-def export_gguf(
-    release: Release, reference: Reference, merged: Path, folder: Path, options: argparse.Namespace
-) -> None:
-    """Write GGUF files, each asked by llama.cpp, with a Modelfile for the last one."""
-    wanted = [given for case, given in zip(release.golden, reference.answers, strict=True) if case in release.served]
-    rows = []
-    with whole_folder(folder) as new:
-        copy_files(release, new)
-        for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-            (new / name).unlink()  # they are inside of the files
+def export_gguf(release: Release, answers: list[Generated], merged: Path, options: argparse.Namespace) -> None:
+    """Write GGUF files, each asked by llama.cpp, with a Modelfile for the last one. answers: the adapter's."""
+    wanted = [given for case, given in zip(release.golden, answers, strict=True) if case in release.served]
+    limit, rows = release.contract.decoding.max_new_tokens, []
+    with whole_folder(options.to / "gguf") as new:
+        copy_files(release, new, ("contract.toml", *TEXTS))
         for kind in options.gguf:
             path = new / f"{release.name}-{kind}.gguf"
             print(f"gguf: {path.name}", flush=True)
             make_gguf(merged, path, kind, options.llama_cpp)
-            served = LlamaCpp(path, CONTEXT)
-            ids = [served.token_ids(served.prompt(case["messages"])) for case in release.served]
-            limit = release.contract.decoding.max_new_tokens
-            answers = [served.answer(case["messages"], limit) for case in release.served]
-            rows.append(findings(path.name, "llama.cpp", release, ids, answers, wanted))
+            server = LlamaCpp(path, CONTEXT)
+            row = compare_prompts(release, path.name, "llama.cpp", server.prompt_ids)
+            given = [server.answer(case["messages"], limit) for case in release.served]
+            rows.append(row | compare_answers(release, given, wanted))
             if options.ollama and kind == options.gguf[-1]:
-                text = modelfile(release, path.name, served)
-                rows.append({"file": "Modelfile", "loader": "its Go template", "prompts": len(ids)})
-                write_text(new / "Modelfile", text)
+                rows.append(write_modelfile(release, path, server))
         finish(release, new, "gguf", rows)
 
 
-def modelfile(release: Release, gguf: str, served: LlamaCpp) -> str:
+def write_modelfile(release: Release, gguf: Path, server: LlamaCpp) -> Findings:
     """A Modelfile whose template gives the golden prompts, as llama.cpp reads them; raises ValueError if it doesn't."""
-    bos = release.tokenizer.bos_token if served.token_ids("") else ""
-    template, contract = ollama_template(release, bos or ""), release.contract
-    prompts = [rendered_by_go(template, contract.system_prompt, case["messages"]) for case in release.served]
-    check_prompts(release, "Modelfile", "Ollama's template", [served.token_ids(text) for text in prompts])
-    texts = [release.folder / name for name in TEXTS if (release.folder / name).is_file()]
+    from gotpl import render  # optional
+
+    bos = release.tokenizer.bos_token if server.token_ids("") else ""
+    template, contract = ollama_template(release.tokenizer, bos or ""), release.contract
+
+    def encode(messages: list[Message]) -> list[int]:
+        """As Ollama does: .Messages begins with the system message, whose text is also .System."""
+        turns = [{"role": "system", "content": contract.system_prompt}, *messages]
+        values = [{key.title(): value for key, value in turn.items()} for turn in turns]
+        return server.token_ids(str(render(template, {"System": contract.system_prompt, "Messages": values})))
+
     parameters = {
         "temperature": contract.decoding.temperature,
         "top_p": contract.decoding.top_p,
@@ -271,24 +270,26 @@ def modelfile(release: Release, gguf: str, served: LlamaCpp) -> str:
         "num_ctx": CONTEXT,
         "stop": json.dumps(release.tokenizer.eos_token),
     }
+    texts = [path.read_text(encoding="utf-8") for name in TEXTS if (path := release.folder / name).is_file()]
     lines = [
-        f"FROM ./{gguf}",
+        f"FROM ./{gguf.name}",
         f'TEMPLATE """{template}"""',
         f'SYSTEM """{contract.system_prompt}"""',
         *(f"PARAMETER {name} {value}" for name, value in parameters.items()),
-        *(f'LICENSE """\n{path.read_text(encoding="utf-8")}"""' for path in texts),
+        *(f'LICENSE """\n{text}"""' for text in texts),
     ]
-    return "\n".join(lines) + "\n"
+    write_text(gguf.with_name("Modelfile"), "\n".join(lines) + "\n")
+    return compare_prompts(release, "Modelfile", "its Go template", encode)
 
 
-def ollama_template(release: Release, bos: str) -> str:
+def ollama_template(tokenizer: PreTrainedTokenizerBase, bos: str) -> str:
     """The chat template as a Go template, taken from how it renders a conversation of four turns.
 
-    bos: what the loader puts in front itself. A Go template can't trim what is typed, as some chat templates do.
+    bos: what the loader puts in front itself. A Go template can't trim or change what is typed.
     """
     roles = ("system", "user", "assistant", "user")
     turns = [{"role": role, "content": text} for role, text in zip(roles, PROBES, strict=True)]
-    text = str(release.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    text = str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
     before, first, answer, next_, asked = re.split("|".join(PROBES), text)
     return (
         f"{before.removeprefix(bos)}{{{{ .System }}}}{{{{ $first := true }}}}{{{{ range .Messages }}}}"
@@ -298,23 +299,14 @@ def ollama_template(release: Release, bos: str) -> str:
     )
 
 
-def rendered_by_go(template: str, system: str, messages: list[Message]) -> str:
-    """A conversation in Ollama's template: .Messages begins with the system message, whose text is also .System."""
-    from gotpl import render  # optional
-
-    turns = [{"role": "system", "content": system}, *messages]
-    return str(render(template, {"System": system, "Messages": [{k.title(): v for k, v in m.items()} for m in turns]}))
-
-
 # vLLM
 
 
 def export_vllm(release: Release, adapter: str, folder: Path) -> None:
     """Write the chat template and the command that serves the adapter; raises ValueError if the template differs."""
     tokenizer, contract = release.tokenizer, release.contract
-    template = portable_template(tokenizer.chat_template, contract, has_system_role(tokenizer, tokenizer.chat_template))
-    ids = [prompt_ids(tokenizer, case["messages"], template) for case in release.served]
-    check_prompts(release, "vllm", "its chat template", ids)
+    template = portable_template(tokenizer, contract)
+    compare_prompts(release, "vllm", "its chat template", template_encoder(tokenizer, template))
     rank = read_json(release.folder / "adapter_config.json", "")["r"]
     where = str(Path(adapter).resolve()) if Path(adapter).is_dir() else adapter
     command = vllm_command(release.name, where, release.run["base"], rank, contract)

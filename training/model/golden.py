@@ -1,4 +1,4 @@
-"""Log-probabilities after the golden conversations: recorded by training, compared when a release is verified."""
+"""The golden conversations: their token ids, and the log-probabilities after them, as training records both."""
 
 from typing import Any
 
@@ -16,11 +16,17 @@ TOLERANCES = {"float32": 0.01, "float16": 0.1, "bfloat16": 0.5}
 QUANTIZED = 1.0  # a 4-bit base has other weights
 
 
+def golden_ids(tokenizer: PreTrainedTokenizerBase, contract: Contract) -> list[dict[str, Any]]:
+    """What golden.json holds: the conversations of the contract with their token ids."""
+    return [
+        {"name": case.name, "messages": list(case.messages),
+         "token_ids": encode_prompt(tokenizer, list(case.messages), contract)}
+        for case in contract.golden
+    ]  # fmt: skip
+
+
 def golden_logits(
-    model: PeftModel,
-    tokenizer: PreTrainedTokenizerBase,
-    contract: Contract,
-    at: dict[str, list[int]] | None = None,
+    model: PeftModel, tokenizer: PreTrainedTokenizerBase, contract: Contract, at: dict[str, list[int]] | None = None
 ) -> dict[str, Any]:
     """Log-probabilities of the token after each golden conversation, by the tuned model and by its base.
 
@@ -37,8 +43,8 @@ def golden_logits(
             with model.disable_adapter():
                 base = next_token(model, ids)
             tokens = at[case.name] if at else tuned.topk(TOP).indices.tolist()
-            sides = {"tuned": rounded(tuned[tokens]), "base": rounded(base[tokens])}
-            cases.append({"name": case.name, "token_ids": tokens, **sides})
+            both = [[round(value, 5) for value in side[tokens].tolist()] for side in (tuned, base)]
+            cases.append({"name": case.name, "token_ids": tokens, "tuned": both[0], "base": both[1]})
     model.train(training)
     dtype = str(model.get_input_embeddings().weight.dtype).removeprefix("torch.")
     return {"dtype": "4bit" if getattr(model.config, "quantization_config", None) else dtype, "cases": cases}
@@ -53,10 +59,6 @@ def golden_log_probs(model: Model, golden: list[dict[str, Any]]) -> list[torch.T
 def next_token(model: Model, ids: torch.Tensor) -> torch.Tensor:
     """Log-probabilities of the token after a prompt [1, tokens] -> [vocabulary]."""
     return model(input_ids=ids).logits[0, -1].float().log_softmax(-1).cpu()
-
-
-def rounded(values: torch.Tensor) -> list[float]:
-    return [round(value, 5) for value in values.tolist()]
 
 
 def compare_logits(found: dict[str, Any], recorded: dict[str, Any] | None) -> dict[str, float | None]:

@@ -82,9 +82,9 @@ class LlamaCpp:
         with urlopen(request) as answer:
             return dict(json.load(answer))
 
-    def prompt(self, messages: list[Message]) -> str:
-        """The prompt as the server renders it with the template in the file; without BOS if it adds that."""
-        return str(self.post("/apply-template", messages=messages)["prompt"])
+    def prompt_ids(self, messages: list[Message]) -> list[int]:
+        """The tokens of a conversation, rendered with the template in the file."""
+        return self.token_ids(str(self.post("/apply-template", messages=messages)["prompt"]))
 
     def token_ids(self, text: str) -> list[int]:
         """The tokens that the server makes of a prompt: with BOS if the file asks for it; control tokens are read."""

@@ -5,7 +5,7 @@ bundle     what is pushed: licence texts, files, card
 checks     preflight checks, rights, gates
 plan       the bundle, its version, all checks, and what a push would change; before training, `preflight`
 publish    push, verify, tag, roll back
-verify     load and ask a pushed commit, in a process of its own
+verify     load and ask a pushed commit, for a process of its own
 exports    merged weights and GGUF files in repositories of their own
 signing    sign a bundle, verify a signature
 bom        the bill of materials

@@ -68,16 +68,13 @@ def part(
 ) -> Component:  # fmt: skip
     """A component, and its files as components of their own; files: path -> sha256."""
     inside = [
-        Component(bom_ref=f"{ref}/{path}", type=ComponentType.FILE, name=path, hashes=[sha256(checksum)])
+        Component(bom_ref=f"{ref}/{path}", type=ComponentType.FILE, name=path,
+                  hashes=[HashType(alg=HashAlgorithm.SHA_256, content=checksum)])
         for path, checksum in (files or {}).items()
-    ]
+    ]  # fmt: skip
     return Component(
         bom_ref=ref, type=kind, name=name, version=version, purl=purl, components=inside,
         licenses=[LicenseFactory().make_from_string(licence)] if licence else [],
         properties=[Property(name=f"med-llama:{key}", value=str(value)) for key, value in properties.items()
                     if value is not None],
     )  # fmt: skip
-
-
-def sha256(checksum: str) -> HashType:
-    return HashType(alg=HashAlgorithm.SHA_256, content=checksum)

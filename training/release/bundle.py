@@ -3,27 +3,26 @@
 import json
 import re
 import shutil
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 
 from huggingface_hub import ModelCardData, hf_hub_download
-from jinja2 import UndefinedError
 from peft import LoraConfig
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from model_card.build import card_text, title_of
+from model_card.build import title_of
 from space.contract import Contract, load_contract
 from space.credit import Credit
 from space.licences import LLAMAS
-from space.prompt import encode_prompt, has_system_role, with_system_prompt
+from space.prompt import has_system_role
 from training.bases import FILES, ORIGIN, Base, set_base
 from training.configs import TrainConfig
+from training.model.golden import golden_ids
 from training.outputs import need_file, read_json, up_to_date, whole_folder, write_json, write_text
 from training.release.bom import BOM, bill_of_materials
-from training.release.signing import PUBLIC_KEY, public_key, sign
 
 FROM_ADAPTER = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json",
                 "chat_template.jinja", "contract.toml")  # fmt: skip
@@ -40,8 +39,8 @@ CHECKSUMS = {
     "LICENSE.txt": "8cc15535a8a34b41888f644b339a1a9eb428af793a4f5e24df58a3e5b1487d74",
     "USE_POLICY.md": "40e2777d7faa6beaf98400654170f414d8ab29b921b5163ad4ea0a1d39894201",
 }
-# Name in the bundle -> names it may have elsewhere
-LICENCE_NAMES = {"LICENSE": ("LICENSE", "LICENSE.txt", "LICENSE.md"), "USE_POLICY.md": ("USE_POLICY.md",)}
+# Name in the bundle -> names it may have elsewhere, Meta's first
+LICENCE_NAMES = {"LICENSE": ("LICENSE.txt", "LICENSE", "LICENSE.md"), "USE_POLICY.md": ("USE_POLICY.md",)}
 OWN_LICENCE = Path(__file__).parents[2] / "LICENSE"  # Apache-2.0
 DATA_CHANGES = (
     "White space was normalised, exact duplicates and rows without a question or an answer were left out, and long "
@@ -85,10 +84,17 @@ def find_text(name: str, *folders: Path | None) -> Path | None:
 
 
 def llama_text(name: str, base: Base, folder: Path | None) -> bytes:
-    """One of Meta's texts, byte for byte as published."""
+    """One of Meta's texts, byte for byte as published: of Llama 3.2, if need be, from LLAMA_REPO."""
     llama, path = LLAMAS[base.licence], find_text(name, folder or base.folder)
     if base.licence == "llama3.2" and not folder and not (path and is_of_version(path, name, base)):
-        path = fetch_llama_text("LICENSE.txt" if name == "LICENSE" else name)
+        remote = LICENCE_NAMES[name][0]
+        try:
+            path = Path(hf_hub_download(LLAMA_REPO, remote))
+        except OSError as error:
+            raise FileNotFoundError(
+                f"{remote} of {LLAMA_REPO} can't be fetched ({type(error).__name__}): accept Meta's terms there and "
+                "log in, or give a folder that holds LICENSE.txt and USE_POLICY.md with --llama-licence"
+            ) from error
     if path is None:
         raise FileNotFoundError(
             f"{name} of {llama.name} is missing{f' in {folder}' if folder else ''}: download it from {llama.url} and "
@@ -103,19 +109,8 @@ def is_of_version(path: Path, name: str, base: Base) -> bool:
     """Whether a text belongs to the base's Llama version: by checksum if known, else by its title."""
     content = path.read_bytes()
     if base.licence == "llama3.2":
-        return sha256(content).hexdigest() == CHECKSUMS["LICENSE.txt" if name == "LICENSE" else name]
+        return sha256(content).hexdigest() == CHECKSUMS[LICENCE_NAMES[name][0]]
     return LLAMAS[base.licence].name.lower() in content[:400].decode("utf-8", "replace").lower()
-
-
-def fetch_llama_text(name: str) -> Path:
-    """A file of LLAMA_REPO, from the cache or the Hub."""
-    try:
-        return Path(hf_hub_download(LLAMA_REPO, name))
-    except OSError as error:
-        raise FileNotFoundError(
-            f"{name} of {LLAMA_REPO} can't be fetched ({type(error).__name__}): accept Meta's terms there and log in, "
-            "or give a folder that holds LICENSE.txt and USE_POLICY.md with --llama-licence"
-        ) from error
 
 
 # A run and its bundle
@@ -159,27 +154,29 @@ def fill_bundle(folder: Path, config: TrainConfig, llama_licence: Path | None, b
 
     Raises FileNotFoundError naming the step that is missing.
     """
-    data_json, evaluation = config.data_dir / "data.json", folder / "evaluation"
-    data = read_json(data_json, f"python -m training prepare {config.name}")
+    run, evaluation = config.run_dir, folder / "evaluation"
+    data = read_json(config.data_dir / "data.json", f"python -m training prepare {config.name}")
     for name, content in licence_files(base, data_notice(data["source"]), llama_licence).items():
         (folder / name).write_bytes(content)
     evaluation.mkdir()
-    for path in (*(config.run_dir / "adapter" / name for name in FROM_ADAPTER), config.run_dir / "run.json"):
+    for path in (*(run / "adapter" / name for name in FROM_ADAPTER), run / "run.json"):
         need_file(path, f"python -m training train {config.name}")
         shutil.copyfile(path, folder / path.name)
-    need_file(config.run_dir / "scores-test.json", f"python -m training score {config.name}")
-    pictures = [config.run_dir / name for name in PICTURES]
+    need_file(run / "scores-test.json", f"python -m training score {config.name}")
     study = [Path(config.out) / name for name in STUDY_FILES] if chosen_by_study(config) else []
-    for path in (data_json, config.run_dir / "scores-test.json", *pictures, *study):
+    for path in (config.data_dir / "data.json", *(run / name for name in ("scores-test.json", *PICTURES)), *study):
         if path.exists():
             shutil.copyfile(path, evaluation / path.name)
-    adapter = read_json(folder / "run.json", "")["adapter_sha256"]
-    if results := read_benchmarks(config.run_dir, adapter):
+    if results := read_benchmarks(run, read_json(run / "run.json", "")["adapter_sha256"]):
         write_json(evaluation / "benchmarks.json", results)
         if "pairs" in results["tasks"]:
-            shutil.copytree(config.run_dir / "lm_eval", evaluation / "lm_eval")
+            shutil.copytree(run / "lm_eval", evaluation / "lm_eval")
     write_json(folder / "golden.json", make_portable(folder))
-    name_base(folder, base)
+    run_json = read_json(folder / "run.json", "")  # names the base as others can load it, not by the folder it was in
+    run_json["base"] |= {"model": base.model, "revision": base.revision}
+    run_json["config"] |= {"base_model": base.model, "base_revision": base.revision or "main", "base_id": ""}
+    write_json(folder / "run.json", run_json)
+    set_base(folder, base)
     write_json(folder / "adapter_config.json", lean(read_json(folder / "adapter_config.json", "")))
     write_text(folder / BOM, bill_of_materials(folder, title_of(base.model, data)))
 
@@ -195,41 +192,12 @@ def chosen_by_study(config: TrainConfig) -> bool:
     return study["winner"] == config.name and adapters[config.name] == trained["adapter_sha256"]
 
 
-def name_base(folder: Path, base: Base) -> None:
-    """Name the base in a bundle as others can load it, not by the folder it was loaded from."""
-    run = read_json(folder / "run.json", "python -m training train")
-    run["base"] |= {"model": base.model, "revision": base.revision}
-    run["config"] |= {"base_model": base.model, "base_revision": base.revision or "main", "base_id": ""}
-    write_json(folder / "run.json", run)
-    set_base(folder, base)
-
-
 def build_bundle(run: Run, base: Base, llama_licence: Path | None) -> Path:
     """Everything but the card, in the run's release/; the run's own bundle/ keeps naming the base by its folder."""
     folder = run.config.run_dir / "release"
     with whole_folder(folder) as new:
         fill_bundle(new, run.config, llama_licence, base)
     return folder
-
-
-def write_card(bundle: Path, run: Run, repo: str, version: str, key: Path | None = None, **links: Any) -> None:
-    """Write the card, which reads the other files, then check the bundle and, with a private key, sign it.
-
-    Other arguments as for `card_text`.
-    """
-    if key:
-        (bundle / PUBLIC_KEY).write_bytes(public_key(key))
-    try:
-        text = card_text(bundle, repo, version, **links)
-    except UndefinedError as error:
-        raise ValueError(
-            f"{run.config.run_dir}: the card needs what an older version did not record ({error}): prepare and train "
-            "again"
-        ) from error
-    write_text(bundle / "README.md", text)
-    check_bundle(bundle)
-    if key:
-        sign(bundle, key)
 
 
 def check_bundle(folder: Path) -> list[Path]:
@@ -265,6 +233,18 @@ WITHOUT_SYSTEM_ROLE = """{%- set date_string = DATE -%}
 {%- endif -%}
 {%- set messages = [{'role': 'user', 'content': own_system + '\\n\\n' + messages[0]['content']}] + messages[1:] -%}
 """
+# A caller that passes `sanitized` encodes typed control tokens as text itself; for any other one they get a space.
+WITHOUT_CONTROL_TOKENS = """{%- if not sanitized -%}
+{%- set safe = namespace(messages=[]) -%}
+{%- for message in messages -%}
+{%- if message['content'] is string -%}
+{%- set message = dict(message, content=message['content']REPLACED) -%}
+{%- endif -%}
+{%- set safe.messages = safe.messages + [message] -%}
+{%- endfor -%}
+{%- set messages = safe.messages -%}
+{%- endif -%}
+"""
 # Keys of adapter_config.json that are written whatever they hold; the others only where they change something.
 CONFIG_KEYS = {"peft_type", "task_type", "base_model_name_or_path", "revision", "inference_mode", "r", "lora_alpha",
                "lora_dropout", "target_modules", "bias", "modules_to_save"}  # fmt: skip
@@ -276,27 +256,41 @@ def make_portable(folder: Path) -> list[dict[str, Any]]:
     Returns the golden conversations with their token ids, which stay the same. Raises ValueError if they wouldn't.
     """
     contract, trained = load_contract(folder / "contract.toml"), AutoTokenizer.from_pretrained(folder)
-    golden, texts = golden_ids(trained, contract), prompt_texts(trained, contract)
-    template = portable_template(trained.chat_template, contract, has_system_role(trained, trained.chat_template))
-    write_text(folder / "chat_template.jinja", template)
+    golden = golden_ids(trained, contract)
+    write_text(folder / "chat_template.jinja", portable_template(trained, contract))
     config = read_json(folder / "tokenizer_config.json", "python -m training train CONFIG")
     write_json(folder / "tokenizer_config.json", portable_config(config))
     shipped = AutoTokenizer.from_pretrained(folder)
-    alone = [shipped.apply_chat_template(list(case.messages), tokenize=False, add_generation_prompt=True)
-             for case in contract.golden]  # fmt: skip
-    if alone != texts or golden_ids(shipped, contract) != golden:
+    alone = [
+        shipped.apply_chat_template(
+            case["messages"], add_generation_prompt=True, sanitize_control_tokens=True, sanitized=True,
+            return_dict=False,
+        )
+        for case in golden
+    ]  # fmt: skip
+    if alone != [case["token_ids"] for case in golden] or golden_ids(shipped, contract) != golden:
         raise ValueError(f"{folder}: the chat template of its base can't render the trained prompt by itself")
     return golden
 
 
-def portable_template(template: str, contract: Contract, system_role: bool) -> str:
-    """A base's chat template, preceded by what makes the contract's system prompt and date its own."""
+def portable_template(tokenizer: PreTrainedTokenizerBase, contract: Contract) -> str:
+    """The chat template, preceded by what makes the contract's system prompt and date its own."""
+    template = tokenizer.chat_template
     if template.startswith(PROMPT_MARK):
         return template
-    head = WITH_SYSTEM_ROLE if system_role else WITHOUT_SYSTEM_ROLE
+    head = WITH_SYSTEM_ROLE if has_system_role(tokenizer, template) else WITHOUT_SYSTEM_ROLE
     for name, text in (("DATE", contract.date_string), ("SYSTEM", contract.system_prompt)):
         head = head.replace(name, json.dumps(text, ensure_ascii=False))
-    return PROMPT_MARK + head + template
+    pairs = [json.dumps([t, f"{t[0]} {t[1:]}"], ensure_ascii=False)[1:-1] for t in control_tokens(tokenizer)]
+    spaced = "".join(f" | replace({pair})" for pair in pairs)
+    return PROMPT_MARK + head + WITHOUT_CONTROL_TOKENS.replace("REPLACED", spaced) + template
+
+
+def control_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """The tokens that a chat template is made of, the longest first; typed in a message they could end it."""
+    written = {token for token in tokenizer.get_added_vocab() if token in tokenizer.chat_template}
+    tokens = {*written, *tokenizer.all_special_tokens}
+    return sorted((token for token in tokens if not token.isspace()), key=lambda token: (-len(token), token))
 
 
 def portable_config(config: dict[str, Any]) -> dict[str, Any]:
@@ -314,30 +308,11 @@ def lean(config: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key in CONFIG_KEYS or value != defaults.get(key)}
 
 
-def golden_ids(tokenizer: PreTrainedTokenizerBase, contract: Contract) -> list[dict[str, Any]]:
-    """The golden conversations of the contract with their token ids."""
-    return [
-        asdict(case) | {"token_ids": encode_prompt(tokenizer, list(case.messages), contract)}
-        for case in contract.golden
-    ]
-
-
-def prompt_texts(tokenizer: PreTrainedTokenizerBase, contract: Contract) -> list[str]:
-    """The prompts of the golden conversations, rendered with the contract's system prompt and date."""
-    return [
-        str(tokenizer.apply_chat_template(
-            with_system_prompt(tokenizer, list(case.messages), contract.system_prompt),
-            date_string=contract.date_string, add_generation_prompt=True, tokenize=False,
-        ))
-        for case in contract.golden
-    ]  # fmt: skip
-
-
 # A base that is published with its adapter
 
 
-def stage_base(folder: Path, base: Base, adapter: str, licence_folder: Path | None) -> None:
-    """Fill a fresh folder with links to the base's files, its licence and a new card."""
+def stage_base(folder: Path, base: Base, adapter: str, licence_folder: Path | None) -> Path:
+    """Fill a fresh folder with links to the base's files, its licence and a new card; returns it."""
     if not (base.files / "config.json").exists():
         raise FileNotFoundError(
             f"{base.folder} holds no model: --base-repo pushes the base that the run was trained on"
@@ -348,16 +323,14 @@ def stage_base(folder: Path, base: Base, adapter: str, licence_folder: Path | No
     for name, content in licence_files(base, "", licence_folder).items():
         (folder / name).unlink(missing_ok=True)
         (folder / name).write_bytes(content)
-    write_text(folder / "README.md", base_card(base, adapter))
-
-
-def base_card(base: Base, adapter: str) -> str:
-    """A short card: origin, licence, and the adapter trained on it."""
     card = ModelCardData(
         language="en", license=base.licence, library_name="transformers", pipeline_tag="text-generation"
     )
-    built = f"**{LLAMAS[base.licence].built_with}.** " if base.licence in LLAMAS else ""
-    return (
+    llama = LLAMAS.get(base.licence)
+    built = f"**{llama.built_with}.** " if llama and llama.built_with else ""
+    text = (
         f"---\n{card.to_yaml()}\n---\n\n# {base.model.split('/')[1]}\n\n{built}The base of the adapter "
         f"[{adapter}](https://huggingface.co/{adapter}), as it was trained on. {base.origin} Not medical advice.\n"
     )
+    write_text(folder / "README.md", text)
+    return folder

@@ -1,11 +1,11 @@
 """What is checked before a push: on this machine, on the Hub, and the gates that the scores must pass."""
 
-import importlib.util
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,6 @@ from training.scoring.benchmarks import falls
 from training.scoring.table import points, rate_text
 
 GIB = 2**30
-OVER_BASE = "gain of tuned over base"
-ENDED = "ended, where the reference fits"
 ENDED_SHARE = 0.90
 FALL = 0.02  # on a task of lm-eval
 
@@ -58,11 +56,10 @@ class Options:
 
 def check_options(options: Options) -> None:
     """Raises ValueError for an invalid repository id or options that contradict each other."""
-    for option, repo in (("", options.repo), ("--base-repo ", options.base_repo), ("--space ", options.space)):
+    named = [("", options.repo), ("--base-repo ", options.base_repo), ("--space ", options.space)]
+    for option, repo in (*named, *(("--export ", repo) for repo in options.export)):
         if repo is not None:
             check_repo_id(option, repo)
-    for repo in options.export:
-        check_repo_id("--export ", repo)
     if len({options.repo, *options.export}) < 1 + len(options.export):
         raise ValueError(f"--export {', '.join(options.export)}: the adapter and each export need a repository each")
     if options.base_repo == options.repo:
@@ -100,6 +97,16 @@ class Check:
     text: str
 
 
+def attempt(name: str, call: Callable[[], str]) -> Check:
+    """A check by a call that returns what it found, or raises what is wrong."""
+    try:
+        return Check(name, True, call())
+    except Unfinished:
+        raise
+    except (OSError, ValueError) as error:
+        return Check(name, False, str(error))
+
+
 def check_lines(checks: list[Check]) -> list[str]:
     """A line per check, for people."""
     words = {True: "ok", False: "FAILED", None: "-"}
@@ -126,20 +133,19 @@ def gates(scores: dict[str, Any], test_sha256: str, previous: Previous | None) -
 
 def gain_gate(scores: dict[str, Any]) -> Check:
     """The lower end of the ROUGE-L gain over base, without the disclaimer, must be above 0."""
-    gain = scores["gains"][OVER_BASE]["rougeL"]
-    text = f"{points(gain, '+')} ROUGE-L points over base, n = {gain['n']:,}"
-    if gain["low"] is None:
-        return Check("gain over base", False, f"{text}: too few diseases for an interval")
-    return Check("gain over base", gain["low"] > 0, f"{text}: the lower end must be above 0")
+    gain = scores["gains"]["gain of tuned over base"]["rougeL"]
+    wanted = "too few diseases for an interval" if gain["low"] is None else "the lower end must be above 0"
+    text = f"{points(gain, '+')} ROUGE-L points over base, n = {gain['n']:,}: {wanted}"
+    return Check("gain over base", gain["low"] is not None and gain["low"] > 0, text)
 
 
 def ended_gate(scores: dict[str, Any]) -> Check:
     """Of the answers whose reference fits the token limit, 90 % must end by themselves."""
-    rate = scores["rates"]["tuned"][ENDED]
+    rate = scores["rates"]["tuned"]["ended, where the reference fits"]
     if rate is None:
         return Check("answers end", False, "no reference fits the limit: whether answers end by themselves is unknown")
-    text = f"{rate_text(rate)} end by themselves where the reference fits"
-    return Check("answers end", rate["share"] >= ENDED_SHARE, f"{text}: at least {ENDED_SHARE:.0%} must")
+    text = f"{rate_text(rate)} end by themselves where the reference fits: at least {ENDED_SHARE:.0%} must"
+    return Check("answers end", rate["share"] >= ENDED_SHARE, text)
 
 
 def previous_gate(scores: dict[str, Any], test_sha256: str, previous: Previous | None) -> Check:
@@ -147,27 +153,22 @@ def previous_gate(scores: dict[str, Any], test_sha256: str, previous: Previous |
     name = "not worse than the last release"
     if previous is None:
         return Check(name, None, "no release on the Hub to compare with")
-    if previous.test_sha256 != test_sha256 or asked_of(previous.scores) != asked_of(scores):
+    # How many questions were asked, and of which types alone, if any; scores of earlier releases have no types.
+    asked = [(one["n"], one.get("qtypes", [])) for one in (scores, previous.scores)]
+    if previous.test_sha256 != test_sha256 or asked[0] != asked[1]:
         return Check(name, None, f"{previous.tag} was scored on other questions")
-    new, old = (s["systems"]["tuned"]["without disclaimer"]["rougeL"] for s in (scores, previous.scores))
-    low = old["mean"] if old["low"] is None else old["low"]
-    text = f"ROUGE-L {points(new)}, {previous.tag} had {points(old)}"
-    return Check(name, new["mean"] >= low, f"{text}: it must not be below that interval")
+    new, old = (one["systems"]["tuned"]["without disclaimer"]["rougeL"] for one in (scores, previous.scores))
+    text = f"ROUGE-L {points(new)}, {previous.tag} had {points(old)}: it must not be below that interval"
+    return Check(name, new["mean"] >= (old["mean"] if old["low"] is None else old["low"]), text)
 
 
 def benchmarks_gate(benchmarks: dict[str, Any] | None) -> Check:
     """A gate, too: on no task of lm-eval may tuned be worse than base by more than two points beyond the interval."""
-    name = "nothing forgotten"
     if benchmarks is None:
-        return Check(name, None, "not measured: `python -m training benchmark` does")
-    if fallen := falls(benchmarks, FALL):
-        return Check(name, False, f"{'; '.join(fallen)}: no task may fall by over {FALL:.0%} beyond its interval")
-    return Check(name, True, f"no task of {len(benchmarks['tasks'])} falls by over {FALL:.0%} beyond its interval")
-
-
-def asked_of(scores: dict[str, Any]) -> tuple[int, list[str]]:
-    """How many questions were asked, and of which types alone, if any."""
-    return scores["n"], scores.get("qtypes", [])  # scores of earlier releases have no types
+        return Check("nothing forgotten", None, "not measured: `python -m training benchmark` does")
+    fallen = falls(benchmarks, FALL)
+    text = "; ".join(fallen) if fallen else f"{len(benchmarks['tasks'])} tasks"
+    return Check("nothing forgotten", not fallen, f"{text}: no task may fall by over {FALL:.0%} beyond its interval")
 
 
 # On this machine
@@ -180,12 +181,16 @@ def request_checks(options: Options, base: Base, source: dict[str, Any], config:
     """
     checks = [
         *(check_name(repo, base.licence) for repo in (options.repo, options.base_repo, *options.export) if repo),
-        check_licence(base, options.llama_licence),
+        attempt("licence", lambda: f"{base.licence}: {', '.join(licence_files(base, '', options.llama_licence))}"),
         check_data(source, config),
         check_base(base, options.base_repo),
         check_disk(needed),
     ]
-    return [*checks, check_client(), check_space_folder(options.space_folder)] if options.space else checks
+    if options.space:
+        client = find_spec("gradio_client") is not None
+        text = "installed" if client else "missing, and it asks the Space: install the extra `space` first"
+        checks += [Check("gradio_client", client, text), check_space_folder(options.space_folder)]
+    return checks
 
 
 def check_name(repo: str, base_licence: str) -> Check:
@@ -196,25 +201,13 @@ def check_name(repo: str, base_licence: str) -> Check:
     return Check("name", False, f"{repo}: the name must begin with {prefix!r}, as Meta's licence asks of a fine-tune")
 
 
-def check_licence(base: Base, llama_licence: Path | None) -> Check:
-    """The licence texts are available, with the right checksums."""
-    try:
-        files = licence_files(base, "", llama_licence)
-    except (OSError, ValueError) as error:
-        return Check("licence", False, str(error))
-    return Check("licence", True, f"{base.licence}: {', '.join(files)}")
-
-
 def check_data(source: dict[str, Any], config: str) -> Check:
     """Title, licence and, if the licence requires attribution, citation of the training data are known."""
     credit = Credit.of(source)
     if missing := credit.missing():
-        return Check(
-            "data",
-            False,
-            f"{', '.join(missing)} of {source['name']} not known: run `python -m training prepare {config}` again with "
-            f"the same settings and {as_settings(missing)}; neither the data nor the run change",
-        )
+        what = f"{', '.join(missing)} of {source['name']} not known: run `python -m training prepare {config}` again"
+        how = f"with the same settings and {as_settings(missing)}; neither the data nor the run change"
+        return Check("data", False, f"{what} {how}")
     return Check("data", True, f"{credit.title}, {credit.licence_name}")
 
 
@@ -235,11 +228,11 @@ def check_base(base: Base, base_repo: str | None) -> Check:
 def check_belongs(run: Run) -> Check:
     """Data, contract, adapter and scores belong to one run, by the checksums that each step recorded."""
     record, adapter = run.record, run.config.run_dir / "adapter"
-    weights = "adapter_model.safetensors"
+    weights = adapter / "adapter_model.safetensors"
     sums = {
         "data.json": (run.data["sha256"], record["data"]["sha256"]),
         "adapter/contract.toml": (file_sha256(adapter / "contract.toml"), record["contract_sha256"]),
-        weights: (file_sha256(adapter / weights), record["adapter_sha256"]),
+        weights.name: (file_sha256(weights), record["adapter_sha256"]),
         "scores-test.json": (run.scores.get("adapter_sha256"), record["adapter_sha256"]),
     }
     if wrong := [name for name, (found, recorded) in sums.items() if found != recorded]:
@@ -262,28 +255,21 @@ def check_weights(weights: Path) -> Check:
 def check_disk(needed: int) -> Check:
     """Free bytes for what verification downloads: the adapter to the temporary folder, the base to the cache."""
     cache = Path(constants.HF_HUB_CACHE)
-    places = [Path(tempfile.gettempdir()), next(place for place in (cache, *cache.parents) if place.exists())]
-    place = min(places, key=lambda path: shutil.disk_usage(path).free)
-    free = shutil.disk_usage(place).free
+    places = (tempfile.gettempdir(), next(place for place in (cache, *cache.parents) if place.exists()))
+    free, place = min((shutil.disk_usage(place).free, str(place)) for place in places)
     return Check("disk", free >= needed, f"{free / GIB:.1f} GiB free in {place}, {needed / GIB:.1f} GiB needed")
-
-
-def check_client() -> Check:
-    """gradio_client is installed: it asks the Space."""
-    found = importlib.util.find_spec("gradio_client") is not None
-    return Check("gradio_client", found, "installed" if found else "missing: install the extra `space` first")
 
 
 def check_space_folder(folder: Path) -> Check:
     """The folder can start a Space and holds nothing that looks like a token."""
-    for name in ("app.py", "README.md"):
-        if not (folder / name).is_file():
-            return Check("Space folder", False, f"{folder / name} is missing: a Space starts from it")
     files = hub.local_files(folder)
+    if missing := {"app.py", "README.md"} - files.keys():
+        return Check("Space folder", False, f"{folder / missing.pop()} is missing: a Space starts from it")
     leaks = [name for name, path in files.items() if TOKEN.search(path.read_text(encoding="utf-8", errors="replace"))]
-    if leaks:
-        return Check("Space folder", False, f"{', '.join(leaks)} holds what looks like a token: take it out, revoke it")
-    return Check("Space folder", True, f"{len(files)} files")
+    text = (
+        f"{', '.join(leaks)} holds what looks like a token: take it out, revoke it" if leaks else f"{len(files)} files"
+    )
+    return Check("Space folder", not leaks, text)
 
 
 # On the Hub
@@ -301,8 +287,8 @@ def hub_checks(api: HfApi, options: Options, remotes: hub.Remotes, base: Base, c
     if remotes.space:
         checks.append(check_our_space(remotes.space.repo, hub.list_files(api, remotes.space)))
         checks.append(check_sources(*find_sources(api)))
-        readme = options.space_folder / "README.md"
-        checks += [check_card_on_hub(api, readme.read_text(encoding="utf-8"), "space")] if readme.exists() else []
+        if (readme := options.space_folder / "README.md").exists():
+            checks.append(check_card_on_hub(api, readme.read_text(encoding="utf-8"), "space"))
     return checks
 
 
@@ -320,18 +306,17 @@ def check_right(api: HfApi, remote: hub.Remote) -> Check:
     """The token may write to the repository, or create it."""
     name = f"write {remote.repo}"
     hub.write_to(remote.repo, remote.kind)
-    try:
-        if remote.head:
-            what = f"checking write access to {remote.repo}"
-            hub.retry(what, lambda: api.auth_check(remote.repo, repo_type=remote.kind, write=True))
-            return Check(name, True, "this token may")
-        if os.environ.get("HF_OIDC_RESOURCE"):
-            return Check(name, False, "trusted publishing can't create a repository: create it by hand, once")
+    if not remote.head and os.environ.get("HF_OIDC_RESOURCE"):
+        return Check(name, False, "trusted publishing can't create a repository: create it by hand, once")
+    if not remote.head:
         return check_may_create(hub.retry("reading whose token it is", api.whoami), remote)
-    except Unfinished:
-        raise
-    except (OSError, ValueError) as error:
-        return Check(name, False, str(error))
+
+    def may_write() -> str:
+        what = f"checking write access to {remote.repo}"
+        hub.retry(what, lambda: api.auth_check(remote.repo, repo_type=remote.kind, write=True))
+        return "this token may"
+
+    return attempt(name, may_write)
 
 
 def check_may_create(me: dict[str, Any], remote: hub.Remote) -> Check:
@@ -354,16 +339,12 @@ def check_may_create(me: dict[str, Any], remote: hub.Remote) -> Check:
 def check_card_on_hub(api: HfApi, card: str, kind: str) -> Check:
     """The Hub accepts a card's metadata. kind: model or space."""
 
-    def call() -> None:
+    def validate() -> str:
         body = {"content": card, "repoType": kind}
         hf_raise_for_status(get_session().post(f"{api.endpoint}/api/validate-yaml", json=body))
+        return "valid"
 
-    name = f"{kind} card on the Hub"
-    try:
-        hub.retry(f"validating the {kind} card", call)
-    except ValueError as error:
-        return Check(name, False, str(error))
-    return Check(name, True, "valid")
+    return attempt(f"{kind} card on the Hub", lambda: hub.retry(f"validating the {kind} card", validate))
 
 
 def check_base_on_hub(api: HfApi, base: Base, space: bool) -> Check:
@@ -371,33 +352,28 @@ def check_base_on_hub(api: HfApi, base: Base, space: bool) -> Check:
 
     space: whether a Space, which has no token, must be able to read it too.
     """
-    name = "base on the Hub"
     if base.revision is None:
-        return Check(name, None, "not there yet")
+        return Check("base on the Hub", None, "not there yet")
     where = f"{base.model} at {hub.short(base.revision)}"
 
-    def call() -> bool:
+    def closed() -> bool:
         api.auth_check(base.model)
         info = api.model_info(base.model)
         return bool(info.gated or info.private)
 
-    try:
-        closed = hub.retry(f"looking for {base.model}", call)
-        there = hub.list_files(api, hub.Remote(base.model, "model"), base.revision)
-    except Unfinished:
-        raise
-    except (OSError, ValueError) as error:
-        return Check(name, False, f"{where}: {error}")
-    if closed and space:
-        return Check(name, False, f"{where}: gated or private, so the Space can't read it; leave --space out, or train "
-                     "on a public copy of it")  # fmt: skip
-    shards = {path: checksum for path, checksum in there.items() if path.endswith(".safetensors") and "/" not in path}
-    if not shards:
-        return Check(name, False, f"{where} holds no weights as .safetensors: take another base")
-    wrong = [path for path, sha256 in base.weights.items() if shards.get(path) != f"sha256:{sha256}"]
-    if wrong:
-        return Check(name, False, f"{where} holds other weights than the run was trained on ({', '.join(wrong)})")
-    return Check(name, True, f"{where}, with the weights that were trained on")
+    def find() -> str:
+        if hub.retry(f"looking for {base.model}", closed) and space:
+            raise ValueError("gated or private, so the Space can't read it; leave --space out, or train on a public "
+                             "copy of it")  # fmt: skip
+        files = hub.list_files(api, hub.Remote(base.model), base.revision)
+        if not any(path.endswith(".safetensors") and "/" not in path for path in files):
+            raise ValueError("holds no weights as .safetensors: take another base")
+        if wrong := [path for path, sha256 in base.weights.items() if files.get(path) != f"sha256:{sha256}"]:
+            raise ValueError(f"holds other weights than the run was trained on ({', '.join(wrong)})")
+        return "with the weights that were trained on"
+
+    check = attempt("base on the Hub", find)
+    return replace(check, text=f"{where}: {check.text}")
 
 
 def check_visibility(remotes: list[hub.Remote], private: bool) -> Check:
@@ -413,25 +389,25 @@ def check_visibility(remotes: list[hub.Remote], private: bool) -> Check:
 
 def check_sources(dataset: str, commit: str, file: str) -> Check:
     """The table of the pages that the Space shows beside its answers; it runs without one, too."""
-    missing = f"{SOURCES} is not on the Hub with one Parquet file: the Space will say that pages can't be looked up"
-    text = f"{file} of {dataset} at {hub.short(commit)}" if dataset else missing
-    return Check("pages beside answers", True if dataset else None, text)
+    if dataset:
+        return Check("pages beside answers", True, f"{file} of {dataset} at {hub.short(commit)}")
+    text = f"{SOURCES} is not on the Hub with one Parquet file: the Space will say that pages can't be looked up"
+    return Check("pages beside answers", None, text)
 
 
 def check_our_space(space: str, there: dict[str, str]) -> Check:
     """The Space is new, or serves one of our releases. there: the files of its main."""
-    foreign = set(there) - {"README.md", *hub.KEPT}
+    foreign = there.keys() - {"README.md", *hub.KEPT}
     if foreign and "release.json" not in there:
-        text = f"{space} holds {', '.join(sorted(foreign)[:5])} and no release.json: it is not one of this project"
-        return Check("Space is ours", False, f"{text}; take another name")
+        what = f"{space} holds {', '.join(sorted(foreign)[:5])} and no release.json"
+        return Check("Space is ours", False, f"{what}: it is not one of this project; take another name")
     return Check("Space is ours", True, "it serves a release" if foreign else "it is new")
 
 
 def check_only_ours(removed: list[str], released: set[str]) -> Check:
-    """A push would remove only files of the newest release.
+    """A push would remove only files of the newest release, or under evaluation/ what an interrupted push left.
 
-    removed: paths that it would remove. released: paths of the newest release; a first push that was interrupted may
-    have left files under evaluation/.
+    removed: paths that it would remove. released: paths of the newest release.
     """
     foreign = [name for name in removed if name not in released and not name.startswith("evaluation/")]
     if foreign:

@@ -8,33 +8,42 @@ from huggingface_hub import ModelCardData
 from space.licences import LLAMAS, licence_name
 from training.outputs import file_sha256, read_json, write_text
 from training.release.checks import Check, Options
+from training.release.signing import place_key, sign
 
 RECORD = "export.json"
 QUANTISED = ("-Q8_0.gguf", "-Q4_K_M.gguf")  # whose answers may differ; the card says by how much
-HEADS = ("file", "loader", "prompt ids equal", "ends by itself", "holds the disclaimer", "answers equal", "ROUGE-L")
-DISCLAIMER = "No loader adds the disclaimer or checks an answer: see the adapter's card."
+HEADS = ("file", "loader", "prompt ids equal", "typed control tokens stay text", "ends by itself",
+         "holds the disclaimer", "answers equal", "ROUGE-L")  # fmt: skip
 LOAD = {
     "merged": "It loads as any model of transformers; `chat_template.jinja` renders the prompt of the training.",
     "gguf": "For llama.cpp: `llama-server -m FILE.gguf --jinja`, whose template renders the prompt of the training.",
 }
+OLLAMA = (
+    " With Ollama: `ollama create NAME -f Modelfile`; its templates can't change what is typed, so remove typed "
+    "control tokens."
+)
 
 
 def findings_table(rows: list[dict[str, Any]]) -> str:
     """How each file compares with the adapter, as Markdown; counts are of the golden conversations."""
 
     def line(row: dict[str, Any]) -> tuple[str, ...]:
-        prompts = f"{row['prompts']} of {row['prompts']}"
+        typed = {True: "yes", False: "no"}.get(row.get("typed", ""), "")
+        prompts = (row["file"], row["loader"], f"{row['prompts']} of {row['prompts']}", typed)
         if "answers" not in row:
-            return (row["file"], row["loader"], prompts, "", "", "", "")
+            return (*prompts, "", "", "", "")
         counts = (f"{row[key]} of {row['answers']}" for key in ("ended", "disclaimer", "equal"))
-        return (row["file"], row["loader"], prompts, *counts, f"{100 * row['rougeL']:.1f}")
+        return (*prompts, *counts, f"{100 * row['rougeL']:.1f}")
 
     cells = [HEADS, ("---",) * len(HEADS), *map(line, rows)]
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
-def export_card(facts: dict[str, Any], adapter: str, version: str | None = None) -> str:
-    """The card of an export. adapter: its Hub id where it is published, at `version`; else its name."""
+def export_card(facts: dict[str, Any], adapter: str, version: str | None = None, key: str | None = None) -> str:
+    """The card of an export. adapter: its Hub id where it is published, at `version`; else its name.
+
+    key: sha256 of the public key, if it is signed.
+    """
     base, kind, llama = facts["base"], facts["kind"], LLAMAS.get(facts["base"]["licence"])
     card = ModelCardData(
         language="en",
@@ -48,11 +57,8 @@ def export_card(facts: dict[str, Any], adapter: str, version: str | None = None)
     link = f"[{adapter}](https://huggingface.co/{adapter}/tree/{version})" if version else f"`{adapter}`"
     built = f"**{llama.built_with}.** " if llama and llama.built_with else ""
     at = f" at `{base['revision']}`" if base["revision"] else ""
-    ollama = (
-        " With Ollama: `ollama create NAME -f Modelfile`."
-        if any("Go" in r["loader"] for r in facts["findings"])
-        else ""
-    )
+    ollama = OLLAMA if any(row["file"] == "Modelfile" for row in facts["findings"]) else ""
+    signed = f"`model.sig` signs every file with the key in `model.pub` (sha256 `{key}`).\n" if key else ""
     return f"""---
 {card.to_yaml()}
 ---
@@ -64,12 +70,13 @@ def export_card(facts: dict[str, Any], adapter: str, version: str | None = None)
 
 {built}The adapter {link}, merged into its base {base["model"]}{at}. Its card has the scores, the data and the limits.
 
-{LOAD[kind]}{ollama} {DISCLAIMER}
+{LOAD[kind]}{ollama} No loader adds the disclaimer or checks an answer: see the adapter's card.
 
 Compared with the adapter on its base, in float32 and greedy, on the golden conversations:
 
 {findings_table(facts["findings"])}
 
+{signed}
 Licence: [{licence_name(base["licence"])}](LICENSE){" with Meta's [use policy](USE_POLICY.md)" if llama else ""}.\
  {llama.notice if llama else ""}
 """
@@ -78,15 +85,18 @@ Licence: [{licence_name(base["licence"])}](LICENSE){" with Meta's [use policy](U
 # Publishing
 
 
-def export_parts(options: Options) -> list[tuple[str, Path]]:
-    """Repository and folder of each part to publish: one whose name ends in -GGUF gets the GGUF files."""
+def export_parts(options: Options) -> list[Path]:
+    """The folder for each repository of --export: one whose name ends in -GGUF gets the GGUF files."""
     folder = options.export_folder or options.run / "export"
-    return [(repo, folder / ("gguf" if repo.endswith("-GGUF") else "merged")) for repo in options.export]
+    return [folder / ("gguf" if repo.endswith("-GGUF") else "merged") for repo in options.export]
 
 
-def write_export_card(part: Path, adapter: str, version: str) -> None:
-    """Write the card again, with the adapter where it is published."""
-    write_text(part / "README.md", export_card(read_json(part / RECORD, ""), adapter, version))
+def complete_export(part: Path, options: Options, version: str) -> None:
+    """Write the card again, with the adapter where it is published, and sign the files, with a private key."""
+    key = place_key(part, options.sign)
+    write_text(part / "README.md", export_card(read_json(part / RECORD, ""), options.repo, version, key))
+    if options.sign:
+        sign(part, options.sign)
 
 
 def export_gates(part: Path, adapter_sha256: str) -> list[Check]:

@@ -10,15 +10,15 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import sha1
 from pathlib import Path
 from typing import Any, TypeVar
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile, set_client_factory
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
-from huggingface_hub.utils import disable_progress_bars, httpx
-from huggingface_hub.utils._http import default_client_factory
+from huggingface_hub.utils import disable_progress_bars
+from huggingface_hub.utils.sha import git_hash
 
+from space.timeouts import wait_at_most
 from training.network import Unfinished, plain_errors, redacted
 from training.outputs import file_sha256
 
@@ -31,21 +31,8 @@ Answer = TypeVar("Answer")
 
 
 def connect(timeout: float) -> HfApi:
-    """A client of $HF_ENDPOINT that waits at most `timeout` seconds for any answer.
-
-    TRAP: huggingface_hub passes timeout=None for repo_info and listings, which overrides the client's own timeout; so
-    each request's is set.
-    """
-
-    def limit(request: httpx.Request) -> None:
-        request.extensions["timeout"] = httpx.Timeout(timeout, connect=min(timeout, 10)).as_dict()
-
-    def client() -> httpx.Client:
-        made = default_client_factory()
-        made.event_hooks = {"request": [*made.event_hooks["request"], limit]}
-        return made
-
-    set_client_factory(client)
+    """A client of $HF_ENDPOINT that waits at most `timeout` seconds for any answer."""
+    wait_at_most(timeout)
     logging.getLogger("huggingface_hub.utils._http").addFilter(hide_query)
     if not sys.stderr.isatty():
         disable_progress_bars()
@@ -89,10 +76,11 @@ class Remote:
     """A repository as the Hub holds it; `head` is None if it doesn't exist, or this token may not see it."""
 
     repo: str
-    kind: str  # model | space
+    kind: str = "model"  # or space
     head: str | None = None  # commit of main
     private: bool = False
     tags: tuple[tuple[str, str], ...] = ()  # (name, commit)
+    reached: bool = True  # False if the Hub can't be reached
 
     @property
     def main(self) -> str:
@@ -128,20 +116,19 @@ class Remotes:
     adapter: Remote
     base: Remote | None
     space: Remote | None
-    exports: tuple[Remote, ...] = ()
+    exports: tuple[Remote, ...]
 
     def all(self) -> list[Remote]:
         return [remote for remote in (self.adapter, self.base, self.space, *self.exports) if remote]
 
 
 def look_up_all(
-    api: HfApi, repo: str, base_repo: str | None, space: str | None, waits: tuple[float, ...] | None = None,
-    exports: Sequence[str] = (),
-) -> Remotes:  # fmt: skip
-    adapter = look_up(api, repo, waits=waits)
-    base = look_up(api, base_repo, waits=waits) if base_repo else None
-    others = tuple(look_up(api, export, waits=waits) for export in exports)
-    return Remotes(adapter, base, look_up(api, space, "space", waits) if space else None, others)
+    look: Callable[..., Remote], repo: str, base: str | None, space: str | None, exports: Sequence[str] = ()
+) -> Remotes:
+    """The repositories as `look` finds them, by id and kind."""
+    return Remotes(
+        look(repo), look(base) if base else None, look(space, "space") if space else None, tuple(map(look, exports))
+    )
 
 
 def list_files(
@@ -167,12 +154,9 @@ def download(api: HfApi, remote: Remote, commit: str, cache: Path | None, only: 
     """
 
     def call() -> Path:
-        folder = Path(
-            api.snapshot_download(
-                remote.repo, repo_type=remote.kind, revision=commit, cache_dir=cache, allow_patterns=only
-            )
-        )
-        for name, state in changes(folder, list_files(api, remote, commit, waits=())).items():
+        where: dict[str, Any] = {"repo_type": remote.kind, "cache_dir": cache, "allow_patterns": only}
+        folder = Path(api.snapshot_download(remote.repo, revision=commit, **where))
+        for name, state in compare(api, folder, remote, commit, waits=()).items():
             if state == "changed":
                 (folder / name).resolve().unlink()
                 raise Unfinished(f"a file of {remote.repo} was damaged on the way")
@@ -181,13 +165,7 @@ def download(api: HfApi, remote: Remote, commit: str, cache: Path | None, only: 
     return retry(f"downloading {remote.repo}", call)
 
 
-# A folder against a listing
-
-
-def git_sha1(path: Path) -> str:
-    """The id of a file's content in git."""
-    content = path.read_bytes()
-    return sha1(b"blob %d\0" % len(content) + content).hexdigest()
+# A folder against a commit
 
 
 def local_files(folder: Path) -> dict[str, Path]:
@@ -200,23 +178,19 @@ def local_files(folder: Path) -> dict[str, Path]:
     }
 
 
-def changes(folder: Path, listed: dict[str, str]) -> dict[str, str]:
-    """Path -> new, changed, same or removed: what pushing a folder would do to the listed files."""
+def compare(
+    api: HfApi, folder: Path, remote: Remote, commit: str | None = None, waits: tuple[float, ...] | None = None
+) -> dict[str, str]:
+    """Path -> new, changed or removed: what a push of the folder would do to a commit (default: main)."""
+    listed, files = list_files(api, remote, commit, waits), local_files(folder)
 
-    def state(path: Path, expected: str | None) -> str:
-        if expected is None:
-            return "new"
+    def same(path: Path, expected: str) -> bool:
         kind, checksum = expected.split(":")
-        return "same" if (file_sha256(path) if kind == "sha256" else git_sha1(path)) == checksum else "changed"
+        return checksum == (file_sha256(path) if kind == "sha256" else git_hash(path.read_bytes()))
 
-    files = local_files(folder)
-    states = {name: state(path, listed.get(name)) for name, path in files.items()}
-    return states | {name: "removed" for name in listed if name not in files and name not in KEPT}
-
-
-def differing(states: dict[str, str]) -> set[str]:
-    """The paths that a push would change."""
-    return {name for name, state in states.items() if state != "same"}
+    changed = {name: "changed" for name in files.keys() & listed if not same(files[name], listed[name])}
+    new = dict.fromkeys(files.keys() - listed, "new")
+    return dict(sorted((changed | new | dict.fromkeys(listed.keys() - files - {*KEPT}, "removed")).items()))
 
 
 # Writing
@@ -236,41 +210,42 @@ def ensure_repo(api: HfApi, repo: str, kind: str = "model", private: bool = Fals
     retry(f"creating {repo}", call)
 
 
-def push_folder(api: HfApi, remote: Remote, folder: Path, message: str) -> str:
-    """Make main equal to the folder in one commit, and return the commit.
+def push_folder(api: HfApi, remote: Remote, folder: Path, message: str, private: bool = False) -> str:
+    """Make main equal to the folder in one commit, and return the commit; a missing repository is created.
 
     remote: as the plan saw it. If main has moved since, nothing is pushed, unless it holds these files already: then
     an earlier try landed and only its answer was lost. Raises Unfinished if main moved, ValueError if a file is missing
     afterwards.
     TRAP: upload_folder makes several commits where hf_xet is installed, so it is create_commit.
     """
+    write_to(remote.repo, remote.kind)
+    if remote.head is None:
+        ensure_repo(api, remote.repo, remote.kind, private)
+        remote = look_up(api, remote.repo, remote.kind)
 
     def call() -> str | None:
         head = look_up(api, remote.repo, remote.kind, waits=()).head
-        states = changes(folder, list_files(api, remote, head, waits=()))
-        if not differing(states):
+        states = compare(api, folder, remote, head, waits=())
+        if not states:
             return head
         if head != remote.head:
             return None
-        files = local_files(folder)
         operations = [  # new objects for every try: the client marks them as uploaded
-            CommitOperationDelete(name) if states[name] == "removed" else CommitOperationAdd(name, files[name])
-            for name in sorted(differing(states))
+            CommitOperationDelete(name) if state == "removed" else CommitOperationAdd(name, folder / name)
+            for name, state in states.items()
         ]
         return api.create_commit(
             remote.repo, operations, commit_message=message, repo_type=remote.kind, parent_commit=head
         ).oid
 
-    write_to(remote.repo, remote.kind)
     commit = retry(f"pushing to {remote.repo}", call)
     if commit is None:
         raise Unfinished(
             f"main of {remote.repo} is no longer at {short(remote.head)}, someone else pushed to it: look there first"
         )
-    if missing := differing(changes(folder, list_files(api, remote, commit))):
+    if missing := compare(api, folder, remote, commit):
         raise ValueError(
-            f"{', '.join(sorted(missing))} did not arrive in {remote.repo} at {short(commit)}: a .gitignore there "
-            "drops files"
+            f"{', '.join(missing)} did not arrive in {remote.repo} at {short(commit)}: a .gitignore there drops files"
         )
     return commit
 

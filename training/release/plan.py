@@ -2,41 +2,28 @@
 
 import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi
+from jinja2 import UndefinedError
 
-from model_card.build import metadata
+from model_card.build import card_text, metadata
 from space.credit import Credit
 from space.licences import LLAMAS
 from training.bases import ABOUT_FILES, Base, find_base, recorded_base, remembered_folder
 from training.configs import CONFIGS, TrainConfig, override
 from training.datasets import find_source
 from training.network import Offline, Unfinished
-from training.outputs import file_sha256, read_json
-from training.release import hub
+from training.outputs import file_sha256, read_json, write_text
+from training.release import checks, hub
 from training.release.bom import BOM
-from training.release.bundle import FROM_ADAPTER, Run, build_bundle, read_run, stage_base, write_card
-from training.release.checks import (
-    GIB,
-    Check,
-    Options,
-    Previous,
-    benchmarks_gate,
-    check_belongs,
-    check_lines,
-    check_only_ours,
-    check_weights,
-    gates,
-    hub_checks,
-    request_checks,
-)
-from training.release.exports import export_gates, export_parts, write_export_card
-from training.release.signing import PUBLIC_KEY, SIGNATURE
+from training.release.bundle import FROM_ADAPTER, Run, build_bundle, check_bundle, read_run, stage_base
+from training.release.checks import GIB, Check, Options, Previous
+from training.release.exports import complete_export, export_gates, export_parts
+from training.release.signing import PUBLIC_KEY, SIGNATURE, place_key, sign
 from training.scoring.table import ROUGE_LABELS, VIEWS, points
 
 # What a bundle holds, outside of evaluation/
@@ -48,75 +35,87 @@ BASE_TITLE = "Base of "  # begins the title of a commit that pushes a base
 
 @dataclass(frozen=True)
 class Plan:
-    """A release as it would be pushed. `remotes` is None if the Hub could not be reached."""
+    """A release as it would be pushed."""
 
     options: Options
     run: Run
     base: Base
-    remotes: hub.Remotes | None
+    remotes: hub.Remotes
     bundle: Path
     version: str
     accepted: str | None  # what the card says about missed gates
-    files: dict[str, list[str]]  # repository -> a line for each file that a push concerns
+    files: list[str]  # the lines that show what would be pushed where
     checks: list[Check]
     gates: list[Check]
     previous: Previous | None
 
 
 def make_plan(api: HfApi, options: Options) -> Plan:
-    """Build the bundle and check everything; pushes nothing.
-
-    Without --push the Hub may be unreachable. Raises ValueError or OSError if no bundle can be built.
-    """
-    run = read_run(options.run)
-    remotes = look_up_or_none(api, options)
-    base, base_files = find_base_repo(api, run_base(run), remotes, options)
+    """Build the bundle and check everything; pushes nothing. Without --push the Hub may be unreachable."""
+    run, remotes = read_run(options.run), look_up(api, options)
+    base, files = find_base_repo(api, run_base(run), remotes, options)
     bundle = build_bundle(run, base, options.llama_licence)
-    version, previous = place_among_releases(api, remotes.adapter if remotes else None, bundle, options.version)
-    gated = [*gates(run.scores, run.data["sha256"]["test"], previous), benchmarks_gate(run.benchmarks)]
-    adapter = file_sha256(bundle / "adapter_model.safetensors")
-    gated += [gate for _, part in export_parts(options) for gate in export_gates(part, adapter)]
-    accepted = accepted_text(options.accept, gated)
-    links = {"space": options.space, "accepted": accepted, "exports": options.export}
-    write_card(bundle, run, options.repo, version, options.sign, **links)
-    states = hub.changes(bundle, hub.list_files(api, remotes.adapter) if remotes else {})
-    files = {options.repo: change_lines(bundle, states)} | base_files
-    if options.space and options.space_folder.is_dir():
-        there = hub.list_files(api, remotes.space) if remotes and remotes.space else {}
-        files[options.space] = space_lines(options.space_folder, there)
-    listed = {remote.repo: hub.list_files(api, remote) for remote in (remotes.exports if remotes else ())}
-    for repo, part in export_parts(options):
-        write_export_card(part, options.repo, version)
-        files[repo] = change_lines(part, hub.changes(part, listed.get(repo, {})))
-    checks = request_checks(options, base, run.data["source"], run.config.name, needed_bytes(run, bundle))
-    checks += [check_belongs(run), check_weights(bundle / "adapter_model.safetensors")]
-    if remotes:
-        checks += hub_checks(api, options, remotes, base, (bundle / "README.md").read_text(encoding="utf-8"))
-        removed = [name for name, state in states.items() if state == "removed"]
-        checks.append(check_only_ours(removed, newest_files(api, remotes.adapter)))
-        for remote, (repo, part) in zip(remotes.exports, export_parts(options), strict=True):
-            states = hub.changes(part, listed[repo])
+    version, previous = choose_version(api, remotes.adapter, bundle, options.version)
+    gates, parts = all_gates(run, bundle, previous, options), export_parts(options)
+    accepted = accepted_text(options.accept, gates)
+    complete_bundle(bundle, run, version, accepted, options)
+    for part in parts:
+        complete_export(part, options, version)
+
+    size = sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
+    needed = 2 * size + 2 * run.record["base"]["parameters"] + GIB // 4  # two copies, and the base in half precision
+    found = checks.request_checks(options, base, run.data["source"], run.config.name, needed)
+    found += [checks.check_belongs(run), checks.check_weights(bundle / "adapter_model.safetensors")]
+    if remotes.adapter.reached:
+        card = (bundle / "README.md").read_text(encoding="utf-8")
+        found += checks.hub_checks(api, options, remotes, base, card)
+    for remote, part in zip((remotes.adapter, *remotes.exports), (bundle, *parts), strict=True):
+        states = hub.compare(api, part, remote)
+        files += change_lines(remote, part, states)
+        if remote.reached:
             removed = [name for name, state in states.items() if state == "removed"]
-            checks.append(check_only_ours(removed, newest_files(api, remote)))
-    return Plan(options, run, base, remotes, bundle, version, accepted, files, checks, gated, previous)
+            found.append(checks.check_only_ours(removed, newest_files(api, remote)))
+    if remotes.space and options.space_folder.is_dir():
+        files += space_lines(api, remotes.space, options.space_folder)
+    return Plan(options, run, base, remotes, bundle, version, accepted, files, found, gates, previous)
 
 
-def look_up_or_none(api: HfApi, options: Options) -> hub.Remotes | None:
-    """The release's repositories; None if the Hub can't be reached, which is an error with --push."""
+def look_up(api: HfApi, options: Options) -> hub.Remotes:
+    """The release's repositories. The Hub need not be reached, except with --push."""
+    repos = (options.repo, options.base_repo, options.space, options.export)
     try:
-        waits = None if options.push else ()
-        return hub.look_up_all(api, options.repo, options.base_repo, options.space, waits, options.export)
+        return hub.look_up_all(partial(hub.look_up, api, waits=None if options.push else ()), *repos)
     except (Unfinished, Offline) as error:
         if options.push:
             raise
         print(f"plan: the Hub is not asked ({error})")
-        return None
+        return hub.look_up_all(partial(hub.Remote, reached=False), *repos)
 
 
-def needed_bytes(run: Run, bundle: Path) -> int:
-    """Disk for verification: two copies of the bundle, the base in half precision, and a margin."""
-    size = sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
-    return 2 * size + 2 * run.record["base"]["parameters"] + GIB // 4
+def all_gates(run: Run, bundle: Path, previous: Previous | None, options: Options) -> list[Check]:
+    """What the scores, the benchmarks and the exports must reach."""
+    adapter = file_sha256(bundle / "adapter_model.safetensors")
+    return [
+        *checks.gates(run.scores, run.data["sha256"]["test"], previous),
+        checks.benchmarks_gate(run.benchmarks),
+        *(gate for part in export_parts(options) for gate in export_gates(part, adapter)),
+    ]
+
+
+def complete_bundle(bundle: Path, run: Run, version: str, accepted: str | None, options: Options) -> None:
+    """Write the card of a bundle, which reads its other files, then check all and, with a private key, sign them."""
+    place_key(bundle, options.sign)
+    links: dict[str, Any] = {"space": options.space, "accepted": accepted, "exports": options.export}
+    try:
+        write_text(bundle / "README.md", card_text(bundle, options.repo, version, **links))
+    except UndefinedError as error:
+        raise ValueError(
+            f"{run.config.run_dir}: the card needs what an older version did not record ({error}): prepare and train "
+            "again"
+        ) from error
+    check_bundle(bundle)
+    if options.sign:
+        sign(bundle, options.sign)
 
 
 def accepted_text(reason: str | None, gated: list[Check]) -> str | None:
@@ -142,19 +141,20 @@ def preflight(api: HfApi, options: Options) -> None:
     if options.run.name not in CONFIGS:
         raise ValueError(f"--run {options.run}: its last part must be a configuration: {', '.join(CONFIGS)}")
     config = override(CONFIGS[options.run.name], list(options.settings))
-    remotes = hub.look_up_all(api, options.repo, options.base_repo, options.space)
+    remotes = hub.look_up_all(partial(hub.look_up, api), options.repo, options.base_repo, options.space)
     base, _ = find_base_repo(api, find_base(config, ABOUT_FILES), remotes, options)
     source = source_of(config, options.run)
     newest = next((tag for tag, _ in releases(remotes.adapter)), None)
-    choose_version(options.version, None, newest, False)  # raises for a version that can't be released
+    next_version(options.version, None, newest, False)  # raises for a version that can't be released
     needed = 10 * GIB if base.licence in LLAMAS else GIB  # base, checkpoints, bundle and its copies
-    checks = request_checks(options, base, source, config.name, needed)
-    checks += hub_checks(api, options, remotes, base, placeholder_metadata(config, base, source, options.repo))
+    card = placeholder_metadata(config, base, source, options.repo)
+    found = checks.request_checks(options, base, source, config.name, needed)
+    found += checks.hub_checks(api, options, remotes, base, card)
     removed = [name for name in hub.list_files(api, remotes.adapter) if name not in BUNDLED]
-    checks.append(check_only_ours(removed, newest_files(api, remotes.adapter)))
+    found.append(checks.check_only_ours(removed, newest_files(api, remotes.adapter)))
     print(f"preflight: {options.repo}, configuration {config.name}")
-    print("\n".join(check_lines(checks)), flush=True)
-    if refused := [f"{check.name}: {check.text}" for check in checks if check.ok is False]:
+    print("\n".join(checks.check_lines(found)), flush=True)
+    if refused := [f"{check.name}: {check.text}" for check in found if check.ok is False]:
         raise ValueError(f"{'; '.join(refused)}; a run of it could not be published")
     print("preflight: a run of this configuration can be published")
 
@@ -187,81 +187,57 @@ def run_base(run: Run) -> Base:
     return replace(base, folder=remembered_folder(run.config.run_dir / "adapter") or Path(run.config.base_model))
 
 
-def find_base_repo(
-    api: HfApi, base: Base, remotes: hub.Remotes | None, options: Options
-) -> tuple[Base, dict[str, list[str]]]:
-    """The base as --base-repo names it, with its commit if that holds it; else also a line per file to push.
+def find_base_repo(api: HfApi, base: Base, remotes: hub.Remotes, options: Options) -> tuple[Base, list[str]]:
+    """The base as --base-repo names it, with its commit if that holds it; else also the lines of the files to push.
 
     Raises ValueError for a base that has a Hub id: a second copy would hide where it is from.
     """
-    if not options.base_repo:
-        return base, {}
+    remote = remotes.base
+    if remote is None:
+        return base, []
     if base.revision:
-        raise ValueError(f"--base-repo {options.base_repo}: the base {base.model} is on the Hub already, leave it out")
-    base = replace(base, model=options.base_repo)
-    with staged_base(base, options) as folder:
-        remote = remotes.base if remotes else None
-        if remote:
-            base = replace(base, revision=pushed_base(api, remote, folder))
-        there = hub.list_files(api, remote) if remote else {}
-        return base, {} if base.revision else {base.model: change_lines(folder, hub.changes(folder, there))}
+        raise ValueError(f"--base-repo {remote.repo}: the base {base.model} is on the Hub already, leave it out")
+    base = replace(base, model=remote.repo)
+    with tempfile.TemporaryDirectory(prefix="base-") as temporary:
+        folder = stage_base(Path(temporary), base, options.repo, options.llama_licence)
+        states = hub.compare(api, folder, remote)
+        if remote.head and holds_base(api, remote, states):
+            return replace(base, revision=remote.head), []
+        return base, change_lines(remote, folder, states)
 
 
-@contextmanager
-def staged_base(base: Base, options: Options) -> Iterator[Path]:
-    """A temporary folder with what is pushed to --base-repo."""
-    with tempfile.TemporaryDirectory(prefix="base-") as folder:
-        stage_base(Path(folder), base, options.repo, options.llama_licence)
-        yield Path(folder)
-
-
-def pushed_base(api: HfApi, remote: hub.Remote, staged: Path) -> str | None:
-    """The commit of main if it holds the base already, whatever its card says; None if it must be pushed.
+def holds_base(api: HfApi, remote: hub.Remote, states: dict[str, str]) -> bool:
+    """Whether main holds the base already, whatever its card says. states: what a push of the base would do.
 
     Raises ValueError if main holds other files, or another base that no release pushed: a push would remove or
     replace them.
     """
-    if remote.head is None:
-        return None
-    states = hub.changes(staged, hub.list_files(api, remote))
     if foreign := [name for name, state in states.items() if state == "removed"]:
         raise ValueError(f"--base-repo {remote.repo} holds other files ({', '.join(foreign)}): give it one of its own")
-    if hub.differing(states) <= {"README.md"}:
-        return remote.head
-    replaced = [name for name, state in states.items() if state == "changed" and name != "README.md"]
-    if replaced and not pushed_before(api, remote):
-        raise ValueError(
-            f"--base-repo {remote.repo} holds another model ({', '.join(replaced)}), which no release put there: give "
-            "the base a repository of its own"
-        )
-    return None
-
-
-def pushed_before(api: HfApi, remote: hub.Remote) -> bool:
-    """Whether a release has pushed a base to the repository, by the titles of its commits."""
-    log = hub.retry(f"reading the history of {remote.repo}", lambda: api.list_repo_commits(remote.repo))
-    return any(commit.title.startswith(BASE_TITLE) for commit in log)
+    if replaced := [name for name, state in states.items() if state == "changed" and name != "README.md"]:
+        log = hub.retry(f"reading the history of {remote.repo}", lambda: api.list_repo_commits(remote.repo))
+        if not any(commit.title.startswith(BASE_TITLE) for commit in log):
+            raise ValueError(
+                f"--base-repo {remote.repo} holds another model ({', '.join(replaced)}), which no release put there: "
+                "give the base a repository of its own"
+            )
+    return states.keys() <= {"README.md"}
 
 
 # The version, and the releases before
 
 
-def place_among_releases(
-    api: HfApi, remote: hub.Remote | None, bundle: Path, requested: str | None
-) -> tuple[str, Previous | None]:
+def choose_version(api: HfApi, remote: hub.Remote, bundle: Path, requested: str | None) -> tuple[str, Previous | None]:
     """The version of the bundle, and the release to compare it with."""
-    if remote is None or not (found := releases(remote)):
-        return choose_version(requested, None, None, False), None
-
-    def states(commit: str) -> dict[str, str]:
-        return hub.changes(bundle, hub.list_files(api, remote, commit))
-
-    released = next((tag for tag, commit in found if hub.differing(states(commit)) <= ABOUT), None)
-    latest, commit = found[0]
-    same_weights = states(commit).get("adapter_model.safetensors") == "same"
+    if not (found := releases(remote)):
+        return next_version(requested, None, None, False), None
+    changed = {tag: hub.compare(api, bundle, remote, commit).keys() for tag, commit in found}
+    released = next((tag for tag, names in changed.items() if names <= ABOUT), None)
+    latest, _ = found[0]
+    same_weights = "adapter_model.safetensors" not in changed[latest]
     with tempfile.TemporaryDirectory(prefix="plan-") as cache:
         previous = previous_release(api, remote, released, Path(cache))
-    return choose_version(requested, released, latest, same_weights), previous
+    return next_version(requested, released, latest, same_weights), previous
 
 
 def releases(remote: hub.Remote) -> list[tuple[str, str]]:
@@ -274,7 +250,7 @@ def version_number(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.removeprefix("v").split(".")))
 
 
-def choose_version(requested: str | None, released: str | None, latest: str | None, same_weights: bool) -> str:
+def next_version(requested: str | None, released: str | None, latest: str | None, same_weights: bool) -> str:
     """The version to release: content that is released already keeps its own.
 
     released: the version of the same content. The first version is v1.0.0; then a new minor version, or a patch if the
@@ -331,47 +307,36 @@ def show(plan: Plan) -> None:
     """Print the files, the scores, the checks and the gates."""
     options = plan.options
     print(f"plan: {options.repo} {plan.version} from {options.run}")
-    heads = {remote.repo: remote.head for remote in plan.remotes.all()} if plan.remotes else {}
-    for repo, lines in plan.files.items():
-        there = f"main is at {hub.short(heads[repo])}" if heads.get(repo) else "not there yet"
-        print(f"files: {repo} ({there if plan.remotes else 'compared with nothing'})")
-        print("\n".join(lines))
+    print("\n".join(plan.files))
     print("scores: tuned, ROUGE F1 × 100 without the disclaimer")
-    print("\n".join(score_lines(plan.run.scores, plan.previous)))
-    print("checks")
-    print("\n".join(check_lines(plan.checks)))
-    print("gates" + (f" (accepted: {options.accept})" if options.accept else ""))
-    print("\n".join(check_lines(plan.gates)), flush=True)
-
-
-def score_lines(scores: dict[str, Any], previous: Previous | None) -> list[str]:
-    """ROUGE of tuned without the disclaimer, beside the previous release."""
-    lines = []
     for kind, label in ROUGE_LABELS.items():
-        line = f"  {label}  {points(scores['systems']['tuned']['without disclaimer'][kind])}"
-        if previous:
-            old = points(previous.scores["systems"]["tuned"]["without disclaimer"][kind])
-            line += f"   {previous.tag} has {old}"
-        lines.append(line)
-    return lines
+        line, previous = f"  {label}  {tuned_points(plan.run.scores, kind)}", plan.previous
+        print(line + (f"   {previous.tag} has {tuned_points(previous.scores, kind)}" if previous else ""))
+    print("checks")
+    print("\n".join(checks.check_lines(plan.checks)))
+    print("gates" + (f" (accepted: {options.accept})" if options.accept else ""))
+    print("\n".join(checks.check_lines(plan.gates)), flush=True)
 
 
-def change_lines(folder: Path, states: dict[str, str]) -> list[str]:
+def tuned_points(scores: dict[str, Any], kind: str) -> str:
+    return points(scores["systems"]["tuned"]["without disclaimer"][kind])
+
+
+def change_lines(remote: hub.Remote, folder: Path, states: dict[str, str]) -> list[str]:
     """A line for each file that a push would send or remove: state, path, size and sha256; a count of the others."""
+    there = f"main is at {hub.short(remote.head)}" if remote.head else "not there yet"
+    lines = [f"files: {remote.repo} ({there if remote.reached else 'compared with nothing'})"]
     files = hub.local_files(folder)
-    lines = []
-    for name in sorted(hub.differing(states)):
-        path = files.get(name)
+    for name, state in states.items():
+        path = files.pop(name, None)
         facts = f"{path.stat().st_size:>12,} B  sha256 {file_sha256(path)[:16]}…" if path else ""
-        lines.append(f"  {states[name]:8} {name:36}{facts}".rstrip())
-    same = list(states.values()).count("same")
-    return [*lines, f"  {'same':8} {same} files"] if same else lines
+        lines.append(f"  {state:8} {name:36}{facts}".rstrip())
+    return [*lines, f"  {'same':8} {len(files)} files"] if files else lines
 
 
-def space_lines(folder: Path, there: dict[str, str]) -> list[str]:
+def space_lines(api: HfApi, remote: hub.Remote, folder: Path) -> list[str]:
     """The lines of a Space's folder; the push itself also writes release.json and the README's preload."""
-    states = hub.changes(folder, there)
-    states.pop("release.json", None)
-    state = "changed" if "release.json" in there else "new"
+    states = hub.compare(api, folder, remote)
+    state = "changed" if states.pop("release.json", None) else "new"
     written = f"  {state:8} {'release.json':36}  written at the push, as the README's preload"
-    return [*change_lines(folder, states), written]
+    return [*change_lines(remote, folder, states), written]

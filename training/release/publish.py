@@ -1,26 +1,27 @@
 """Publish a plan: push, verify in a fresh process, tag, push the Space; or roll back. All of it can be repeated."""
 
-import os
-import subprocess
-import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, replace
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from huggingface_hub import HfApi
 
 from training.network import Unfinished
-from training.outputs import file_sha256, read_json, write_json
-from training.release import hub
-from training.release.bundle import build_bundle, write_card
+from training.outputs import read_json, write_json
+from training.release import hub, signing
+from training.release.bundle import build_bundle, stage_base
 from training.release.checks import Options, check_our_space, check_rights
 from training.release.exports import export_parts
-from training.release.plan import BASE_TITLE, Plan, make_plan, refusals, show, staged_base
+from training.release.plan import BASE_TITLE, Plan, complete_bundle, make_plan, refusals, show
 from training.release.space import publish_space
+from training.release.verify import read_back
 
-ROOT = Path(__file__).parents[2]
+REPORT = "published.json"  # in the run's folder: what was released where, and what was checked
 
 Facts = dict[str, Any]  # what verification found
 
@@ -39,30 +40,29 @@ def publish(api: HfApi, options: Options) -> None:
     write_report(api, plan, commit, facts)
     push_exports(api, plan)
     if options.space:
-        remote = hub.Remote(options.repo, "model", commit)
+        released = hub.Remote(options.repo, head=commit)
         space = publish_space(
-            api, options.space, options.space_folder, remote, plan.version, plan.bundle, options.export
+            api, options.space, options.space_folder, released, plan.version, plan.bundle, options.export
         )
         write_report(api, plan, commit, facts, space)
     if options.export:
-        collect(api, plan)
-    print(f"done: {options.repo} {plan.version} is released and verified, see {options.run / 'release.json'}")
+        collect(api, options)
+    print(f"done: {options.repo} {plan.version} is released and verified, see {options.run / REPORT}")
     print("\n".join(f"  {part:8} {link}" for part, link in links(api, plan).items()), flush=True)
 
 
 def push_base(api: HfApi, plan: Plan) -> Plan:
     """Push a local base to its own repository, and build the bundle again with its commit."""
-    if plan.base.revision:
+    remote, options = plan.remotes.base, plan.options
+    if plan.base.revision or remote is None:
         return plan
-    options = plan.options
-    hub.ensure_repo(api, plan.base.model, private=options.private)
-    with staged_base(plan.base, options) as folder:
-        commit = hub.push_folder(api, hub.look_up(api, plan.base.model), folder, BASE_TITLE + options.repo)
+    with tempfile.TemporaryDirectory(prefix="base-") as temporary:
+        folder = stage_base(Path(temporary), plan.base, options.repo, options.llama_licence)
+        commit = hub.push_folder(api, remote, folder, BASE_TITLE + options.repo, options.private)
     print(f"push: the base is {plan.base.model} at {hub.short(commit)}", flush=True)
     base = replace(plan.base, revision=commit)
     bundle = build_bundle(plan.run, base, options.llama_licence)
-    links = {"space": options.space, "accepted": plan.accepted, "exports": options.export}
-    write_card(bundle, plan.run, options.repo, plan.version, options.sign, **links)
+    complete_bundle(bundle, plan.run, plan.version, plan.accepted, options)
     return replace(plan, base=base)
 
 
@@ -71,19 +71,17 @@ def push_adapter(api: HfApi, plan: Plan) -> tuple[str, Facts]:
 
     Content that is released already is pushed again only if main holds something else, and never tagged again.
     """
-    assert plan.remotes, "with --push, a Hub that can't be reached ends the plan"
-    repo, version, adapter = plan.options.repo, plan.version, plan.remotes.adapter
-    released = adapter.commit_of(version)
-    hub.ensure_repo(api, repo, private=plan.options.private)
-    remote = adapter if adapter.head else hub.look_up(api, repo)
-    commit = hub.push_folder(api, remote, plan.bundle, f"Bring main to {version}" if released else f"Release {version}")
-    report = plan.run.config.run_dir / "release.json"
+    repo, version, remote, options = plan.options.repo, plan.version, plan.remotes.adapter, plan.options
+    released = remote.commit_of(version)
+    message = f"Bring main to {version}" if released else f"Release {version}"
+    commit = hub.push_folder(api, remote, plan.bundle, message, options.private)
+    report = plan.run.config.run_dir / REPORT
     earlier = read_json(report, "") if report.exists() else {}
     if released and commit == remote.head and earlier.get("commit") == released:
         print(f"push: {repo} {version} is released and verified already, at {hub.short(released)}; nothing to do")
         return released, earlier["verified"]
     print(f"push: {repo} is at {hub.short(commit)}", flush=True)
-    facts = verify(repo, commit, plan.bundle, plan.options.timeout, plan.options.accept is not None)
+    facts = verify(repo, commit, options.timeout, lenient=options.accept is not None)
     if not released:
         hub.set_tag(api, repo, version, commit, plan.accepted or f"Release {version}")
     print(f"tag: {version} is {hub.short(released or commit)}", flush=True)
@@ -92,38 +90,35 @@ def push_adapter(api: HfApi, plan: Plan) -> tuple[str, Facts]:
 
 def push_exports(api: HfApi, plan: Plan) -> None:
     """Push each export, read it back from an empty cache, and tag it as the adapter."""
-    assert plan.remotes, "with --push, a Hub that can't be reached ends the plan"
-    for remote, (repo, part) in zip(plan.remotes.exports, export_parts(plan.options), strict=True):
-        hub.ensure_repo(api, repo, private=plan.options.private)
-        seen = remote if remote.head else hub.look_up(api, repo)
-        commit = hub.push_folder(api, seen, part, f"Export of {plan.options.repo} {plan.version}")
+    message = f"Export of {plan.options.repo} {plan.version}"
+    for remote, part in zip(plan.remotes.exports, export_parts(plan.options), strict=True):
+        commit = hub.push_folder(api, remote, part, message, plan.options.private)
         with tempfile.TemporaryDirectory(prefix="export-") as cache:
             found = hub.download(api, remote, commit, Path(cache))
-            if wrong := hub.differing(hub.changes(part, hub.list_files(api, remote, commit))):
-                raise Unfinished(f"{', '.join(sorted(wrong))} of {repo} came back different from what was pushed")
+            signed = f", signed by {signing.verify(found)}" if plan.options.sign else ""
             count = len(hub.local_files(found))
-        print(f"export: {repo} is at {hub.short(commit)}, {count} files read back", flush=True)
-        hub.set_tag(api, repo, plan.version, commit, f"Export of {plan.options.repo} {plan.version}")
+        print(f"export: {remote.repo} is at {hub.short(commit)}, {count} files read back{signed}", flush=True)
+        hub.set_tag(api, remote.repo, plan.version, commit, message)
 
 
-def collect(api: HfApi, plan: Plan) -> None:
+def collect(api: HfApi, options: Options) -> None:
     """Put adapter, exports and Space into one collection; a token that may not is told, since the release stands."""
-    options = plan.options
     owner, name = options.repo.split("/")
-    repos = [options.repo, *options.export, *([options.space] if options.space else [])]
+    items: list[tuple[Literal["model", "space"], str]] = [("model", repo) for repo in (options.repo, *options.export)]
+    items += [("space", options.space)] if options.space else []
+    names = ", ".join(repo for _, repo in items)
     try:
         made = hub.retry("making a collection", lambda: api.create_collection(name, namespace=owner, exists_ok=True))
-        for repo in repos:
-            add = partial(api.add_collection_item, made.slug, repo, exists_ok=True)
-            add = partial(add, item_type="space" if repo == options.space else "model")
+        for kind, repo in items:
+            add = partial(api.add_collection_item, made.slug, repo, item_type=kind, exists_ok=True)
             hub.retry(f"adding {repo} to the collection", add)
-        print(f"collection: {made.slug} holds {', '.join(repos)}", flush=True)
+        print(f"collection: {made.slug} holds {names}", flush=True)
     except (PermissionError, ValueError) as error:
-        print(f"collection: none, this token may not ({error}); add {', '.join(repos)} by hand")
+        print(f"collection: none, this token may not ({error}); add {names} by hand")
 
 
 def write_report(api: HfApi, plan: Plan, commit: str, facts: Facts, space_commit: str | None = None) -> None:
-    """Write release.json, what was released, to the run's folder."""
+    """Write to the run's folder what was released where, and what was checked."""
     options = plan.options
     record = {
         "repo": options.repo,
@@ -136,7 +131,7 @@ def write_report(api: HfApi, plan: Plan, commit: str, facts: Facts, space_commit
         "checks": [asdict(check) for check in (*plan.checks, *plan.gates)],
         "verified": facts,
     }
-    write_json(plan.run.config.run_dir / "release.json", record)
+    write_json(plan.run.config.run_dir / REPORT, record)
 
 
 def links(api: HfApi, plan: Plan) -> dict[str, str]:
@@ -150,16 +145,23 @@ def links(api: HfApi, plan: Plan) -> dict[str, str]:
 # Verification
 
 
-def verify(repo: str, commit: str, bundle: Path, timeout: float, lenient: bool) -> Facts:
-    """Let a fresh process read a commit back and ask it; returns its findings.
+def verify(repo: str, commit: str, timeout: float, lenient: bool) -> Facts:
+    """Let a fresh process read a commit back, compare its checksums and ask it; returns its findings.
 
     lenient: whether an answer that doesn't end is accepted. Raises Unfinished if the Hub failed, ValueError if the
     release is wrong: what is visible now, and what to do.
     """
     print(f"verify: {repo} at {hub.short(commit)}, from an empty cache in a fresh process", flush=True)
     try:
-        facts = read_back(repo, commit, timeout)
-        check_findings(facts, bundle, lenient)
+        with ProcessPoolExecutor(1, get_context("spawn")) as process:
+            facts = process.submit(read_back, repo, commit, timeout).result()
+        if not facts["ended"] and not lenient:
+            raise ValueError(
+                f"the answer to the first golden question does not end within {facts['tokens']} tokens; look at it, "
+                "and accept it with --accept REASON or train again"
+            )
+    except BrokenProcessPool as error:
+        raise Unfinished(f"{repo}: the verifying process was killed, was there memory enough?") from error
     except Unfinished as error:
         raise Unfinished(f"{repo} at {hub.short(commit)}: {error}") from error
     except (ValueError, OSError) as error:
@@ -175,35 +177,6 @@ def verify(repo: str, commit: str, bundle: Path, timeout: float, lenient: bool) 
     return facts
 
 
-def read_back(repo: str, commit: str, timeout: float) -> Facts:
-    """The findings of training.release.verify. It inherits the token: no command line shows it."""
-    with tempfile.TemporaryDirectory(prefix="findings-") as temporary:
-        findings = Path(temporary) / "findings.json"
-        words = [repo, commit, "--timeout", str(timeout), "--out", str(findings)]
-        done = subprocess.run(
-            [sys.executable, "-m", "training.release.verify", *words], cwd=ROOT, stderr=subprocess.PIPE,
-            encoding="utf-8", env=os.environ | {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}, check=False,
-        )  # fmt: skip
-        if done.returncode == 0:
-            return read_json(findings, "")
-    if done.returncode < 0:
-        raise Unfinished(f"the verifying process was killed by signal {-done.returncode}, was there memory enough?")
-    raise (Unfinished if done.returncode == 2 else ValueError)(done.stderr.strip().split("\n")[-1])
-
-
-def check_findings(facts: Facts, bundle: Path, lenient: bool) -> None:
-    """Raises Unfinished if a file came back damaged, ValueError if the answer doesn't end."""
-    expected = {name: file_sha256(path) for name, path in hub.local_files(bundle).items()}
-    found = {name: checksum for name, checksum in facts.pop("files").items() if name not in hub.KEPT}
-    if wrong := sorted(name for name in expected | found if expected.get(name) != found.get(name)):
-        raise Unfinished(f"{', '.join(wrong)} came back different from what was pushed")
-    if not facts["ended"] and not lenient:
-        raise ValueError(
-            f"the answer to the first golden question does not end within {facts['tokens']} tokens; look at it, and "
-            "accept it with --accept REASON or train again"
-        )
-
-
 # Rollback
 
 
@@ -213,40 +186,28 @@ def roll_back(api: HfApi, options: Options) -> None:
     Raises ValueError if there is no such tag or Space, or the token may not write.
     """
     tag, repo = options.rollback or "", options.repo
-    remotes = hub.look_up_all(api, repo, None, options.space)
-    released = released_commit(remotes.adapter, tag)
-    check_rollback(api, remotes)
+    remotes = hub.look_up_all(partial(hub.look_up, api), repo, None, options.space)
+    if (released := remotes.adapter.commit_of(tag)) is None:
+        there = ", ".join(name for name, _ in remotes.adapter.tags) or "none"
+        unseen = f"there is no repository {repo} that this token may see"
+        told = f"{repo} has no such tag; it has {there}" if remotes.adapter.head else unseen
+        raise ValueError(f"--rollback {tag}: {told}")
+    if (space := remotes.space) and space.head is None:
+        raise ValueError(f"--space {space.repo}: there is no such Space")
+    checks = [check_our_space(space.repo, hub.list_files(api, space))] if space else []
+    for check in (*checks, *check_rights(api, remotes.all(), required=True)):
+        if check.ok is False:
+            raise ValueError(f"{check.name}: {check.text}; nothing was pushed")
     with tempfile.TemporaryDirectory(prefix="rollback-") as temporary:
         cache = Path(temporary)
         bundle = hub.download(api, remotes.adapter, released, cache)
         commit = hub.push_folder(api, remotes.adapter, bundle, f"Roll back to {tag}")
         print(f"push: main of {repo} is at {hub.short(commit)}, with the files of {tag}", flush=True)
-        verify(repo, commit, bundle, options.timeout, lenient=True)
-        if space := remotes.space:
+        verify(repo, commit, options.timeout, lenient=True)
+        if space:
             app = hub.download(api, space, space.main, cache)  # its own files: only the pin changes
             publish_space(api, space.repo, app, replace(remotes.adapter, head=released), tag, bundle)
     print(f"done: {repo} is back at {tag}, and verified; no tag moved")
     print(f"  adapter  {api.endpoint}/{repo}", flush=True)
     if options.space:
         print(f"  space    {api.endpoint}/spaces/{options.space}", flush=True)
-
-
-def released_commit(remote: hub.Remote, tag: str) -> str:
-    """The commit of a tag; raises ValueError naming the existing tags."""
-    if remote.head is None:
-        raise ValueError(f"--rollback {tag}: there is no repository {remote.repo} that this token may see")
-    if released := remote.commit_of(tag):
-        return released
-    there = ", ".join(name for name, _ in remote.tags) or "none"
-    raise ValueError(f"--rollback {tag}: {remote.repo} has no such tag; it has {there}")
-
-
-def check_rollback(api: HfApi, remotes: hub.Remotes) -> None:
-    """Raises ValueError if the Space is missing or not ours, or the token may not write."""
-    space = remotes.space
-    if space and space.head is None:
-        raise ValueError(f"--space {space.repo}: there is no such Space")
-    checks = [check_our_space(space.repo, hub.list_files(api, space))] if space else []
-    for check in (*checks, *check_rights(api, remotes.all(), required=True)):
-        if check.ok is False:
-            raise ValueError(f"{check.name}: {check.text}; nothing was pushed")

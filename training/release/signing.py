@@ -7,13 +7,11 @@ since the signing; whose key it is, its publisher must say elsewhere.
 import os
 import shutil
 from contextlib import suppress
-from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from model_signing import hashing
+from training.outputs import file_sha256
 
 SIGNATURE, PUBLIC_KEY = "model.sig", "model.pub"
 CURVES = ("secp256r1", "secp384r1", "secp521r1")
@@ -38,24 +36,33 @@ def public_key(key: Path) -> bytes:
     return private.public_key().public_bytes(serialization.Encoding.PEM, kind)
 
 
+def place_key(folder: Path, key: Path | None) -> str | None:
+    """Put the public key into a folder, for its card to name, and remove an older signature; returns its sha256."""
+    (folder / SIGNATURE).unlink(missing_ok=True)
+    (folder / PUBLIC_KEY).unlink(missing_ok=True)
+    if key is None:
+        return None
+    (folder / PUBLIC_KEY).write_bytes(public_key(key))
+    return file_sha256(folder / PUBLIC_KEY)
+
+
 def password() -> Any:  # model-signing says str, and needs bytes
     given = os.environ.get("SIGNING_KEY_PASSWORD")
     return given.encode() if given else None
 
 
 def sign(folder: Path, key: Path) -> None:
-    """Add `model.sig` over all other files of a bundle, among them `model.pub`.
+    """Add `model.sig` over all other files of a folder, among them `model.pub`.
 
-    Beside the bundle a copy is kept, and used again while it fits: every signature of the same files is another one.
+    Beside the folder a copy is kept, and used again while it fits: every signature of the same files is another one.
     """
     from model_signing import signing
 
-    kept = folder.parent / SIGNATURE
-    if kept.is_file():
+    kept = folder.with_suffix(".sig")
+    with suppress(OSError, ValueError):
         shutil.copyfile(kept, folder / SIGNATURE)
-        with suppress(ValueError):
-            verify(folder)
-            return
+        verify(folder)
+        return
     signer = signing.Config().use_elliptic_key_signer(private_key=key, password=password())
     signer.set_hashing_config(all_but_signature()).sign(folder, folder / SIGNATURE)
     shutil.copyfile(folder / SIGNATURE, kept)
@@ -66,17 +73,16 @@ def verify(folder: Path) -> str:
     from cryptography.exceptions import InvalidSignature
     from model_signing import verifying
 
-    public = folder / PUBLIC_KEY
     try:
-        verifier = verifying.Config().use_elliptic_key_verifier(public_key=public)
+        verifier = verifying.Config().use_elliptic_key_verifier(public_key=folder / PUBLIC_KEY)
         verifier.set_hashing_config(all_but_signature()).verify(folder, folder / SIGNATURE)
     except (InvalidSignature, ValueError, LookupError, OSError) as error:
         said = str(error).split(": Expected")[0] or "not signed by this key"
         raise ValueError(f"{SIGNATURE} doesn't fit the files ({said})") from error
-    return sha256(public.read_bytes()).hexdigest()
+    return file_sha256(folder / PUBLIC_KEY)
 
 
-def all_but_signature() -> "hashing.Config":
+def all_but_signature() -> Any:
     from model_signing import hashing
 
     # the Hub's cache is made of links

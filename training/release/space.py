@@ -61,18 +61,22 @@ def publish_space(
     hub.ensure_repo(api, space, "space", space_sdk="gradio", space_hardware=HARDWARE)
     remote, pin = hub.look_up(api, space, "space"), make_pin(api, adapter, version, bundle)
     with tempfile.TemporaryDirectory(prefix="space-") as temporary:
-        stage_space(Path(temporary), source, pin, base_files(api, pin, bundle), exports)
-        before = commit_before(api, remote, Path(temporary))
-        commit = hub.push_folder(api, remote, Path(temporary), f"Serve {pin.adapter} {version}")
+        folder, readme = Path(temporary), Path(temporary, "README.md")
+        shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+        write_json(folder / "release.json", asdict(pin))
+        text = pinned_readme(readme.read_text(encoding="utf-8"), pin, base_files(api, pin, bundle), exports)
+        write_text(readme, text)
+        before = commit_before(api, remote, folder)
+        commit = hub.push_folder(api, remote, folder, f"Serve {pin.adapter} {version}")
     print(f"space: {space} is at {hub.short(commit)}, pinned to {pin.adapter} {version}", flush=True)
     try:
         wait_until_running(api, space, commit)
         text = ask(api, space, load_contract(bundle / "contract.toml"))
     except SpaceFailed as error:
-        restore(api, hub.Remote(space, "space", commit), before)
-        raise ValueError(
-            f"{error}; the Space has the files of {hub.short(before)} again, the release stands"
-        ) from error
+        failed, old = hub.Remote(space, "space", commit), hub.short(before)
+        with tempfile.TemporaryDirectory(prefix="space-") as cache:
+            hub.push_folder(api, failed, hub.download(api, failed, before, Path(cache)), f"Put back {old}")
+        raise ValueError(f"{error}; the Space has the files of {old} again, the release stands") from error
     print(f"space: it runs and answers: {shorten(text, 100, placeholder='…')}", flush=True)
     return commit
 
@@ -99,24 +103,13 @@ def find_sources(api: HfApi) -> tuple[str, str, str]:
 def base_files(api: HfApi, pin: Pin, bundle: Path) -> list[str]:
     """The files that the Space needs of the base, as far as its repository has them."""
     weights = read_json(bundle / "run.json", "")["base"]["weights"]
-    there = hub.list_files(api, hub.Remote(pin.base, "model"), pin.base_revision)
+    there = hub.list_files(api, hub.Remote(pin.base), pin.base_revision)
     return [name for name in (*weights, *BASE_PRELOADED) if name in there]
-
-
-def stage_space(folder: Path, source: Path, pin: Pin, base_files: list[str], exports: Sequence[str] = ()) -> None:
-    """Fill a fresh folder with the app's files, release.json, and a README that names the release."""
-    for name, path in hub.local_files(source).items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, folder / name)
-    write_json(folder / "release.json", asdict(pin))
-    readme = folder / "README.md"
-    text = readme.read_text(encoding="utf-8") if readme.exists() else ""
-    write_text(readme, pinned_readme(text, pin, base_files, exports))
 
 
 def pinned_readme(text: str, pin: Pin, base_files: list[str], exports: Sequence[str] = ()) -> str:
     """A Space's README that preloads exactly this release, links to its card, and names a Llama base as required."""
-    card = RepoCard(text or "# Chat\n")
+    card = RepoCard(text)
     card.data["sdk"] = card.data.get("sdk") or "gradio"
     if card.data.get("title") == space_title("llama3.2"):  # not one of the maintainer's own
         card.data["title"] = space_title(pin.licence)
@@ -135,18 +128,11 @@ def pinned_readme(text: str, pin: Pin, base_files: list[str], exports: Sequence[
 
 def commit_before(api: HfApi, remote: hub.Remote, staged: Path) -> str:
     """The commit to restore if the Space fails: main, or its parent if main holds the staged files already."""
-    if hub.differing(hub.changes(staged, hub.list_files(api, remote))):
+    if hub.compare(api, staged, remote):
         return remote.main
-    log = hub.retry(
-        f"reading the history of {remote.repo}", lambda: api.list_repo_commits(remote.repo, repo_type="space")
-    )
+    what = f"reading the history of {remote.repo}"
+    log = hub.retry(what, lambda: api.list_repo_commits(remote.repo, repo_type="space"))
     return log[min(1, len(log) - 1)].commit_id
-
-
-def restore(api: HfApi, remote: hub.Remote, before: str) -> None:
-    """Push the files of an earlier commit again."""
-    with tempfile.TemporaryDirectory(prefix="space-") as cache:
-        hub.push_folder(api, remote, hub.download(api, remote, before, Path(cache)), f"Put back {hub.short(before)}")
 
 
 # The running app
