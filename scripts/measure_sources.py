@@ -100,8 +100,7 @@ def key(document_source: str, question_id: str) -> str:
 
 
 def find_pages(question: str, least: float = sources.LEAST) -> list[str]:
-    pages = sources.search(sources.loaded(), question, K, least)
-    return [key(page.document_source, page.question_id) for page in pages]
+    return [key(page.document_source, page.question_id) for page in sources.find(question, K, least)]
 
 
 def bm25(rows: list[dict[str, str]]) -> Find:

@@ -8,8 +8,9 @@ from typing import Any
 
 import gradio as gr
 import serving
-from chat import Said, Turn, compared, reply, settings, start
-from history import ANSWER, FAILED, GENERAL, REMINDER, UNFINISHED, from_api, shortened, with_links
+from chat import Turn, Utterance, answer_steps, comparison_steps, settings, start
+from history import REMINDER, from_api, shortened, with_links
+from markup import BY_MODEL
 
 
 def chat(
@@ -33,9 +34,9 @@ def chat(
         max_new_tokens: the longest answer, in tokens
         temperature: from 0.1 to 1
     """
-    turn = turn_of(request)
-    for said in reply(turn, settings(max_new_tokens, temperature)):
-        yield sent(as_object(said, turn), request)
+    turn = screened_turn(request)
+    for said in answer_steps(turn, settings(max_new_tokens, temperature)):
+        yield for_client(as_object(said, turn), request)
 
 
 def chat_text(
@@ -46,7 +47,7 @@ def chat_text(
     request: gr.Request | None = None,
 ) -> Iterator[str]:
     """The text alone of what `chat` returns."""
-    for said in reply(turn_of(request), settings(max_new_tokens, temperature)):
+    for said in answer_steps(screened_turn(request), settings(max_new_tokens, temperature)):
         yield said.text
 
 
@@ -66,60 +67,47 @@ def compare(
         max_new_tokens: the longest answer, in tokens; each model gets half of it
         temperature: from 0.1 to 1
     """
-    turn = turn_of(request)
-    for base, tuned in compared(turn, settings(max_new_tokens, temperature)):
-        yield sent({"base": as_object(base, turn, base=True), "tuned": as_object(tuned, turn)}, request)
+    turn = screened_turn(request)
+    for base, tuned in comparison_steps(turn, settings(max_new_tokens, temperature)):
+        yield for_client({"base": as_object(base, turn, base=True), "tuned": as_object(tuned, turn)}, request)
 
 
-def sent(value: dict[str, Any], request: gr.Request | None) -> Any:
+def for_client(value: dict[str, Any], request: gr.Request | None) -> Any:
     """A client of MCP gets JSON: gradio would write Python's own form of the object."""
     by_mcp = request and request.headers.get("x-gradio-user") == "mcp"
     return json.dumps(value, ensure_ascii=False) if by_mcp else value
 
 
-def as_object(said: Said, turn: Turn, base: bool = False) -> dict[str, Any]:
+def as_object(said: Utterance, turn: Turn, base: bool = False) -> dict[str, Any]:
     """What a program gets. revision: of the adapter, or of the base that wrote the text; empty for a local folder."""
     release = serving.SERVED.release
-    found = turn.sources
+    # a model's numbers are none to call
+    own = said.text if said.kind not in BY_MODEL else REMINDER if REMINDER in said.text else ""
     return {
         "kind": said.kind,
         "text": said.text,
-        "sources": None if found is None else [asdict(page) for page in found],
-        "numbers": numbers(said),
+        "sources": None if turn.sources is None else [asdict(page) for page in turn.sources],
+        "numbers": list(dict.fromkeys(re.findall(r"\[([^\]]+)\]\(tel:", with_links(own)))),
         "revision": "" if not release else release.base_revision if base else release.revision,
     }
 
 
-def numbers(said: Said) -> list[str]:
-    """The telephone numbers in what this app itself says, each once; a model's numbers are none to call."""
-    by_model = said.kind in (ANSWER, GENERAL, FAILED, *UNFINISHED)
-    own = said.text if not by_model else REMINDER if REMINDER in said.text else ""
-    return list(dict.fromkeys(re.findall(r"\[([^\]]+)\]\(tel:", with_links(own))))
-
-
-def turn_of(request: gr.Request | None) -> Turn:
-    """What one of SCREENED left in the request."""
+# ---------------------------------------------------------------- screening, before a call waits in the queue
+def screened_turn(request: gr.Request | None) -> Turn:
+    """What the queue left in the request, from one of SCREENED."""
     assert request, "gradio always hands it over; None is the default that its schema of the API needs"
     return request.state.turn
 
 
-def screen_chat(arguments: list[Any]) -> Turn:
-    """The turn of a call of `chat`; the queue screens before a call waits, and leaves the turn in the request."""
-    message, history, *_ = [*arguments, None, None]
-    return start([*from_api(history), {"role": "user", "content": as_text(message)}])
+def screen(message: Any, history: Any = None, *_: Any) -> Turn:
+    """The turn of a call; anything but a string is no question."""
+    question = shortened(message) if isinstance(message, str) else ""
+    return start([*from_api(history), {"role": "user", "content": question}])
 
 
-def screen_compare(arguments: list[Any]) -> Turn:
-    return start([{"role": "user", "content": as_text([*arguments, None][0])}])
-
-
-SCREENED: dict[Callable[..., Any], Callable[[list[Any]], Any]] = {
-    chat: screen_chat,
-    chat_text: screen_chat,
-    compare: screen_compare,
+# What screens the arguments of a function; `compare` has no history.
+SCREENED: dict[Callable[..., Any], Callable[..., Turn]] = {
+    chat: screen,
+    chat_text: screen,
+    compare: lambda question, *_: screen(question),
 }
-
-
-def as_text(value: Any) -> str:
-    """Anything but a string is no question."""
-    return shortened(value) if isinstance(value, str) else ""

@@ -25,7 +25,7 @@ from transformers import (
 from transformers.utils import logging
 
 if TYPE_CHECKING:
-    from contract import Contract, Decoding, Message
+    from contract import Contract, Message
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 BOTH = 3.5e9  # parameters up to which the base is served beside the tuned model: Llama 3.2's "3B" has 3.2e9
@@ -51,8 +51,44 @@ class Assistant:
     def parameters(self) -> int:
         return self.models["tuned"].num_parameters()
 
+    @torch.inference_mode()
     def write(self, name: str, messages: "list[Message]", length: int, temperature: float) -> Iterator[Draft]:
-        return write(self, name, messages, length, temperature)
+        """Drafts of one answer, one more token each, and some empty ones while the prompt is read.
+
+        Closing the iterator ends the work at once: `generate` in a thread of its own with a streamer
+        would write on, and hang its reader when it fails.
+        """
+        model = self.models[name]
+        if torch.cuda.is_available() and model.device.type == "cpu":
+            # reloaded on ZeroGPU, where only a worker has the GPU
+            model.to("cuda")  # type: ignore[arg-type]  # its wrapper loses `self`
+        ids = torch.tensor([fit(self, messages, length)], device=model.device)  # [1, tokens]
+        decoding = self.contract.decoding
+        # as `generate` processes logits, in its order
+        repetition = RepetitionPenaltyLogitsProcessor(decoding.repetition_penalty)
+        process = LogitsProcessorList(
+            [repetition, TemperatureLogitsWarper(temperature), TopPLogitsWarper(decoding.top_p)]
+        )
+        cache = DynamicCache(config=model.config)
+        for piece in ids.split(PIECE[model.device.type], dim=1):
+            logits = model(piece, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
+            yield Draft("")
+        chance = torch.Generator(model.device)
+        chance.seed()  # workers that ZeroGPU forks would all draw the same
+        written: list[int] = []
+        text = ""
+        for _ in range(length):
+            scores = process(cast("torch.LongTensor", ids), cast("torch.FloatTensor", logits[:, -1].float()))
+            token = torch.multinomial(scores.softmax(-1), 1, generator=chance)
+            if int(token) in self.ends:
+                yield Draft(text, "ended")
+                return
+            written.append(int(token))
+            text = str(self.tokenizer.decode(written, skip_special_tokens=True))
+            yield Draft(text.rstrip("\ufffd"))  # half a character: the rest of it is the next token
+            ids = torch.cat([ids, token], dim=1)
+            logits = model(token, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
+        yield Draft(text, "cut")
 
 
 def load(adapter: Path, base: Path, device: str) -> Assistant:
@@ -91,55 +127,6 @@ def check_golden(path: Path, tokenizer: "PreTrainedTokenizerBase", contract: "Co
                 f"The golden conversation {case['name']!r} comes out as other tokens than the release recorded: "
                 "adapter, tokenizer and contract are not of one release; fetch it again"
             )
-
-
-@torch.inference_mode()
-def write(
-    assistant: Assistant, name: str, messages: "list[Message]", length: int, temperature: float
-) -> Iterator[Draft]:
-    """Drafts of one answer, one more token each, and some empty ones while the prompt is read.
-
-    Closing the iterator ends the work at once: `generate` in a thread of its own with a streamer
-    would write on, and hang its reader when it fails.
-    """
-    model = assistant.models[name]
-    if torch.cuda.is_available() and model.device.type == "cpu":
-        # reloaded on ZeroGPU, where only a worker has the GPU
-        model.to("cuda")  # type: ignore[arg-type]  # its wrapper loses `self`
-    ids = torch.tensor([fit(assistant, messages, length)], device=model.device)  # [1, tokens]
-    choose = choices(assistant.contract.decoding, temperature)
-    cache = DynamicCache(config=model.config)
-    for piece in ids.split(PIECE[model.device.type], dim=1):
-        logits = model(piece, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
-        yield Draft("")
-    chance = torch.Generator(model.device)
-    chance.seed()  # workers that ZeroGPU forks would all draw the same
-    written: list[int] = []
-    text = ""
-    for _ in range(length):
-        scores = choose(cast("torch.LongTensor", ids), cast("torch.FloatTensor", logits[:, -1].float()))
-        chances = scores.softmax(-1)  # [1, vocabulary]
-        token = torch.multinomial(chances, 1, generator=chance)
-        if int(token) in assistant.ends:
-            yield Draft(text, "ended")
-            return
-        written.append(int(token))
-        text = str(assistant.tokenizer.decode(written, skip_special_tokens=True))
-        yield Draft(text.rstrip("\ufffd"))  # half a character: the rest of it is the next token
-        ids = torch.cat([ids, token], dim=1)
-        logits = model(token, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
-    yield Draft(text, "cut")
-
-
-def choices(decoding: "Decoding", temperature: float) -> LogitsProcessorList:
-    """What `generate` does to the logits, in its order."""
-    return LogitsProcessorList(
-        [
-            RepetitionPenaltyLogitsProcessor(decoding.repetition_penalty),
-            TemperatureLogitsWarper(temperature),
-            TopPLogitsWarper(decoding.top_p),
-        ]
-    )
 
 
 def fit(assistant: Assistant, messages: "list[Message]", length: int) -> list[int]:

@@ -5,8 +5,9 @@ limits -> screening of the raw text -> a fixed text, or prompt -> model -> outpu
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import personal
@@ -31,6 +32,8 @@ QUESTIONABLE = ("emergency", "poison")
 FOLLOWS_UP = re.compile(r"\b(it|its|this|that|they|them|their|these|those)\b", re.IGNORECASE)
 SHORTEST = 32  # tokens
 TEMPERATURES = (0.1, 1.0)
+Pages = tuple[Source, ...] | None
+LookUp = Callable[[str], Pages]
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Said:
+class Utterance:
     """What to show, the disclaimer at its end. kind: see history.py."""
 
     text: str
@@ -58,10 +61,10 @@ class Turn:
     one, and beside a reply to a personal question; all other fixed texts stand alone, with none.
     """
 
-    fixed: Said | None
+    fixed: Utterance | None
     prompt: "list[Message]"
     reminder: bool
-    sources: tuple[Source, ...] | None = ()
+    sources: Pages = ()
 
 
 def settings(length: Any = None, temperature: Any = None) -> Settings:
@@ -78,36 +81,46 @@ def clamped(value: Any, default: float, least: float, most: float) -> float:
     return min(max(value if number else default, least), most)
 
 
-def screened(messages: "list[Message]", general: bool = False) -> tuple[Reply | None, bool]:
-    """What to show instead of asking the model, if anything, and whether an answer needs the reminder on top.
+# ---------------------------------------------------------------- before the model
+def start(messages: "list[Message]", general: bool = False) -> Turn:
+    """Screen the last message of a chat: the only place where that is done.
 
     general: the person has just said that the emergency of their last message is not happening now.
     """
-    turns = user_turns(messages)
+    look_up = cache(sources.pages)  # a question after a notice needs its pages twice
+    reply, reminder = screened(messages, general, look_up)
+    if not reply:
+        prompt = for_model(messages, serving.contract())
+        return Turn(None, prompt, reminder, pages(user_turns(prompt), look_up))
+    text = with_disclaimer(reply.text, serving.contract())
+    has_pages = reply.kind == "personal" and reply.text != personal.reply("violence")
+    return Turn(Utterance(text, reply.kind), [], False, look_up(messages[-1]["content"]) if has_pages else ())
+
+
+def screened(
+    messages: "list[Message]", general: bool = False, look_up: LookUp = sources.pages
+) -> tuple[Reply | None, bool]:
+    """What to show instead of asking the model, if anything, and whether an answer needs the reminder on top."""
+    turns, most = user_turns(messages), serving.contract().limits.max_question_chars
     aside = len(turns) if general else put_aside(messages)
-    limits = serving.contract().limits
-    found = screen(turns, max_chars=limits.max_question_chars)
-    if not found or found.kind not in QUESTIONABLE or not (aside or warned(messages)):
-        return found, False
+    reply = screen(turns, max_chars=most)
+    warned = any(message.get("kind") in QUESTIONABLE for message in messages)
+    if not reply or reply.kind not in QUESTIONABLE or not (aside or warned):
+        return reply, False
     if not aside:
-        return after_notice(turns, found)
+        return after_notice(turns, reply, look_up)
     if crisis := crisis_among(turns):
         return crisis, False
     if aside < len(turns):
-        return screen(turns[aside:], max_chars=limits.max_question_chars), True
+        return screen(turns[aside:], max_chars=most), True
     # The last turn itself raised the notice, so `screen` did not look at it any further.
-    if len(turns[-1]) > limits.max_question_chars:
+    if len(turns[-1]) > most:
         return Reply("limit", safety.triage()["replies"]["too_long"], "too-long"), False
-    kinds = tuple(kind for kind in safety.REDIRECTS if (found.kind, kind) != ("poison", "medicine"))
+    kinds = tuple(kind for kind in safety.REDIRECTS if (reply.kind, kind) != ("poison", "medicine"))
     return looked_for(turns[-1:], kinds), True
 
 
-def warned(messages: "list[Message]") -> bool:
-    """Whether a message before the last one was answered with a notice."""
-    return any(message.get("kind") in QUESTIONABLE for message in messages)
-
-
-def after_notice(turns: list[str], found: Reply) -> tuple[Reply | None, bool]:
+def after_notice(turns: list[str], notice: Reply, look_up: LookUp) -> tuple[Reply | None, bool]:
     """What a message gets after a notice which all turns together call for again.
 
     A notice of its own comes first. A question of its own, for which there is a page, is answered under the reminder:
@@ -116,8 +129,8 @@ def after_notice(turns: list[str], found: Reply) -> tuple[Reply | None, bool]:
     own = screen(turns[-1:], max_chars=serving.contract().limits.max_question_chars)
     if own and own.kind in safety.NOTICES:
         return own, False
-    if not sources.pages(turns[-1]):
-        return found, False
+    if not look_up(turns[-1]):
+        return notice, False
     own = crisis_among(turns) or own
     return own, own is None
 
@@ -127,62 +140,50 @@ def crisis_among(turns: list[str]) -> Reply | None:
     return looked_for(turns[-safety.TURNS :], ("crisis",))
 
 
-def start(messages: "list[Message]", general: bool = False) -> Turn:
-    """Screen the last message of a chat: the only place where that is done."""
-    found, reminder = screened(messages, general)
-    if found:
-        helped = found.kind == "personal" and found.text != personal.reply("violence")
-        return Turn(fixed(found), [], False, sources.pages(messages[-1]["content"]) if helped else ())
-    prompt = for_model(messages, serving.contract())
-    return Turn(None, prompt, reminder, pages(user_turns(prompt)))
-
-
-def pages(turns: list[str]) -> tuple[Source, ...] | None:
+def pages(turns: list[str], look_up: LookUp) -> Pages:
     """The pages for the last turn; for a follow-up that names no disease, with the turn before it."""
-    found = sources.pages(turns[-1])
+    found = look_up(turns[-1])
     if found or found is None or len(turns) < 2 or not FOLLOWS_UP.search(turns[-1]):
         return found
-    return sources.pages(" ".join(turns[-2:]))
+    return look_up(" ".join(turns[-2:]))
 
 
-def fixed(reply: Reply) -> Said:
-    return Said(with_disclaimer(reply.text, serving.contract()), reply.kind)
-
-
-def reply(turn: Turn, chosen: Settings) -> Iterator[Said]:
+# ---------------------------------------------------------------- the model
+def answer_steps(turn: Turn, chosen: Settings) -> Iterator[Utterance]:
     """What to show for a turn, step by step; each ends in the disclaimer, so that any can be the last."""
     if turn.fixed:
         yield turn.fixed
         return
-    for text, state in answered(turn.prompt, chosen):
-        yield shown(text, state, turn.reminder)
+    for text, state in model_steps(turn.prompt, chosen):
+        yield utterance(text, state, turn.reminder)
 
 
-def answered(prompt: "list[Message]", chosen: Settings) -> Iterator[tuple[str, str]]:
+def model_steps(prompt: "list[Message]", chosen: Settings) -> Iterator[tuple[str, str]]:
     """The answer so far and its state; to the last question alone if the whole chat leads to nothing.
 
     The model was trained on single questions, and a small one may have nothing to say to a longer chat.
     """
     for (text,), state in serving.answers(("tuned",), prompt, chosen.length, chosen.temperature):
         if state == serving.WHOLE and text == NOTHING_LEFT and len(prompt) > 1:
-            yield from answered(prompt[-1:], chosen)
+            yield from model_steps(prompt[-1:], chosen)
             return
         yield text, state
 
 
-def compared(turn: Turn, chosen: Settings) -> Iterator[tuple[Said, Said]]:
+def comparison_steps(turn: Turn, chosen: Settings) -> Iterator[tuple[Utterance, Utterance]]:
     """What base and tuned model say to one question, step by step; each gets half of the length, for one GPU's time."""
     if turn.fixed:
         yield turn.fixed, turn.fixed
         return
     length = max(chosen.length // 2, SHORTEST)
     for (base, tuned), state in serving.answers(("base", "tuned"), turn.prompt, length, chosen.temperature):
-        yield shown(base, FAILED if base == ONE_MODEL else state), shown(tuned, state)
+        yield utterance(base, FAILED if base == ONE_MODEL else state), utterance(tuned, state)
 
 
-def shown(text: str, state: str, reminder: bool = False) -> Said:
+def utterance(text: str, state: str, reminder: bool = False) -> Utterance:
+    """What the model has written, as it is shown: under the reminder, with a mark while it is being written."""
     kind = GENERAL if reminder else ANSWER
     mark = "" if state != serving.WRITING else WRITING if text else COMING
     body = "\n\n".join(part for part in (REMINDER if reminder else "", with_lists(text), mark) if part)
     kinds = {serving.WRITING: f"unfinished {kind}", serving.WHOLE: kind, FAILED: FAILED}
-    return Said(with_disclaimer(body, serving.contract()), kinds[state])
+    return Utterance(with_disclaimer(body, serving.contract()), kinds[state])

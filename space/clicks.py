@@ -15,26 +15,10 @@ from typing import Any
 import gradio as gr
 import serving
 from about import about, footer, header, learned, report, status
-from chat import QUESTIONABLE, Said, Turn, compared, reply, settings, shown, start
+from chat import QUESTIONABLE, Turn, Utterance, answer_steps, comparison_steps, settings, start, utterance
 from fair_queue import FairQueue
 from gradio.context import LocalContext
-from history import (
-    ANSWER,
-    COMING,
-    FAILED,
-    GENERAL,
-    LOST,
-    SOURCES,
-    STOPPED,
-    UNFINISHED,
-    WRITING,
-    as_typed,
-    from_page,
-    kind,
-    text_of,
-    unwrapped,
-    user_turns,
-)
+from history import ANSWER, FAILED, LOST, SOURCES, STOPPED, UNFINISHED, as_typed, from_page, kind, user_turns, with_end
 from markup import bubble, cards, follow_ups
 from prompt import with_disclaimer, without_disclaimer
 from trouble import BUSY
@@ -58,6 +42,12 @@ def begin(key: str, turn: Turn) -> str:
     return name
 
 
+def current(key: str, name: str) -> Turn | None:
+    """The turn of that name, unless Stop, Clear or a new question has ended it."""
+    current_name, turn = TURNS.get(key, ("", None))
+    return turn if current_name == name else None
+
+
 def forget(request: gr.Request) -> None:
     """A person has left."""
     for key in (of_chat(request), of_both(request)):
@@ -72,25 +62,26 @@ def of_both(request: gr.Request) -> str:
     return f"both {request.session_hash}"
 
 
-def on_page(said: Said) -> str:
+def on_page(said: Utterance) -> str:
     """What was said as the page shows it, with the telephone numbers in fixed texts as links."""
     release = serving.SERVED.release
     return bubble(said.text, said.kind, serving.contract(), learned(release.data if release else None))
 
 
-def message(said: Said) -> dict[str, Any]:
+def message(said: Utterance) -> dict[str, Any]:
     return {"role": "assistant", "content": on_page(said), "metadata": {"id": said.kind}}
 
 
-def with_pages(said: Said, turn: Turn) -> Chat:
-    """The message of a turn, and under it the pages that fit the question, where there can be any."""
-    beside = not turn.fixed or (said.kind == "personal" and turn.sources != ())
+def with_pages(said: Utterance, turn: Turn) -> Chat:
+    """The message of a turn and the pages that fit the question: above an answer, and under a personal reply."""
     pages = {"role": "assistant", "content": cards(turn.sources), "metadata": {"id": SOURCES}}
-    return [message(said)] + [pages] * beside
+    if not turn.fixed:
+        return [pages, message(said)]
+    return [message(said)] if turn.sources == () else [message(said), pages]
 
 
-# ---------------------------------------------------------------- Chat; outputs: chat, general, note, turn
-def ask(question: str, chat: Chat, name: str, request: gr.Request) -> tuple | dict:
+# ---------------------------------------------------------------- Chat; outputs: chat, general, note, turn's name
+def ask(question: str, chat: Chat, request: gr.Request) -> tuple | dict:
     """Show a question; with a notice or another fixed text, or with a sign that the answer is on its way."""
     if not as_typed(question):  # an empty box, or a second Enter before the page shows the first
         return gr.skip()
@@ -99,119 +90,97 @@ def ask(question: str, chat: Chat, name: str, request: gr.Request) -> tuple | di
         chat = chat[:-1]
     chat = ended(chat)
     turn = start([*from_page(chat), {"role": "user", "content": question}])
-    if turn.fixed and turn.fixed.kind == "limit" and len(question) > most():  # it stays in the box
-        return chat, gr.skip(), too_long(question, turn.fixed), name
+    if turn.fixed and turn.fixed.kind == "limit" and len(question) > longest_question():  # it stays in the box
+        return chat, gr.skip(), too_long(question, turn.fixed), gr.skip()
     chat.append({"role": "user", "content": as_typed(question)})
-    return shown_turn(chat, turn, name, request)
+    return with_turn(chat, turn, request)
 
 
-def most() -> int:
-    """The characters of the longest question."""
+def longest_question() -> int:
+    """In characters."""
     return serving.contract().limits.max_question_chars
 
 
 def count() -> str:
     """The line in which page.js counts the characters of a long question."""
-    return f'<p data-limit="{most()}"></p>'
+    return f'<p data-limit="{longest_question()}"></p>'
 
 
-def too_long(question: str, said: Said) -> str:
+def too_long(question: str, said: Utterance) -> str:
     """What stands above the box, in HTML, with the numbers to tap."""
     text = re.sub(r"\*\*(\d+)\*\*", r'<a href="tel:\1">\1</a>', without_disclaimer(said.text, serving.contract()))
-    used = f"<strong>{len(question.strip()):,} of {most():,} characters.</strong> "
+    used = f"<strong>{len(question.strip()):,} of {longest_question():,} characters.</strong> "
     return f'<div class="fixed limit" role="alert"><p>{used}{text}</p></div>'
 
 
-def shown_turn(chat: Chat, turn: Turn, name: str, request: gr.Request) -> tuple:
+def with_turn(chat: Chat, turn: Turn, request: gr.Request) -> tuple:
     """The chat with a turn's fixed text, or with the sign of its answer and a new name, on which the queue waits."""
-    said = turn.fixed or shown("", serving.WRITING, turn.reminder)
+    said = turn.fixed or utterance("", serving.WRITING, turn.reminder)
     general = gr.Button(visible=said.kind in QUESTIONABLE)
-    chat = [without_options(each) for each in chat]
-    return [*chat, *with_pages(said, turn)], general, "", name if turn.fixed else begin(of_chat(request), turn)
+    # follow-up questions stand under the last answer only
+    chat = [{key: value for key, value in each.items() if key != "options"} for each in chat]
+    return [*chat, *with_pages(said, turn)], general, "", gr.skip() if turn.fixed else begin(of_chat(request), turn)
 
 
-def without_options(message: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in message.items() if key != "options"}
-
-
-def ask_next(chat: Chat, name: str, request: gr.Request, tapped: gr.SelectData) -> tuple | dict:
+def ask_next(chat: Chat, request: gr.Request, tapped: gr.SelectData) -> tuple | dict:
     """A follow-up question that was offered under the answer."""
-    return ask(str(tapped.value), chat, name, request)
+    return ask(str(tapped.value), chat, request)
 
 
-def ask_again(chat: Chat, name: str, request: gr.Request) -> tuple | dict:
+def ask_again(chat: Chat, request: gr.Request) -> tuple | dict:
     """The last question once more."""
-    users = [i for i, message in enumerate(chat) if message["role"] == "user"]
-    if not users:
-        return chat, gr.Button(visible=False), "", name
-    return ask(from_page([chat[users[-1]]])[0]["content"], chat[: users[-1]], name, request)
+    chat = until_question(chat)
+    return ask(from_page(chat[-1:])[0]["content"], chat[:-1], request) if chat else gr.skip()
 
 
-def ask_generally(chat: Chat, name: str, request: gr.Request) -> tuple:
+def ask_generally(chat: Chat, request: gr.Request) -> tuple:
     """Answer the question that a notice was shown for; the notice stays above it."""
-    turn = start(until_question(from_page(chat)), general=True)
-    chat, _, note, name = shown_turn(chat, turn, name, request)
-    return chat, gr.Button(visible=False), note, name
+    turn = start(from_page(until_question(chat)), general=True)
+    chat, _, *others = with_turn(chat, turn, request)
+    return chat, gr.Button(visible=False), *others
+
+
+def until_question(chat: Chat) -> Chat:
+    """The messages up to the last that a person wrote."""
+    return chat[: max((i for i, each in enumerate(chat, 1) if each["role"] == "user"), default=0)]
 
 
 def answer(chat: Chat, name: str, length: float, temperature: float, request: gr.Request) -> Iterator[Chat]:
-    """Write the answer that the last messages announce; whole, it comes with follow-up questions."""
-    _, turn = TURNS.get(of_chat(request), ("", Turn(None, [], False)))
-    for said in wanted(of_chat(request), name, reply, settings(length, temperature)):
-        if not said:
+    """Write the answer that the last message announces; whole, it comes with follow-up questions."""
+    turn = current(of_chat(request), name)
+    for said in steps_while_current(of_chat(request), name, answer_steps, settings(length, temperature)):
+        if not (said and turn):
             yield gr.skip()
             continue
-        chat = replaced(chat, said)
-        if said.kind in (ANSWER, GENERAL):
-            options = follow_ups(turn.sources, user_turns(turn.prompt))
-            chat = [*chat[:-1], chat[-1] | {"options": options}]
-        yield chat
+        written = message(said)
+        if said.kind not in (*UNFINISHED, FAILED):
+            written["options"] = follow_ups(turn.sources, user_turns(turn.prompt))
+        yield [*chat[:-1], written]
 
 
-def replaced(chat: Chat, said: Said) -> Chat:
-    """The chat with another text in the place of the last that was said; the pages under it stay."""
-    at = last_said(chat)
-    return [*chat[:at], message(said), *chat[at + 1 :]]
-
-
-def last_said(chat: Chat) -> int:
-    return max((i for i, message in enumerate(chat) if kind(message) != SOURCES), default=len(chat))
-
-
-def wanted(key: str, name: str, write: Any, chosen: Any) -> Iterator:
-    """The steps of a turn as long as it is the one that is wanted, then None.
+def steps_while_current(key: str, name: str, write: Any, chosen: Any) -> Iterator:
+    """The steps of a turn as long as it is the current one, then None.
 
     TRAP: gradio sends the last value again when a generator ends; by then the page shows something else.
     """
-    found, turn = TURNS.get(key, ("", None))
-    for step in write(turn, chosen) if turn and found == name else ():
-        if TURNS.get(key, ("",))[0] != name:
+    turn = current(key, name)
+    for step in write(turn, chosen) if turn else ():
+        if not current(key, name):
             break
         yield step
     else:
-        if TURNS.get(key, (None,))[0] == name:  # unless Stop or a new question came after the last step
+        if current(key, name):  # unless Stop or a new question came after the last step
             del TURNS[key]
             return
     yield None
 
 
-def until_question(messages: list[dict[str, str]]) -> list[dict[str, str]]:
-    """The messages up to the last that a person wrote."""
-    last = max((i for i, message in enumerate(messages) if message["role"] == "user"), default=-1)
-    return messages[: last + 1]
-
-
 def ended(chat: Chat, mark: str = STOPPED) -> Chat:
     """The chat with a half-written answer marked as stopped."""
-    at = last_said(chat)
-    if at == len(chat) or kind(chat[at]) not in UNFINISHED:
+    if not chat or kind(chat[-1]) not in UNFINISHED:
         return list(chat)
-    text = marked(unwrapped(text_of(chat[at]["content"])), mark)
-    return replaced(chat, Said(text, UNFINISHED[kind(chat[at])]))
-
-
-def marked(text: str, mark: str = STOPPED) -> str:
-    return text.replace(COMING, mark).replace(WRITING, mark)
+    text = with_end(chat[-1]["content"], mark)
+    return [*chat[:-1], message(Utterance(text, UNFINISHED[kind(chat[-1])]))]
 
 
 def stop(chat: Chat, request: gr.Request) -> Chat:
@@ -230,39 +199,39 @@ def restore(chat: Chat, question: str) -> tuple | dict:
         return gr.skip()
     chat = ended(chat, LOST)
     if chat and chat[-1]["role"] == "user":  # the server never saw it
-        chat.append(message(Said(LOST, ANSWER)))
-    last = chat[last_said(chat)] if chat else {}
-    return chat, question, gr.Button(visible=kind(last) in QUESTIONABLE)
+        chat.append(message(Utterance(LOST, ANSWER)))
+    return chat, question, gr.Button(visible=bool(chat) and kind(chat[-1]) in QUESTIONABLE)
 
 
 def too_busy(chat: Chat) -> Chat:
-    return replaced(chat, shown(BUSY, FAILED))
+    return [*chat[:-1], message(utterance(BUSY, FAILED))]
 
 
-# ---------------------------------------------------------------- Compare; outputs: notice, pages, base, tuned, turn
-def ask_both(question: str, name: str, request: gr.Request) -> tuple:
+# ---------------------------------------------------------------- Compare; outputs: notice, pages, base, tuned, name
+def ask_both(question: str, request: gr.Request) -> tuple:
     TURNS.pop(of_both(request), None)
     turn = start([{"role": "user", "content": question}])
     if said := turn.fixed:
         if said.kind in QUESTIONABLE:
             said = replace(said, text=with_disclaimer(f"{said.text}\n\n{IN_CHAT}", serving.contract()))
-        return gr.Markdown(on_page(said), visible=True), "", "", "", name
-    wait = on_page(shown("", serving.WRITING))
+        return gr.Markdown(on_page(said), visible=True), "", "", "", gr.skip()
+    wait = on_page(utterance("", serving.WRITING))
     return gr.Markdown("", visible=False), cards(turn.sources), wait, wait, begin(of_both(request), turn)
 
 
 def answer_both(name: str, length: float, temperature: float, request: gr.Request) -> Iterator[tuple[str, str]]:
-    for pair in wanted(of_both(request), name, compared, settings(length, temperature)):
+    chosen = settings(length, temperature)
+    for pair in steps_while_current(of_both(request), name, comparison_steps, chosen):
         yield (on_page(pair[0]), on_page(pair[1])) if pair else (gr.skip(), gr.skip())
 
 
 def stop_both(base: str, tuned: str, request: gr.Request) -> list[str]:
     TURNS.pop(of_both(request), None)
-    return [on_page(Said(marked(unwrapped(text)), ANSWER)) for text in (base, tuned)]
+    return [on_page(Utterance(with_end(text, STOPPED), ANSWER)) for text in (base, tuned)]
 
 
 def too_busy_both() -> tuple[str, str]:
-    text = on_page(shown(BUSY, FAILED))
+    text = on_page(utterance(BUSY, FAILED))
     return text, text
 
 
@@ -270,10 +239,10 @@ def too_busy_both() -> tuple[str, str]:
 def place(request: gr.Request) -> tuple:
     """A person's place among those who wait; the clock that asks stops once there is none."""
     queue = getattr(LocalContext.blocks.get(), "_queue", None)
-    found = queue.place(request.session_hash or "") if isinstance(queue, FairQueue) else None
-    if not found:
+    place = queue.place(request.session_hash or "") if isinstance(queue, FairQueue) else None
+    if not place:
         return gr.Markdown("", visible=False), gr.Timer(active=False)
-    return gr.Markdown("You are number {} of {} in the queue.".format(*found), visible=True), gr.Timer(active=True)
+    return gr.Markdown("You are number {} of {} in the queue.".format(*place), visible=True), gr.Timer(active=True)
 
 
 def refresh() -> tuple:
@@ -281,10 +250,10 @@ def refresh() -> tuple:
     served = serving.SERVED
     done = served.loaded.is_set()
     parameters = served.assistant.parameters if served.assistant else 0
-    said = status(bool(served.assistant), served.trouble, parameters)
+    line = status(bool(served.assistant), served.trouble, parameters)
     return (
         header(served.release, parameters),
-        gr.HTML(said, visible=bool(said)),
+        gr.HTML(line, visible=bool(line)),
         gr.Button(visible=done and bool(served.trouble)),
         about(served.release, served.scores, parameters, os.environ.get("SPACE_ID", "")),
         report(served.release),

@@ -45,7 +45,7 @@ class Credit:
             return f"https://creativecommons.org/licenses/{found[1]}/{found[2]}/"
         return "https://creativecommons.org/publicdomain/zero/1.0/" if self.licence == CC0 else ""
 
-    def plain(self, name: str) -> str:
+    def attribution(self, name: str) -> str:
         """`MedQuAD, CC BY 4.0 (address). Citation`; the name stands in for a missing title."""
         page = f" ({self.licence_page})" if self.licence_page else ""
         return f"{self.title or name}, {self.licence_name}{page}. {self.citation}".rstrip()

@@ -4,7 +4,7 @@ A subclass, because gradio's own queue is first come, first served, and runs job
 """
 
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
@@ -26,11 +26,11 @@ SHARE_USED = "Too many questions from you, or from your network, are waiting alr
 class FairQueue(Queue):
     """The line for the model holds only jobs that somebody reads, in a fair order.
 
-    screen: decides, for the functions of the API, on a call's arguments before it waits; what it returns is in
+    screen: for each function of the API what reads a call's arguments before it waits; the result is in
     `request.state.turn` when the function runs. A turn with a fixed reply doesn't wait.
     """
 
-    def __init__(self, screen: dict[Callable[..., Any], Callable[[list[Any]], Any]], **arguments: Any) -> None:
+    def __init__(self, screen: dict[Callable[..., Any], Callable[..., Any]], **arguments: Any) -> None:
         super().__init__(max_size=None, **arguments)
         self.ANALYTICS_MAX_EVENTS = 1
         self.screen = screen
@@ -48,7 +48,7 @@ class FairQueue(Queue):
         function = self.blocks.fns.get(body.fn_index)
         if function and function.fn in self.screen:
             body.data += [None] * (len(function.inputs) - len(body.data))  # gradio takes whole lists alone
-            request.state.turn = await run_sync(self.screen[function.fn], body.data)
+            request.state.turn = await run_sync(self.screen[function.fn], *body.data)
         pushed = await super().push(body, request, username)
         # no `await` from here on, so that the job isn't started before it has its place
         event = self.event_ids_to_events.get(str(pushed[1])) if pushed[0] else None
@@ -59,8 +59,10 @@ class FairQueue(Queue):
             event.concurrency_id = NOTICES
             self.event_queue_per_concurrency_id[NOTICES].queue.append(event)
             return pushed
-        self.drop([job for job in self.unread if time.monotonic() - job.enqueue_time > UNREAD_SECONDS])
-        if refusal := refused(event, [*self.line, *self.unread], self.running()):
+        for job in [job for job in self.unread if time.monotonic() - job.enqueue_time > UNREAD_SECONDS]:
+            self.unread.remove(job)
+            self.forget(job)
+        if refusal := why_refused(event, [*self.line, *self.unread], self.running()):
             self.forget(event)
             return False, refusal, "queue_full"
         self.unread.append(event)
@@ -89,11 +91,6 @@ class FairQueue(Queue):
     def running(self) -> list[Event]:
         return [event for job in self.active_jobs if job for event in job if event.concurrency_id == MODEL]
 
-    def drop(self, events: list[Event]) -> None:
-        self.unread = [event for event in self.unread if event not in events]
-        for event in events:
-            self.forget(event)
-
     def forget(self, event: Event) -> None:
         """What gradio holds of a job that won't run."""
         self.event_ids_to_events.pop(event._id, None)
@@ -109,17 +106,16 @@ class FairQueue(Queue):
         return (sessions.index(session) + 1, len(sessions)) if session in sessions else None
 
 
-def of(event: Event) -> str:
+def sender(event: Event) -> str:
     """The client that a job came from."""
     return client(event.request.client.host if event.request.client else "")
 
 
-def refused(event: Event, waiting: list[Event], running: list[Event]) -> str:
+def why_refused(event: Event, waiting: list[Event], running: list[Event]) -> str:
     """Why a job can't wait, or an empty string."""
-    others = [*waiting, *running]
-    if sum(other.session_hash == event.session_hash for other in others) >= OF_SESSION:
-        return SHARE_USED
-    if sum(of(other) == of(event) for other in others) >= OF_CLIENT:
+    of_session = [other for other in (*waiting, *running) if other.session_hash == event.session_hash]
+    of_client = [other for other in (*waiting, *running) if sender(other) == sender(event)]
+    if len(of_session) >= OF_SESSION or len(of_client) >= OF_CLIENT:
         return SHARE_USED
     return FULL if len(waiting) >= WAITING else ""
 
@@ -127,19 +123,23 @@ def refused(event: Event, waiting: list[Event], running: list[Event]) -> str:
 def fair_order(waiting: Iterable[Event], running: Iterable[Event] = ()) -> list[Event]:
     """Everybody's first job, then everybody's second, …: by network address, and within one by session.
 
-    Jobs that run count as earlier ones. A session is the client's own claim, so it decides nothing between addresses.
+    A session is the client's own claim, so it decides nothing between addresses.
     """
-    in_session, in_client = Counter(event.session_hash for event in running), Counter(of(event) for event in running)
-    by_client: defaultdict[str, list[tuple[int, float, Event]]] = defaultdict(list)
-    for event in sorted(waiting, key=lambda event: event.enqueue_time):
-        by_client[of(event)].append((in_session[event.session_hash], event.enqueue_time, event))
-        in_session[event.session_hash] += 1
-    places = [
-        (turn, event.enqueue_time, event)
-        for who, jobs in by_client.items()
-        for turn, (*_, event) in enumerate(sorted(jobs, key=lambda job: job[:2]), in_client[who])
-    ]
-    return [event for *_, event in sorted(places, key=lambda place: place[:2])]
+    jobs = sorted(waiting, key=lambda job: job.enqueue_time)
+    of_session = sorted(numbered(jobs, lambda job: job.session_hash, running), key=lambda pair: pair[0])
+    of_client = numbered([job for _, job in of_session], sender, running)
+    return [job for _, job in sorted(of_client, key=lambda pair: (pair[0], pair[1].enqueue_time))]
+
+
+def numbered(
+    jobs: Iterable[Event], owner: Callable[[Event], str | None], running: Iterable[Event]
+) -> list[tuple[int, Event]]:
+    """Each job with its number among those of its owner; jobs that run count as earlier ones."""
+    counts, pairs = Counter(map(owner, running)), []
+    for job in jobs:
+        pairs.append((counts[owner(job)], job))
+        counts[owner(job)] += 1
+    return pairs
 
 
 class Readers:
@@ -149,7 +149,7 @@ class Readers:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        reader = read_by(scope)
+        reader = session_or_job(scope)
         if not reader:
             await self.app(scope, receive, send)
             return
@@ -162,12 +162,12 @@ class Readers:
             queue.leave(reader)
 
 
-def read_by(scope: Scope) -> str:
-    """The session or job whose answers a request reads, or an empty string."""
+def session_or_job(scope: Scope) -> str:
+    """Whose answers a request reads, or an empty string."""
     if scope["type"] != "http" or scope["method"] != "GET":
         return ""
     request = Request(scope)
     if request.url.path == "/gradio_api/queue/data":
         return request.query_params.get("session_hash", "")
-    path = request.url.path
-    return path.rpartition("/")[2] if path.startswith("/gradio_api/call/") else ""
+    place, _, job = request.url.path.rpartition("/")
+    return job if place.startswith("/gradio_api/call/") else ""

@@ -8,7 +8,7 @@ or one of those below; the page keeps it as the `id` in the metadata of the chat
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ANSWER, GENERAL = "answer", "general answer"  # written by the model; GENERAL: after a notice, under the reminder
 UNFINISHED = {"unfinished answer": ANSWER, "unfinished general answer": GENERAL}
-SOURCES = "sources"  # the pages beside an answer, in a message of their own
+SOURCES = "sources"  # the pages above an answer, in a message of their own
 FAILED = "failed"  # the model, the GPU or the queue: the text says why there is no answer, or none any further
 TOLD = "told"  # a fixed text in a program's history, which names no kinds
 
@@ -33,8 +33,8 @@ TROUBLE = "**No answer just now.**"  # followed by why, and what to do
 STOPPED = "*(You stopped the answer here.)*"
 LOST = "*(The connection was lost here. Press Retry to ask again.)*"
 MARKS = (COMING, WRITING, STOPPED, LOST, CUT, LOOPED)
-# What markup.py puts around a message: the text without it, and the small lines under it.
-SHOWN = re.compile(r'<div class="[^"]*"[^>]*>\n\n(.*?)\n\n</div>(?:<div class="fine">.*)?', re.DOTALL)
+# A message within what markup.py puts around it and under it.
+WRAPPED = re.compile(r'<div class="[^"]*"[^>]*>\n\n(.*?)\n\n</div>(?:<div class="fine">.*)?', re.DOTALL)
 # On top of what is shown after a person said that an emergency is not happening now.
 REMINDER = "**If this is happening now: 911 (US, Canada) · 999 (UK) · 112 (EU and most mobile phones).**"
 # Characters that Markdown and HTML interpret; as entities they are displayed as typed and convert back without loss.
@@ -73,7 +73,7 @@ def with_links(text: str) -> str:
 def from_page(chat: Iterable[Any]) -> "list[Message]":
     """The messages of a chatbot's value."""
     messages = []
-    for role, text, sent in texts(chat):
+    for role, text, sent in readable(chat):
         if role == "user":
             messages.append({"role": role, "content": html.unescape(text)})
         elif kind(sent) != SOURCES:
@@ -83,15 +83,20 @@ def from_page(chat: Iterable[Any]) -> "list[Message]":
 
 def unwrapped(text: str) -> str:
     """A text of the page without the HTML around it."""
-    found = SHOWN.fullmatch(text)
-    return found[1] if found else text
+    wrapped = WRAPPED.fullmatch(text)
+    return wrapped[1] if wrapped else text
+
+
+def with_end(content: Any, mark: str) -> str:
+    """The text of a half-written answer on the page, with another mark at its end."""
+    return unwrapped(text_of(content)).replace(COMING, mark).replace(WRITING, mark)
 
 
 def from_api(history: Iterable[Any] | None) -> "list[Message]":
     """The messages of a program, which names no kinds: fixed texts are known by how they begin."""
     fixed = fixed_openings()
     messages = []
-    for role, text, _ in texts(history):
+    for role, text, _ in readable(history):
         message = {"role": role, "content": text}
         if role == "assistant":
             message["kind"] = TOLD if text.startswith(fixed) or TROUBLE in text else ANSWER
@@ -102,19 +107,16 @@ def from_api(history: Iterable[Any] | None) -> "list[Message]":
 def kind(message: dict[str, Any]) -> str:
     """The kind that the page keeps with a chatbot's message."""
     metadata = message.get("metadata")
-    found = metadata.get("id") if isinstance(metadata, dict) else None
-    return found if isinstance(found, str) else ""
+    name = metadata.get("id") if isinstance(metadata, dict) else None
+    return name if isinstance(name, str) else ""
 
 
-def texts(messages: Iterable[Any] | None) -> list[tuple[str, str, dict[str, Any]]]:
-    """Role, text and source of the messages of people and assistant; system turns, files and all else are dropped."""
-    found = []
+def readable(messages: Iterable[Any] | None) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """The messages of people and assistant, with role and text; system turns, files and all else are left out."""
     for message in messages[-MOST_MESSAGES:] if isinstance(messages, list | tuple) else ():
         role = message.get("role", "") if isinstance(message, dict) else ""
-        text = shortened(text_of(message.get("content"))) if role in ("user", "assistant") else ""
-        if text:
-            found.append((role, text, message))
-    return found
+        if role in ("user", "assistant") and (text := shortened(text_of(message.get("content")))):
+            yield role, text, message
 
 
 def shortened(text: str) -> str:
@@ -148,31 +150,22 @@ def for_model(messages: "list[Message]", contract: "Contract") -> "list[Message]
     Turns that a fixed text answered are left out: the model would copy notices, and never sees what was refused.
     """
     most = contract.limits.max_question_chars
-    pairs = []
-    for question, answer in answered(messages):
-        text = written(without_disclaimer(answer, contract))
-        if text:
-            pairs.append((clean(question)[:most], with_disclaimer(clean(text)[:most], contract)))
-    seen = [
-        {"role": role, "content": text}
-        for pair in pairs[max(0, len(pairs) - contract.limits.max_turns + 1) :]
-        for role, text in zip(("user", "assistant"), pair, strict=True)
-    ]
-    return [*seen, {"role": "user", "content": clean(messages[-1]["content"])[:most]}]
-
-
-def answered(messages: "list[Message]") -> list[tuple[str, str]]:
-    """Each question but the last with the model's last answer to it: general information comes after its notice."""
-    pairs: list[tuple[str, str]] = []
+    turns: list[list[str]] = []  # question and the model's last answer: general information comes after its notice
     for message in messages[:-1]:
         if message["role"] == "user":
-            pairs.append((message["content"], ""))
-        elif pairs:
-            pairs[-1] = (pairs[-1][0], message["content"] if message.get("kind") in (ANSWER, GENERAL) else "")
-    return pairs
+            turns.append([message["content"], ""])
+        elif turns:
+            turns[-1][1] = message["content"] if message.get("kind") in (ANSWER, GENERAL) else ""
+    prompt: list[Message] = []
+    for question, answer in turns:
+        if text := model_text(without_disclaimer(answer, contract)):
+            prompt.append({"role": "user", "content": clean(question)[:most]})
+            prompt.append({"role": "assistant", "content": with_disclaimer(clean(text)[:most], contract)})
+    last = {"role": "user", "content": clean(messages[-1]["content"])[:most]}
+    return [*prompt, last][1 - 2 * contract.limits.max_turns :]
 
 
-def written(text: str) -> str:
+def model_text(text: str) -> str:
     """What the model wrote, without what the app put before and after it."""
     text = text.removeprefix(with_links(REMINDER)).removeprefix(REMINDER).strip()
     for mark in MARKS:
@@ -183,7 +176,6 @@ def written(text: str) -> str:
 
 def fixed_openings() -> tuple[str, ...]:
     """How the texts begin that are shown instead of an answer."""
-    data = triage()
-    shown = [*data["notices"].values(), *data["replies"].values(), NOTHING_LEFT]
-    shown += [*personal.data()["replies"].values(), *languages.texts()]
-    return tuple(text.strip()[:40] for text in shown)
+    by_kind = (triage()["notices"], triage()["replies"], personal.data()["replies"])
+    fixed = [text for texts in by_kind for text in texts.values()]
+    return tuple(text.strip()[:40] for text in (*fixed, NOTHING_LEFT, *languages.texts()))

@@ -59,31 +59,32 @@ class Rates:
         return left >= 1
 
 
+def refused(status: int, words: str, hang_up: bool = False) -> JSONResponse:
+    """A refusal; gradio's page shows `error`, its Python client `detail`. hang_up: read no more of the request."""
+    return JSONResponse({"error": words, "detail": words}, status, {"connection": "close"} if hang_up else None)
+
+
 class Limits:
     """Refuse what is too large, too often, or a file; hand on everything else with its body already read."""
 
-    def __init__(self, app: ASGIApp, answer: Callable[..., JSONResponse] | None = None) -> None:
-        self.app = app
-        self.answer = answer or refused
-        self.rates = Rates()
+    def __init__(self, app: ASGIApp, answer: Callable[..., JSONResponse] = refused) -> None:
+        self.app, self.answer, self.rates = app, answer, Rates()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if refusal := self.refusal(scope):
-            await refusal(scope, receive, send)
-            return
-        try:
-            async with asyncio.timeout(READ_SECONDS):
-                body = await read(receive)
-        except TimeoutError:
-            await self.answer(408, "The request took too long.")(scope, receive, send)
-            return
-        if body is None:
-            await self.answer(413, TOO_LARGE, hang_up=True)(scope, receive, send)
-            return
-        await self.app(scope, replay(body, receive), send)
+        body, refusal = None, self.refusal(scope)
+        if not refusal:
+            try:
+                async with asyncio.timeout(READ_SECONDS):
+                    body = await read(receive)
+            except TimeoutError:
+                refusal = self.answer(408, "The request took too long.")
+        if body:
+            await self.app(scope, replay(body, receive), send)
+        else:
+            await (refusal or self.answer(413, TOO_LARGE, hang_up=True))(scope, receive, send)
 
     def refusal(self, scope: Scope) -> JSONResponse | None:
         """The answer to a request that its first lines rule out."""
@@ -99,11 +100,6 @@ class Limits:
         if scope["method"] == "POST" and not self.rates.allows(client(host), time.monotonic()):
             return self.answer(429, TOO_MANY)
         return None
-
-
-def refused(status: int, words: str, hang_up: bool = False) -> JSONResponse:
-    """A refusal; gradio's page shows `error`, its Python client `detail`. hang_up: read no more of the request."""
-    return JSONResponse({"error": words, "detail": words}, status, {"connection": "close"} if hang_up else None)
 
 
 async def read(receive: Receive) -> Message | None:

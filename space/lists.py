@@ -23,3 +23,11 @@ def unfolded(line: str) -> str:
     last, *after = AFTER.split(items[-1], maxsplit=1)
     bullets = "\n".join(f"- {' '.join(item.split())}" for item in [*items[:-1], last])
     return "\n\n".join(part.strip() for part in (before, bullets, *after) if part.strip()) + "\n"
+
+
+def blocks(text: str) -> list[str | list[str]]:
+    """The paragraphs of a text and its lists, also flattened ones, each as its items."""
+    found = [block.strip().splitlines() for block in with_lists(text).split("\n\n") if block.strip()]
+    return [
+        [line.removeprefix("- ") for line in lines] if lines[0].startswith("- ") else " ".join(lines) for lines in found
+    ]

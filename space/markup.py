@@ -7,8 +7,8 @@ import html
 import re
 from typing import TYPE_CHECKING, Any
 
+from about import HTML
 from history import ANSWER, COMING, FAILED, GENERAL, REMINDER, TROUBLE, UNFINISHED, with_links
-from lists import with_lists
 from prompt import without_disclaimer
 from safety import NOTICES
 from sources import SAMPLE, kinds_of
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 
 BY_MODEL = (ANSWER, GENERAL, *UNFINISHED, FAILED)
 REFUSALS = ("harmful", "off_topic", "language", "limit")  # nothing to take for advice: no disclaimer
-UNREVIEWED = "Not reviewed by a clinician."
-NO_PAGE = "No page of the NIH or CDC found for this."
-NO_TABLE = "Pages of the NIH and CDC can't be looked up at the moment."
-LOOK_UP = '<a href="https://medlineplus.gov" target="_blank" rel="noopener">Search medlineplus.gov</a>'
+UNREVIEWED = "Often wrong: a small AI wrote this. Not reviewed by a clinician."
 # Follow-up questions, by their kind in MedQuAD's collection.
 NEXT = {
     "symptoms": "What are the symptoms of {}?",
@@ -55,62 +52,24 @@ def bubble(text: str, kind: str, contract: "Contract", learned: str) -> str:
     alert = ' role="alert"' if kind in NOTICES else ""
     lines = "".join(f"<p>{html.escape(line)}</p>" for line in small)
     return (
-        f'<div class="{look(kind)}"{alert} dir="auto">\n\n{body.replace(fixed, with_links(fixed))}\n\n</div>'
+        f'<div class="{css_classes(kind)}"{alert} dir="auto">\n\n{body.replace(fixed, with_links(fixed))}\n\n</div>'
         + f'<div class="fine">{lines}</div>' * bool(small)
     )
 
 
-def look(kind: str) -> str:
-    """The classes of a message: a notice, another fixed text, or what a model wrote or writes."""
+def css_classes(kind: str) -> str:
+    """Of a notice, another fixed text, or what a model wrote or writes."""
     if kind in BY_MODEL:
         return "answer writing" if kind in UNFINISHED else "answer"
     return f"care {kind}" if kind in NOTICES else f"fixed {kind}"
 
 
 def cards(pages: "tuple[Source, ...] | None") -> str:
-    """The pages that fit a question, as cards; or that there are none, or that they can't be looked up."""
-    if not pages:
-        return f'<section class="sources none"><p>{NO_TABLE if pages is None else NO_PAGE} {LOOK_UP}</p></section>'
-    return (
-        f'<section class="sources"><h2>{published(pages)}</h2><p>People wrote these: believe them rather than '
-        f"the answer.</p><ul>{''.join(map(card, pages))}</ul></section>"
-    )
-
-
-def published(pages: "tuple[Source, ...]") -> str:
-    """The heading over the cards: who published the pages."""
-    found = {page.document_source for page in pages}
-    if found == {SAMPLE}:
-        return "From the sample"
-    by = [name for name, is_there in (("NIH", found - {"CDC", SAMPLE}), ("CDC", "CDC" in found)) if is_there]
-    return f"Read what {' and '.join(by)} say{'s' * (len(by) == 1)}"
-
-
-def card(page: "Source") -> str:
-    title = html.escape(page.title)
-    new_tab = '<span class="unseen"> (new tab)</span>'
-    link = f'<a href="{html.escape(page.url)}" target="_blank" rel="noopener">{title}{new_tab}</a>'
-    year = f" · link of {page.year}" if page.url else ""
-    passage = (
-        f'<details><summary>What it says<span class="unseen"> on {title}</span></summary>'
-        f"<blockquote>{paragraphs(with_lists(page.passage))}</blockquote><p>{html.escape(page.credit)}</p></details>"
-    )
-    return (
-        f"<li>{link if page.url else f'<strong>{title}</strong>'}<p>{html.escape(page.publisher)}{year}</p>"
-        f"{passage if page.passage else ''}</li>"
-    )
-
-
-def paragraphs(text: str) -> str:
-    """Paragraphs and lists of `with_lists` as HTML, on one line."""
-    made = []
-    for block in filter(None, map(str.strip, text.split("\n\n"))):
-        lines = [html.escape(line.removeprefix("- ")) for line in block.splitlines()]
-        is_list = block.startswith("- ")
-        made.append(
-            f"<ul>{''.join(f'<li>{line}</li>' for line in lines)}</ul>" if is_list else f"<p>{' '.join(lines)}</p>"
-        )
-    return "".join(made)
+    """The pages that fit a question, as cards; or that there are none, or that they can't be looked up (None)."""
+    collections = {page.document_source for page in pages or ()}
+    publishers = ["NIH"] * bool(collections - {"CDC", SAMPLE}) + ["CDC"] * ("CDC" in collections)
+    says = f"Read what {' and '.join(publishers)} say{'s' * (len(publishers) == 1)}"
+    return str(HTML.cards(says if publishers else "From the sample", pages))
 
 
 def follow_ups(pages: "tuple[Source, ...] | None", asked: list[str]) -> list[dict[str, Any]]:

@@ -36,7 +36,7 @@
   }
 
   // The text as it is read, with a dash before each item of a list.
-  function plain(node) {
+  function readText(node) {
     const copy = node.cloneNode(true);
     for (const item of copy.querySelectorAll("li")) item.prepend("- ");
     copy.classList.add("unseen");
@@ -48,7 +48,7 @@
   }
 
   async function copy(button) {
-    const text = plain(button.closest(".message-buttons").previousElementSibling.querySelector(".message-content"));
+    const text = readText(button.closest(".message-buttons").previousElementSibling.querySelector(".message-content"));
     try {
       await navigator.clipboard.writeText(text);
     } catch { // not allowed in this frame
@@ -79,8 +79,8 @@
     if (!expected || !row || row.nextElementSibling?.matches(".user-row") || last("#chat .message-row")?.matches(".user-row")) return;
     if (writing) return tell("The answer is being written.");
     expected = false;
-    const pages = last("#chat .sources li") ? " Pages to read are listed under it." : "";
-    tell(row.querySelector(".care") ? "" : `Answer: ${plain(row.querySelector(".message-content"))} End of the answer.${pages}`);
+    const pages = last("#chat .sources li") ? " Pages to read are listed above it." : "";
+    tell(row.querySelector(".care") ? "" : `Answer: ${readText(row.querySelector(".message-content"))} End of the answer.${pages}`);
   }
 
   function count() {
@@ -128,7 +128,7 @@
     const form = event.target.closest(".report form");
     if (!form) return;
     const part = (tick, name, selector) =>
-      document.querySelector(tick)?.checked && last(selector) ? [`${name}:\n${plain(last(selector))}`] : [];
+      document.querySelector(tick)?.checked && last(selector) ? [`${name}:\n${readText(last(selector))}`] : [];
     const field = form.elements.description;
     const revision = field.defaultValue;
     field.value = [

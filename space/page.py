@@ -1,14 +1,13 @@
 """The page and the API: components, and which click leads where."""
 
 import importlib.util
-from pathlib import Path
 from typing import Any
 
 import api
 import clicks
 import gradio as gr
 import serving
-from about import HINT, about, footer, header, report, status
+from about import HERE, HTML, about, footer, header, report, status
 from chat import SHORTEST, TEMPERATURES
 from fair_queue import MODEL, FairQueue, Readers
 from first_sight import FirstSight
@@ -52,26 +51,21 @@ THEME = gr.themes.Base(
     border_color_primary=SLATE.c300,
     border_color_primary_dark=SLATE.c600,
 )
-HERE = Path(__file__).parent
-# The tab's own storage keeps chat and draft, so that they outlive a lost connection, after which gradio reloads the
-# page. They are read before the page has anything to store, and handed to `clicks.restore`. A sandboxed frame has none.
-KEPT = "<script>try { window.kept = { ...sessionStorage } } catch { window.kept = {} }</script>"
+# What the tab has kept, handed to `clicks.restore`.
 RESTORE = """() => [JSON.parse(window.kept?.chat ?? "[]"), window.kept?.draft ?? ""]"""
 # page.js, of which the page can do without: then the server shows the question, and the box keeps it.
 SEND = "(question, chat) => window.page ? window.page.send(question, chat) : [question, chat, question]"
 EXPECT = "(...values) => { window.page?.expect(); return values }"
-SHOW = """() => setTimeout(() => window.page?.show("WHAT"), 50)"""
+SHOW = """() => setTimeout(() => window.page?.show("{}"), 50)"""
 KEEP_CHAT = """(chat) => window.page?.keep("chat", chat?.length ? JSON.stringify(chat) : "")"""
 KEEP_DRAFT = """(draft) => window.page?.keep("draft", (draft ?? "").slice(0, 1e6))"""
+FIRST_LINES = str(HTML.first_sight(header(None)))
 LAUNCH: dict[str, Any] = {
     "theme": THEME,
     "css_paths": HERE / "page.css",
     "js": (HERE / "page.js").read_text(encoding="utf-8"),
-    # an image that slips past the output checks is not fetched
-    "head": """<meta http-equiv="Content-Security-Policy" content="img-src 'self' data:; media-src 'self'">"""
-    + KEPT
-    + f"<style>{(HERE / 'media.css').read_text(encoding='utf-8')}</style>",
-    "app_kwargs": {"middleware": [Middleware(Limits), Middleware(Readers), Middleware(FirstSight, lines=header(None))]},
+    "head": str(HTML.head((HERE / "media.css").read_text(encoding="utf-8"))),
+    "app_kwargs": {"middleware": [Middleware(Limits), Middleware(Readers), Middleware(FirstSight, lines=FIRST_LINES)]},
     # gradio keeps 0.1 MiB for each visitor and each call of a program: for 10,000 by default
     "state_session_capacity": 200,
     "quiet": True,  # it advises options that app.py doesn't have
@@ -99,8 +93,7 @@ def build() -> gr.Blocks:
                 with gr.Accordion("For researchers: compare with the model before its training", open=False):
                     compare_tab(length, temperature)
         foot = gr.HTML(footer(None), padding=False)
-        # for a screen reader, which page.js tells each answer once
-        gr.HTML('<div class="unseen" role="status" aria-live="polite"><p></p></div>', elem_id="spoken", padding=False)
+        gr.HTML(str(HTML.spoken), elem_id="spoken", padding=False)
         clock = gr.Timer(1)
         shows = [top, state, reload, description, form, foot, length, count, clock]
         for moment in (demo.load, clock.tick):
@@ -140,7 +133,7 @@ def chat_tab(length: gr.Slider, temperature: gr.Slider) -> tuple[gr.Chatbot, gr.
         allow_tags=False, latex_delimiters=[], feedback_options=None, group_consecutive_messages=False,
         placeholder="", elem_id="chat",
     )  # fmt: skip
-    gr.HTML(HINT, elem_id="hint", padding=False)
+    gr.HTML(str(HTML.hint), elem_id="hint", padding=False)
     with gr.Row(elem_id="examples"):
         examples = [gr.Button(text, size="sm", min_width=140) for text in EXAMPLES]
     place = gr.Markdown(visible=False, elem_id="place")
@@ -159,29 +152,31 @@ def chat_tab(length: gr.Slider, temperature: gr.Slider) -> tuple[gr.Chatbot, gr.
             )  # fmt: skip
             send = gr.Button("Ask", variant="primary", elem_id="send", scale=1, min_width=80)
             stop = gr.Button("Stop", elem_id="stop", scale=1, min_width=80)
-    turn, sent = gr.Textbox(visible="hidden"), gr.Textbox(visible="hidden")
-    shows = [chat, general, note, turn]
+    turn_name, sent = gr.Textbox(visible="hidden"), gr.Textbox(visible="hidden")
+    shows = [chat, general, note, turn_name]
     asked = []
     for moment in (question.submit, send.click):
         typed = moment(None, [question, chat], [question, chat, sent], js=SEND, **NOW)
-        asked.append(typed.then(clicks.ask, [sent, chat, turn], shows, **NOW))
-    asked += [tap.click(clicks.ask, [tap, chat, turn], shows, js=EXPECT, **NOW) for tap in examples]
-    asked.append(chat.option_select(clicks.ask_next, [chat, turn], shows, js=EXPECT, **NOW))
-    asked.append(retry.click(clicks.ask_again, [chat, turn], shows, js=EXPECT, **NOW))
-    for event in asked:
-        event.then(None, js=SHOW.replace("WHAT", "#chat .user-row"), api_visibility="private")
-    further = general.click(clicks.ask_generally, [chat, turn], shows, js=EXPECT, **NOW)
-    further.then(None, js=SHOW.replace("WHAT", "#chat .bot-row:has(.answer)"), api_visibility="private")
+        asked.append(typed.then(clicks.ask, [sent, chat], shows, **NOW))
+    asked += [tap.click(clicks.ask, [tap, chat], shows, js=EXPECT, **NOW) for tap in examples]
+    asked.append(chat.option_select(clicks.ask_next, chat, shows, js=EXPECT, **NOW))
+    asked.append(retry.click(clicks.ask_again, chat, shows, js=EXPECT, **NOW))
+    further = general.click(clicks.ask_generally, chat, shows, js=EXPECT, **NOW)
     stopped = stop.click(clicks.stop, chat, chat, **NOW)
-    stopped.then(None, js=SHOW.replace("WHAT", "#chat .bot-row:has(.answer)"), api_visibility="private")
+    for event, selector in (
+        *((event, "#chat .user-row") for event in asked),
+        (further, "#chat .bot-row:has(.sources)"),
+        (stopped, "#chat .bot-row:has(.answer)"),
+    ):
+        event.then(None, js=SHOW.format(selector), **HIDDEN)
     clear.click(clicks.clear, None, [question, *shows], **NOW)
-    place_in_queue(turn, place)
-    writing = turn.change(
-        clicks.answer, [chat, turn, length, temperature], chat, show_progress="hidden", **HIDDEN, **IN_TURN
+    place_in_queue(turn_name, place)
+    writing = turn_name.change(
+        clicks.answer, [chat, turn_name, length, temperature], chat, show_progress="hidden", **HIDDEN, **IN_TURN
     )
     writing.failure(clicks.too_busy, chat, chat, **NOW)
-    chat.change(None, chat, js=KEEP_CHAT, api_visibility="private")
-    question.change(None, question, js=KEEP_DRAFT, api_visibility="private")
+    chat.change(None, chat, js=KEEP_CHAT, **HIDDEN)
+    question.change(None, question, js=KEEP_DRAFT, **HIDDEN)
     return chat, question, general, form, count
 
 
@@ -207,23 +202,22 @@ def compare_tab(length: gr.Slider, temperature: gr.Slider) -> None:
         with gr.Column(min_width=280):
             gr.Markdown("## Tuned model")
             tuned = gr.Markdown(elem_id="tuned", latex_delimiters=[])
-    turn = gr.Textbox(visible="hidden")
-    for asked in (question.submit, send.click):
-        both = asked(clicks.ask_both, [question, turn], [notice, pages, base, tuned, turn], **NOW)
-        both.then(None, js=SHOW.replace("WHAT", "#ask-both"), api_visibility="private")
+    turn_name = gr.Textbox(visible="hidden")
+    for moment in (question.submit, send.click):
+        asked = moment(clicks.ask_both, question, [notice, pages, base, tuned, turn_name], **NOW)
+        asked.then(None, js=SHOW.format("#ask-both"), **HIDDEN)
     stop.click(clicks.stop_both, [base, tuned], [base, tuned], **NOW)
-    place_in_queue(turn, place)
-    writing = turn.change(
-        clicks.answer_both, [turn, length, temperature], [base, tuned], show_progress="hidden", **HIDDEN, **IN_TURN
-    )
+    place_in_queue(turn_name, place)
+    inputs = [turn_name, length, temperature]
+    writing = turn_name.change(clicks.answer_both, inputs, [base, tuned], show_progress="hidden", **HIDDEN, **IN_TURN)
     writing.failure(clicks.too_busy_both, None, [base, tuned], **NOW)
 
 
-def place_in_queue(turn: gr.Textbox, place: gr.Markdown) -> None:
+def place_in_queue(turn_name: gr.Textbox, place: gr.Markdown) -> None:
     """A line that says how many are ahead, asked for every two seconds while a turn waits.
 
     TRAP: listeners of one event run one after the other, so this one must stand before the one that writes.
     """
     clock = gr.Timer(2, active=False)
-    turn.change(lambda: gr.Timer(active=True), None, clock, **NOW)
+    turn_name.change(lambda: gr.Timer(active=True), None, clock, **NOW)
     clock.tick(clicks.place, None, [place, clock], **NOW)

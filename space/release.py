@@ -125,6 +125,7 @@ def fetch(repo: str, revision: str, only: list[str], kind: str = "model") -> Pat
     """A Hub repository's files, from the cache where the Hub can't be asked; raises OSError with a remedy."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.utils import httpx
     from timeouts import wait_at_most
 
     wait_at_most(float(os.environ.get("HF_HUB_ETAG_TIMEOUT", HANGING)))
@@ -140,7 +141,7 @@ def fetch(repo: str, revision: str, only: list[str], kind: str = "model") -> Pat
             f"{repo!r} is no folder here, and the Hub can't be reached to fetch {at}: check the name, or "
             "wait a minute, then try again"
         ) from error
-    except OSError as error:
+    except (OSError, httpx.TransportError) as error:
         reason = str(error).strip().split("\n")[0]
         raise ConnectionError(f"{at} can't be fetched ({reason[:160]}): wait a minute, then try again") from error
 

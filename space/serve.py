@@ -17,6 +17,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import suppress
 from http import HTTPStatus
 from itertools import takewhile
 from pathlib import Path
@@ -28,7 +29,7 @@ import httpx
 import serving
 import uvicorn
 from api import as_object
-from chat import Said, Settings, Turn, reply, settings, start
+from chat import Settings, Turn, Utterance, answer_steps, settings, start
 from contract import Contract, load_contract
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -95,7 +96,7 @@ def harmless(message: Message) -> Message:
     return message | {"content": CONTROL.sub(lambda found: f"{found[0]} ", message["content"])}
 
 
-class Asked(BaseModel):
+class ChatRequest(BaseModel):
     """A request. Beyond length and temperature, sampling is the contract's."""
 
     model_config = ConfigDict(extra="allow")
@@ -109,27 +110,30 @@ class Asked(BaseModel):
     @field_validator("messages")
     @classmethod
     def are_texts(cls, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        if any(message.get("role") in ("system", "developer") for message in messages):
+        roles = [message.get("role") for message in messages]
+        if "system" in roles or "developer" in roles:
             raise ValueError("leave the system message out: the server sends the one that the model was trained with")
-        if not messages or messages[-1].get("role") != "user":
+        if roles[-1:] != ["user"]:
             raise ValueError("the last one must be the user's question")
-        for message in messages:
-            content = message.get("content")
-            parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
-            if message.get("role") not in ("user", "assistant") or not all(map(is_text, parts)):
-                raise ValueError("only texts of the user and the assistant are taken")
+        people = all(role in ("user", "assistant") for role in roles)
+        if not (people and all(is_text(message.get("content")) for message in messages)):
+            raise ValueError("only texts of the user and the assistant are taken")
         return messages
 
     @model_validator(mode="after")
-    def has_plain_form(self) -> "Asked":
+    def has_plain_form(self) -> "ChatRequest":
         sent = self.model_extra or {}
         if odd := [name for name, nothing in FORM.items() if sent.get(name) not in (None, nothing)]:
             raise ValueError(f"{', '.join(odd)}: not supported, leave it out")
         return self
 
 
-def is_text(part: Any) -> bool:
-    return isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
+def is_text(content: Any) -> bool:
+    """Whether it is a string, or a list of text parts."""
+    parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
+    return all(
+        isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str) for part in parts
+    )
 
 
 def problem(status: int, message: str) -> dict[str, Any]:
@@ -159,7 +163,7 @@ class Line:
     def __init__(self, at_once: int) -> None:
         self.places, self.most, self.inside = asyncio.Semaphore(at_once), at_once + WAITING, 0
 
-    async def steps(self, request: Request, turn: Turn, chosen: Settings) -> AsyncGenerator[Said, None]:
+    async def steps(self, request: Request, turn: Turn, chosen: Settings) -> AsyncGenerator[Utterance, None]:
         """What to say, step by step, as long as the client listens.
 
         Raises HTTPException where too many wait or the model fails.
@@ -172,7 +176,7 @@ class Line:
         self.inside += 1
         try:
             async with self.places:
-                async for said in iterate_in_threadpool(reply(turn, chosen)):
+                async for said in iterate_in_threadpool(answer_steps(turn, chosen)):
                     if said.kind == FAILED:
                         raise failure()
                     yield said
@@ -182,7 +186,7 @@ class Line:
             self.inside -= 1
 
 
-def sayable(said: Said) -> str:
+def streamable(said: Utterance) -> str:
     """What a stream may hold of a step: of an unfinished answer the checked sentences alone."""
     if said.kind not in UNFINISHED:
         return said.text
@@ -201,20 +205,20 @@ def addition(sent: str, text: str) -> str:
     return "\n\n" + "\n".join(lines[len(list(same)) :])
 
 
-def piece(shared: dict[str, Any], **what: Any) -> dict[str, Any]:
-    """One object of a response; what: of its only choice."""
-    return shared | {"choices": [{"index": 0, "logprobs": None, "finish_reason": None} | what]}
+def chunk(shared: dict[str, Any], **choice: Any) -> dict[str, Any]:
+    """One object of a response, with its only choice."""
+    return shared | {"choices": [{"index": 0, "logprobs": None, "finish_reason": None} | choice]}
 
 
-def last_piece(shared: dict[str, Any], turn: Turn, said: Said, **what: Any) -> dict[str, Any]:
+def last_chunk(shared: dict[str, Any], turn: Turn, said: Utterance, **choice: Any) -> dict[str, Any]:
     """The object that tells how and as what a response ends."""
-    whole = piece(shared, finish_reason="length" if CUT in said.text else "stop", **what)
-    about = {key: value for key, value in as_object(said, turn).items() if key != "text"}
-    return whole | {"med_llama": about}
+    about = as_object(said, turn)
+    del about["text"]
+    return chunk(shared, finish_reason="length" if CUT in said.text else "stop", **choice) | {"med_llama": about}
 
 
 async def events(
-    shared: dict[str, Any], turn: Turn, first: Said, rest: AsyncGenerator[Said, None]
+    shared: dict[str, Any], turn: Turn, first: Utterance, rest: AsyncGenerator[Utterance, None]
 ) -> AsyncIterator[str]:
     """Server-sent events from the first step with a text: checked sentences, then the kind, or an error."""
 
@@ -222,19 +226,19 @@ async def events(
         return f"data: {json.dumps(data)}\n\n"
 
     sent = ""
-    now: Said | None = first
+    now: Utterance | None = first
     try:
-        yield event(piece(shared, delta={"role": "assistant", "content": ""}))
+        yield event(chunk(shared, delta={"role": "assistant", "content": ""}))
         while now:
-            if new := addition(sent, sayable(now)):
-                sent = sayable(now)
-                yield event(piece(shared, delta={"content": new}))
+            if new := addition(sent, streamable(now)):
+                sent = streamable(now)
+                yield event(chunk(shared, delta={"content": new}))
             if now.kind not in UNFINISHED:
-                yield event(last_piece(shared, turn, now, delta={}))
+                yield event(last_chunk(shared, turn, now, delta={}))
             now = await anext(rest, None)
     except HTTPException as failed:
         if sent and (new := addition(sent, with_disclaimer(sent, serving.contract()))):
-            yield event(piece(shared, delta={"content": new}))
+            yield event(chunk(shared, delta={"content": new}))
         yield event(problem(failed.status_code, failed.detail))
     finally:
         await rest.aclose()
@@ -256,19 +260,17 @@ def make_app(served: str, at_once: int) -> FastAPI:
     def health() -> dict[str, str]:
         """Whether questions are answered; notices are shown at any status."""
         assistant = serving.SERVED.assistant
-        try:
-            if not assistant or (isinstance(assistant, Upstream) and not assistant.names()):
-                raise failure()
-        except (httpx.HTTPError, ValueError, LookupError):
-            raise failure() from None
-        return {"status": "ok"}
+        with suppress(httpx.HTTPError, ValueError, LookupError):
+            if assistant and (not isinstance(assistant, Upstream) or assistant.names()):
+                return {"status": "ok"}
+        raise failure()
 
     @app.get("/v1/models")
     def models() -> dict[str, Any]:
         return {"object": "list", "data": [{"id": served, "object": "model", "created": 0, "owned_by": "med-llama"}]}
 
     @app.post("/v1/chat/completions")
-    async def complete(asked: Asked, request: Request) -> Response:
+    async def complete(asked: ChatRequest, request: Request) -> Response:
         if asked.model != served:
             raise HTTPException(404, f"there is no such model here: ask for {served!r}")
         *before, last = asked.messages
@@ -278,21 +280,13 @@ def make_app(served: str, at_once: int) -> FastAPI:
         steps = line.steps(request, turn, chosen)
         shared = {"id": f"chatcmpl-{token_hex(12)}", "created": int(time.time()), "model": served}
         async for said in steps:
-            if asked.stream and sayable(said):  # a failure before that is an error instead of a stream
-                shared["object"] = "chat.completion.chunk"
-                return StreamingResponse(events(shared, turn, said, steps), media_type="text/event-stream")
-        shared["object"] = "chat.completion"
+            if asked.stream and streamable(said):  # a failure before that is an error instead of a stream
+                streamed = events(shared | {"object": "chat.completion.chunk"}, turn, said, steps)
+                return StreamingResponse(streamed, media_type="text/event-stream")
         message = {"role": "assistant", "content": said.text}
-        return JSONResponse(last_piece(shared, turn, said, message=message))
+        return JSONResponse(last_chunk(shared | {"object": "chat.completion"}, turn, said, message=message))
 
     return app
-
-
-def find_contract() -> Contract:
-    """The contract of the named adapter, which alone is read of it."""
-    release = find_release()
-    folder = fetch(release.adapter, release.revision, ["contract.toml"]) if release.on_hub else Path(release.adapter)
-    return load_contract(folder / "contract.toml")
 
 
 def main() -> None:
@@ -316,7 +310,9 @@ def main() -> None:
     try:
         listener = socket.create_server((options.host, options.port))
         if options.upstream:
-            serving.SERVED.assistant = Upstream(options.upstream, find_contract(), options.model)
+            named, only = find_release(), "contract.toml"  # all that is read of the adapter
+            folder = fetch(named.adapter, named.revision, [only]) if named.on_hub else Path(named.adapter)
+            serving.SERVED.assistant = Upstream(options.upstream, load_contract(folder / only), options.model)
             serving.SERVED.loaded.set()
             Thread(target=serving.load_table, daemon=True).start()
         else:

@@ -84,16 +84,16 @@ def load() -> None:
     try:
         started = time.monotonic()
         folder, release = fetch_adapter(find_release())
-        assistant = loaded(folder, fetch_base(release))
+        assistant = load_models(folder, fetch_base(release))
         # only now: the page names no release that it doesn't serve
         SERVED.release, SERVED.scores, SERVED.assistant = release, read_scores(folder), assistant
         print(f"loaded {release.adapter} in {time.monotonic() - started:.0f} s", flush=True)
     except Exception as error:  # the page must come up and notices must work, whatever is wrong with a release
-        known = isinstance(error, OSError | ValueError)
         line = " ".join(str(error).split())[:400]
-        said = line if known else f"Loading failed ({type(error).__name__}: {line}): look at the log"
-        SERVED.trouble = without_folders(said)
-        print(f"error: {said}", file=sys.stderr, flush=True)
+        if not isinstance(error, OSError | ValueError):
+            line = f"Loading failed ({type(error).__name__}: {line}): look at the log"
+        SERVED.trouble = without_folders(line)
+        print(f"error: {line}", file=sys.stderr, flush=True)
     finally:
         SERVED.loaded.set()
         SERVED.loading.release()
@@ -121,7 +121,7 @@ def load_table() -> None:
             again.start()
 
 
-def loaded(folder: Path, base: Path) -> "Assistant":
+def load_models(folder: Path, base: Path) -> "Assistant":
     """The assistant, where it belongs: on a GPU if there is one."""
     from assistant import load as load_assistant  # imports torch: seconds that the page needn't wait for
     from torch import cuda
@@ -159,7 +159,7 @@ def drafts(
         raise RuntimeError(place) from None
 
 
-def named(error: Exception) -> str:
+def failure_name(error: Exception) -> str:
     """What failed, for the log: of ZeroGPU's errors the title, of `drafts` the place; never what was typed."""
     return str(getattr(error, "title", "") or (error if type(error) is RuntimeError else type(error).__name__))
 
@@ -172,31 +172,26 @@ def answers(
     In place of a model that is not served, as a large base, ONE_MODEL stands.
     Yields several times a second even if there is nothing new to show, because it can be closed only then.
     """
-    texts, said = [""] * len(names), 0.0
-    yield texts, WRITING
+    texts, last_yield = dict.fromkeys(names, ""), 0.0
+    yield [*texts.values()], WRITING
     try:
         for _ in range(int(PATIENCE / SIGN)):
             if SERVED.loaded.wait(SIGN):
                 break
-            yield texts, WRITING
+            yield [*texts.values()], WRITING
         if not SERVED.assistant:
             yield [UNLOADED if SERVED.loaded.is_set() else LOADING] * len(names), FAILED
             return
         disclaimer, question = contract().disclaimer, messages[-1]["content"]
         asked = tuple(name for name in names if name in SERVED.assistant.models)
+        texts |= dict.fromkeys(set(names) - set(asked), ONE_MODEL)
         for now in drafts(asked, messages, length, temperature):
-            if time.monotonic() - said > SIGN:
-                texts = placed(names, asked, [so_far(draft.text, disclaimer, question) for draft in now])
-                yield texts, WRITING
-                said = time.monotonic()
-        whole = [checked(draft.text, disclaimer, draft.state == "cut", question) for draft in now]
-        yield placed(names, asked, whole), WHOLE
+            if time.monotonic() - last_yield > SIGN:
+                texts |= zip(asked, (so_far(draft.text, disclaimer, question) for draft in now), strict=True)
+                yield [*texts.values()], WRITING
+                last_yield = time.monotonic()
+        whole = (checked(draft.text, disclaimer, draft.state == "cut", question) for draft in now)
+        yield [*(texts | dict(zip(asked, whole, strict=True))).values()], WHOLE
     except Exception as error:  # GPUs, quotas and workers fail in many ways: explain, don't end in a blank
-        print(f"error: no answer: {named(error)}", file=sys.stderr, flush=True)
-        yield [f"{text}\n\n{explained(error)}".strip() for text in texts], FAILED
-
-
-def placed(names: tuple[str, ...], asked: tuple[str, ...], texts: list[str]) -> list[str]:
-    """The texts of those that were asked, in the order of `names`."""
-    by_name = dict(zip(asked, texts, strict=True))
-    return [by_name.get(name, ONE_MODEL) for name in names]
+        print(f"error: no answer: {failure_name(error)}", file=sys.stderr, flush=True)
+        yield [f"{text}\n\n{explained(error)}".strip() for text in texts.values()], FAILED

@@ -11,21 +11,26 @@ A passage quotes the page as MedQuAD holds it (CC BY 4.0); it says what the page
 import csv
 import difflib
 import re
+import textwrap
+import tomllib
 import unicodedata
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import bm25s
 import numpy as np
 from bm25s.stopwords import STOPWORDS_EN_PLUS
 from pyarrow import ArrowInvalid, parquet
+from sklearn.feature_extraction.text import CountVectorizer
 
 YEAR = 2019  # when MedQuAD was published: its links are of then
 CREDIT = f"MedQuAD, Ben Abacha and Demner-Fushman {YEAR}, CC BY 4.0"
-COLUMNS = ("document_source", "document_url", "synonyms", "question_id", "question_focus", "question_type", "question")
+COLUMNS = ("document_source", "document_url", "question_id", "question", "question_type", "question_focus", "synonyms",
+           "answer")  # fmt: skip
 LEAST = 0.82  # of 1: a lower score is not shown
 BM25, KIND = 0.5, 0.3  # weights beside the name's, which is 1
 INFORMATION = 0.15  # the kind's weight where the question asks for none
@@ -34,57 +39,14 @@ HIGHEST = 1 + BM25 + KIND
 ALIKE = 0.84  # difflib's ratio from which an unknown word is a misspelled one
 RARE = 2  # answers; a word in no more of them may be a misspelling
 CORRECTED = 12  # unknown words looked up in one question; more are another language
+CANDIDATES = 15  # known words that are compared with an unknown one
 PASSAGE = 3  # sentences
 SENTENCE = 300  # characters; the collection flattens lists into sentences of a page's length
 
-PUBLISHERS = {
-    "ADAM": "MedlinePlus Medical Encyclopedia",
-    "CDC": "CDC",
-    "CancerGov": "National Cancer Institute",
-    "GARD": "GARD (Genetic and Rare Diseases Information Center)",
-    "GHR": "MedlinePlus Genetics (Genetics Home Reference)",
-    "MPlusDrugs": "MedlinePlus Drug Information",
-    "MPlusHealthTopics": "MedlinePlus Health Topics",
-    "MPlusHerbsSupplements": "MedlinePlus Herbs and Supplements",
-    "NHLBI": "NHLBI (National Heart, Lung, and Blood Institute)",
-    "NIDDK": "NIDDK (National Institute of Diabetes and Digestive and Kidney Diseases)",
-    "NIHSeniorHealth": "NIH SeniorHealth",
-    "NINDS": "NINDS (National Institute of Neurological Disorders and Stroke)",
-}
-COPYRIGHTED = {"ADAM", "MPlusDrugs", "MPlusHerbsSupplements"}  # linked, never quoted
+COLLECTION = tomllib.loads(Path(__file__).with_name("sources.toml").read_text(encoding="utf-8"))
 SAMPLE = "sample"  # the document_source of this project's own texts, which are no pages
-SAMPLE_PUBLISHER, SAMPLE_CREDIT = "Sample text of this project, not of the NIH", "Written for this project, Apache-2.0"
-
-# The kinds of MedQuAD's questions, and the words that ask for them.
-KIND_WORDS = {
-    "brand names": r"brands?|generic",
-    "causes": r"caus\w*|why|reasons?|due to|leads? to|trigger\w*|contagious|infectious|catch|spread\w*|transmi\w+",
-    "complications": r"complication\w*|leads? to|effects? of|risk of",
-    "considerations": r"what (should|can|do|to) (i |we |you )?do|first aid|home care",
-    "dietary": r"diets?|foods?|eat(ing)?|drink(ing)?|alcohol",
-    "emergency or overdose": r"overdose\w*|too (much|many)",
-    "exams and tests": r"diagno\w*|detect\w*|test(s|ed|ing)?|screen\w*|(how|can|do) (i|you|they) (know|tell)|find out",
-    "forget a dose": r"(miss|missed|forg[eo]t) (a |my |the )?(dose|pill)",
-    "frequency": r"how (common|rare|many people)|frequen\w+|prevalen\w+|percent\w*",
-    "genetic changes": r"genetic\w*|genes?|mutation\w*|chromosom\w*",
-    "indication": r"indicat\w+|(prescribed|used) for",
-    "inheritance": r"inherit\w*|heredit\w*|genetic\w*|genes?|passed|pass(ing)? (it )?(on|down)|runs? in|carriers?",
-    "interactions with medications": r"interact\w*|together|mix\w*",
-    "outlook": r"prognos\w*|outlook|life expectancy|surviv\w*|long.?term|progress\w*|gets? worse|recover\w*",
-    "precautions": r"safe(ly|ty)?|interact\w*|together|mix\w*|pregnan\w*|breast.?feed\w*",
-    "prevention": r"prevent\w*|avoid\w*|protect\w*|vaccin\w*",
-    "research": r"research|clinical trials?|studies",
-    "side effects": r"side.?effects?|reactions?|adverse",
-    "stages": r"stages?|staging",
-    "storage and disposal": r"stor(e|ed|age|ing)|dispos\w+|expir\w+",
-    "support groups": r"support groups?|organi[sz]ations?|resources",
-    "susceptibility": r"risks?|who gets|more likely|at what age",
-    "symptoms": r"symptoms?|signs?|what happens",
-    "treatment": r"treat\w*|cure\w*|remed(y|ies)|therap\w*|relie\w+|get rid|manag\w+|heal(s|ed|ing)?|medicines? for",
-    "usage": r"dos(es?|age|ing)|how (much|often|long|should|do) .{0,30}(take|use)|tak(e|ing)|stop(ped|ping)?",
-    "when to contact a medical professional": r"(see|call|go to) (a|the|my) (doctor|hospital)|worr(y|ied) about",
-}
-KINDS = {kind: re.compile(rf"\b(?:{asked})\b") for kind, asked in KIND_WORDS.items()}
+SAMPLE_CREDIT = "Written for this project, Apache-2.0"
+KINDS = {kind: re.compile(rf"\b(?:{asked})\b") for kind, asked in COLLECTION["kinds"].items()}
 # Answers that are a list of links, and sentences that only announce a table: nothing to quote.
 LINKS = re.compile(r"\s*These resources address")
 ABOUT_A_TABLE = re.compile(
@@ -94,6 +56,7 @@ WORD = re.compile(r"[a-z]+\d*|\d+[a-z]*")  # `b12`, `4p`
 ACRONYM = re.compile(r"[A-Z]{2,6}")
 SAID_OF_ANYTHING = re.compile(r"\b(all|most of|some of|part of) the time\b|\btime to time\b")  # names no `Time out`
 STRENGTH = re.compile(r"([a-z]{4,})(?=\d)")  # `metformin500`
+STOPWORDS = {*STOPWORDS_EN_PLUS, "also", "could", "may", "might", "must", "shall", "us", "would", "hi", "hey", "ok"}
 
 
 @dataclass(frozen=True)
@@ -115,34 +78,98 @@ class Source:
     credit: str
 
 
-@dataclass(frozen=True)
 class Names:
     """What the pages are about: each focus and each of its synonyms is a name.
 
-    holding: the names a word stands in; weight: of a word, how rarely answers use it; length: [names], the sum of
-    their words' squared weights; subject: [names], the group of rows that a name belongs to; factor: [names], below 1
-    for synonyms.
+    groups: focus and synonyms, joined by `|`, of the rows that belong together.
     """
 
-    holding: dict[str, np.ndarray]
-    weight: dict[str, float]
-    length: np.ndarray
-    subject: np.ndarray
-    factor: np.ndarray
+    def __init__(self, groups: list[tuple[str, str]], answers: list[str]) -> None:
+        used = Counter(word for answer in answers for word in set(words(answer)))
+        ordinary = {word for answer in answers for word in answer.split() if word.islower()}
+
+        def words_of(name: str) -> set[str]:
+            """SAD or ARM is meant where it is typed in capitals only."""
+            return {name} if ACRONYM.fullmatch(name) and name.lower() in ordinary else set(words(name))
+
+        named = [
+            (name, group, 1 if name == focus else SYNONYM)
+            for group, (focus, synonyms) in enumerate(groups)
+            for name in dict.fromkeys((focus, *synonyms.split("|")))
+        ]
+        names, group, factor = zip(*named, strict=True)
+        self.group, self.factor = np.array(group), np.array(factor)  # [names]
+        vectorizer = CountVectorizer(analyzer=words_of, dtype=np.float64)
+        holding = vectorizer.fit_transform(names)  # [names, words]
+        self.column: dict[str, int] = vectorizer.vocabulary_
+        weight = np.log(1 + (len(answers) + 1) / (1 + np.array([used[word] for word in sorted(self.column)])))
+        self.squares = holding.multiply(weight**2).tocsc()  # [names, words], of weights: how rarely answers use a word
+        self.length = np.maximum(row_sums(self.squares), 1e-9)  # [names]
+        self.known = self.column.keys() | {word for word, count in used.items() if count > RARE}
+        self.spelling = Spelling(sorted(word for word in self.column if len(word) > 3))
+
+    def scores(self, asked: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Of each group's best name [groups]: its cosine with the question, and the share of it that was said."""
+        shared = row_sums(self.squares[:, [self.column[word] for word in asked if word in self.column]])
+        cosine, covered = self.factor * shared / np.sqrt(self.length), shared / self.length
+        best = np.lexsort((cosine, self.group))  # a group's best name comes last
+        last = best[np.append(np.diff(self.group[best]) > 0, True)]
+        return cosine[last], covered[last]
 
 
-@dataclass(frozen=True)
+class Spelling:
+    """Finds the word nearest to a misspelled one: pairs of letters choose candidates, difflib decides."""
+
+    def __init__(self, known: list[str]) -> None:
+        vectorizer = CountVectorizer(analyzer="char_wb", ngram_range=(2, 2), binary=True)
+        self.known, self.holding = known, vectorizer.fit_transform(known).tocsc()  # [words, pairs]
+        self.pairs_of, self.column = vectorizer.build_analyzer(), vectorizer.vocabulary_
+        self.sizes = row_sums(self.holding)
+
+    def nearest(self, word: str) -> str:
+        """The known word with the same first letter that is enough like it, else the word itself."""
+        if len(word) < 5:
+            return word
+        pairs = set(self.pairs_of(word))
+        shared = row_sums(self.holding[:, [self.column[pair] for pair in pairs if pair in self.column]])
+        dice = 2 * shared / (self.sizes + len(pairs))
+        near = [self.known[number] for number in np.argsort(-dice, kind="stable")[:CANDIDATES]]
+        alike = difflib.get_close_matches(word, [other for other in near if other[0] == word[0]], 1, ALIKE)
+        return alike[0] if alike else word
+
+
 class Index:
-    """A table ready to be searched; subject, kind: [rows], numbers of the row's group of names and kind."""
+    """A table ready to be searched. Raises ValueError if it has no rows."""
 
-    rows: list[dict[str, str]]
-    subject: np.ndarray
-    kind: np.ndarray
-    kinds: dict[str, int]
-    names: Names
-    questions: bm25s.BM25
-    known: set[str]
-    spelling: "Spelling"
+    def __init__(self, rows: list[dict[str, str]]) -> None:
+        if not rows:
+            raise ValueError("no row of the table names a page")
+        groups: dict[tuple[str, str], int] = {}
+        group = [groups.setdefault((row["question_focus"], row["synonyms"]), len(groups)) for row in rows]
+        self.rows, self.group = rows, np.array(group)
+        self.names = Names(list(groups), [row["answer"] for row in rows if row["answer"]])
+        self.questions = bm25s.BM25()
+        self.questions.index([words(f"{row['question']} {row['synonyms']}") for row in rows], show_progress=False)
+        kinds = np.array([row["question_type"] for row in rows])
+        self.of_kind = {kind: kinds == kind for kind in np.unique(kinds).tolist()}
+
+    def scores(self, asked: list[str], kinds: list[str]) -> np.ndarray:
+        """How well each row fits [rows], in 0..1."""
+        cosine, covered = self.names.scores(asked)
+        wanted, weight = (kinds, KIND) if kinds else (["information"], INFORMATION)
+        of_kind = np.any([self.of_kind.get(kind, np.zeros(len(self.rows), bool)) for kind in wanted], axis=0)
+        named = share_of_best(cosine)[self.group] + BM25 * share_of_best(self.questions.get_scores(asked))
+        return (named + weight * of_kind) / HIGHEST * np.sqrt(covered[self.group])
+
+    def query(self, question: str) -> list[str]:
+        """The question's words, each once: spelling corrected, and neighbours also joined where a name has them so."""
+        typed = words(STRENGTH.sub(r"\1 ", SAID_OF_ANYTHING.sub(" ", without_accents(question))))
+        unknown = list(dict.fromkeys(word for word in typed if word not in self.names.known))[:CORRECTED]
+        corrected = {word: self.names.spelling.nearest(word) for word in unknown}
+        joined = [first + second for first, second in pairwise(typed)]
+        acronyms = [] if question.isupper() else re.findall(rf"\b{ACRONYM.pattern}\b", question)
+        names = [word for word in joined + acronyms if word in self.names.column]
+        return list(dict.fromkeys([corrected.get(word, word) for word in typed] + names))
 
 
 _index: Index | None = None
@@ -155,7 +182,7 @@ def load(table: Path) -> None:
     is missing.
     """
     global _index
-    _index = indexed(read_rows(table))
+    _index = Index(read_rows(table))
 
 
 def ready() -> bool:
@@ -163,16 +190,19 @@ def ready() -> bool:
     return _index is not None
 
 
-def loaded() -> Index:
-    """The index in use. Raises RuntimeError where no table has been loaded."""
-    if _index is None:
-        raise RuntimeError("no table of pages has been loaded: call load() first")
-    return _index
-
-
-def find(question: str, k: int = 3) -> list[Source]:
-    """At most k different pages that fit the question, best first; none where nothing fits well enough."""
-    return search(_index, question, k) if _index else []
+def find(question: str, k: int = 3, least: float = LEAST) -> list[Source]:
+    """At most k different pages with a score from `least` on, best first; none where nothing fits well enough."""
+    asked = _index.query(question) if _index else []
+    if not (_index and asked):
+        return []
+    scores = _index.scores(asked, kinds_of(question))
+    best: dict[str, int] = {}  # each page once, with its best row
+    for row in np.argsort(-scores, kind="stable").tolist():
+        if len(best) == k or scores[row] < least:
+            break
+        page = _index.rows[row]
+        best.setdefault(page["document_url"] or page["question_id"], row)
+    return [source(_index.rows[row], float(scores[row]), asked) for row in best.values()]
 
 
 def pages(question: str) -> tuple[Source, ...] | None:
@@ -180,6 +210,7 @@ def pages(question: str) -> tuple[Source, ...] | None:
     return tuple(find(question)) if ready() else None
 
 
+# ---------------------------------------------------------------- the table
 def read_rows(table: Path) -> list[dict[str, str]]:
     """The rows of the table that name a page, with "" for what is missing."""
     if not Path(table).is_file():
@@ -190,10 +221,9 @@ def read_rows(table: Path) -> list[dict[str, str]]:
         columns = parquet.read_schema(table).names
     except ArrowInvalid as error:
         raise ValueError(f"{table} is no Parquet file: {error}") from error
-    missing = [name for name in (*COLUMNS, "answer") if name not in columns]
-    if missing:
+    if missing := [name for name in COLUMNS if name not in columns]:
         raise ValueError(f"{table} has no column {', '.join(missing)}: expected the columns of lavita/MedQuAD")
-    rows = parquet.read_table(table, columns=[*COLUMNS, "answer"]).to_pylist()
+    rows = parquet.read_table(table, columns=list(COLUMNS)).to_pylist()
     rows = [{name: value or "" for name, value in row.items()} for row in rows]
     return [row for row in rows if row["document_url"].startswith(("http://", "https://"))]
 
@@ -210,7 +240,7 @@ def sample_rows(path: Path) -> list[dict[str, str]]:
     about = re.compile(r"What is \(are\) (.+) \?")
     foci = {found[1] for row in rows if (found := about.fullmatch(row["Question"]))}
     return [
-        dict.fromkeys((*COLUMNS, "answer"), "")
+        dict.fromkeys(COLUMNS, "")
         | {
             "document_source": SAMPLE,
             "question_id": str(number),
@@ -223,129 +253,59 @@ def sample_rows(path: Path) -> list[dict[str, str]]:
     ]
 
 
-def indexed(rows: list[dict[str, str]]) -> Index:
-    """Raises ValueError if there are no rows."""
-    if not rows:
-        raise ValueError("no row of the table names a page")
-    groups: dict[tuple[str, str], int] = {}
-    subject = [groups.setdefault((row["question_focus"], row["synonyms"]), len(groups)) for row in rows]
-    kinds: dict[str, int] = {}
-    kind = [kinds.setdefault(row["question_type"], len(kinds)) for row in rows]
-    answers = [row["answer"] for row in rows if row["answer"]]
-    used = Counter(word for answer in answers for word in set(words(answer)))
-    ordinary = {word for answer in answers for word in answer.split() if word.islower()}
-    names = named(list(groups), used, ordinary, len(answers))
-    return Index(
-        rows=rows,
-        subject=np.array(subject),
-        kind=np.array(kind),
-        kinds=kinds,
-        names=names,
-        questions=bm25([f"{row['question']} {row['synonyms']}" for row in rows]),
-        known=names.holding.keys() | {word for word, count in used.items() if count > RARE},
-        spelling=Spelling(names.holding),
+def source(row: dict[str, str], score: float, asked: list[str]) -> Source:
+    kind, collection = row["question_type"], row["document_source"]
+    quoted = "" if collection in COLLECTION["copyrighted"] else passage(row["answer"], asked)
+    return Source(
+        title=row["question_focus"] if kind in ("", "information") else f"{row['question_focus']}: {kind}",
+        url=row["document_url"],
+        publisher=COLLECTION["publishers"].get(collection, collection),
+        passage=quoted,
+        document_source=collection,
+        question_id=row["question_id"],
+        score=round(score, 4),
+        year=YEAR,
+        credit=(SAMPLE_CREDIT if collection == SAMPLE else CREDIT) if quoted else "",
     )
 
 
-def named(groups: list[tuple[str, str]], used: Counter[str], ordinary: set[str], answers: int) -> Names:
-    """The names of each group (focus, synonyms joined by `|`).
-
-    used: in how many of the answers a word stands; ordinary: the words that they write in lower case.
-    """
-    subject: list[int] = []
-    factor: list[float] = []
-    numbers: defaultdict[str, list[int]] = defaultdict(list)  # of the names that hold a word
-    for group, (focus, synonyms) in enumerate(groups):
-        for name in dict.fromkeys((focus, *synonyms.split("|"))):
-            # SAD or ARM is meant where it is typed in capitals only
-            acronym = ACRONYM.fullmatch(name) and name.lower() in ordinary
-            for word in [name] if acronym else set(words(name)):
-                numbers[word].append(len(subject))
-            subject.append(group)
-            factor.append(1 if name == focus else SYNONYM)
-    weight = {word: float(np.log(1 + (answers + 1) / (1 + used[word]))) for word in numbers}
-    length = np.full(len(subject), 1e-9)
-    holding = {word: np.array(found) for word, found in numbers.items()}
-    for word, found in holding.items():
-        length[found] += weight[word] ** 2
-    return Names(holding, weight, length, np.array(subject), np.array(factor))
+def passage(answer: str, asked: list[str]) -> str:
+    """The neighbouring sentences of the answer that hold most of the question's words, the first of equal ones."""
+    if LINKS.match(answer):
+        return ""
+    sentences = re.split(r"(?<=[.!?])\s+(?=[A-Z\"“(])", " ".join(answer.split()))
+    sentences = [text for text in sentences if text and not ABOUT_A_TABLE.match(text) and text[-1] != "?"]
+    said = [set(asked) & set(words(text[:SENTENCE])) for text in sentences]
+    starts = range(max(1, len(sentences) - PASSAGE + 1))
+    best = max(starts, key=lambda start: len(set().union(*said[start : start + PASSAGE])))
+    return " ".join(textwrap.shorten(text, SENTENCE, placeholder=" …") for text in sentences[best : best + PASSAGE])
 
 
-def bm25(texts: list[str]) -> bm25s.BM25:
-    vocabulary: dict[str, int] = {}
-    tokens = [[vocabulary.setdefault(word, len(vocabulary)) for word in words(text)] for text in texts]
-    index = bm25s.BM25()
-    index.index((tokens, vocabulary), show_progress=False)
-    return index
+# ---------------------------------------------------------------- words
+def kinds_of(question: str) -> list[str]:
+    """The kinds of page that the question's words ask for."""
+    text = without_accents(question)
+    return [kind for kind, asked in KINDS.items() if asked.search(text)]
 
 
-def search(index: Index, question: str, k: int = 3, least: float = LEAST) -> list[Source]:
-    """The pages with the highest scores, from `least` on."""
-    asked = query(index, question)
-    if not asked:
-        return []
-    scores = page_scores(index, asked, kinds_of(question))
-    found: dict[str, int] = {}  # each page once, with its best row
-    for row in np.argsort(-scores, kind="stable"):
-        if len(found) == k or scores[row] < least:
-            break
-        page = index.rows[row]
-        found.setdefault(page["document_url"] or page["question_id"], int(row))
-    return [source(index.rows[row], float(scores[row]), asked) for row in found.values()]
-
-
-def page_scores(index: Index, asked: list[str], kinds: list[str]) -> np.ndarray:
-    """How well each row fits [rows], in 0..1."""
-    cosine, covered = name_scores(index.names, asked)
-    matched = index.questions.get_scores(asked)
-    wanted, weight = (kinds, KIND) if kinds else (["information"], INFORMATION)
-    of_kind = np.isin(index.kind, [index.kinds[kind] for kind in wanted if kind in index.kinds])
-    total = share_of_best(cosine)[index.subject] + BM25 * share_of_best(matched) + weight * of_kind
-    return total / HIGHEST * np.sqrt(covered[index.subject])
-
-
-def name_scores(names: Names, asked: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The best name of each group: its cosine with the question, up to a factor, and the share of it that was said."""
-    shared = np.zeros(len(names.subject))
-    for word in asked:
-        if word in names.holding:
-            shared[names.holding[word]] += names.weight[word] ** 2
-    cosine, covered = names.factor * shared / np.sqrt(names.length), shared / names.length
-    best = np.lexsort((cosine, names.subject))  # a group's best name comes last
-    last = best[np.append(np.diff(names.subject[best]) > 0, True)]
-    return cosine[last], covered[last]
+def row_sums(matrix: Any) -> np.ndarray:
+    """[rows], of a sparse matrix."""
+    return np.asarray(matrix.sum(1)).ravel()
 
 
 def share_of_best(scores: np.ndarray) -> np.ndarray:
     return scores / max(float(scores.max()), 1e-9)
 
 
-def query(index: Index, question: str) -> list[str]:
-    """The question's words, each once: spelling corrected, and neighbours also joined where a name has them so."""
-    typed = words(STRENGTH.sub(r"\1 ", SAID_OF_ANYTHING.sub(" ", plain(question))))
-    unknown = list(dict.fromkeys(word for word in typed if word not in index.known))[:CORRECTED]
-    corrected = {word: index.spelling.nearest(word) for word in unknown}
-    found = [corrected.get(word, word) for word in typed]
-    joined = [first + second for first, second in pairwise(typed)]
-    acronyms = [] if question.isupper() else re.findall(rf"\b{ACRONYM.pattern}\b", question)
-    return list(dict.fromkeys(found + [word for word in joined + acronyms if word in index.names.holding]))
-
-
-def kinds_of(question: str) -> list[str]:
-    """The kinds of page that the question's words ask for."""
-    text = plain(question)
-    return [kind for kind, asked in KINDS.items() if asked.search(text)]
-
-
-def plain(text: str) -> str:
-    """Lower case without accents."""
-    return "".join(c for c in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(c))
-
-
 def words(text: str) -> list[str]:
     """The text's words but stopwords, singular."""
-    found = WORD.findall(plain(text).replace("’", "'").replace("'s", ""))
-    return [singular(word) for word in found if word not in STOPWORDS]
+    typed = WORD.findall(without_accents(text).replace("’", "'").replace("'s", ""))
+    return [singular(word) for word in typed if word not in STOPWORDS]
+
+
+def without_accents(text: str) -> str:
+    """Lower case without accents."""
+    return "".join(c for c in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(c))
 
 
 @lru_cache(maxsize=200_000)
@@ -356,73 +316,3 @@ def singular(word: str) -> str:
     if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
         return word[:-1]
     return word
-
-
-STOPWORDS = {*STOPWORDS_EN_PLUS, "also", "could", "may", "might", "must", "shall", "us", "would", "hi", "hey", "ok"}
-
-
-class Spelling:
-    """Finds the word nearest to a misspelled one: pairs of letters choose candidates, difflib decides."""
-
-    def __init__(self, vocabulary: dict[str, np.ndarray]) -> None:
-        self.words = [word for word in vocabulary if len(word) > 3]
-        holding = defaultdict(list)
-        for number, word in enumerate(self.words):
-            for pair in pairs(word):
-                holding[pair].append(number)
-        self.holding = {pair: np.array(numbers) for pair, numbers in holding.items()}
-        self.sizes = np.array([len(pairs(word)) for word in self.words])
-
-    def nearest(self, word: str, candidates: int = 15) -> str:
-        """The known word with the same first letter that is enough like it, else the word itself."""
-        if len(word) < 5 or not self.words:
-            return word
-        shared = np.zeros(len(self.words))
-        for pair in pairs(word):
-            if pair in self.holding:
-                shared[self.holding[pair]] += 1
-        dice = 2 * shared / (self.sizes + len(pairs(word)))
-        near = [self.words[number] for number in np.argsort(-dice, kind="stable")[:candidates]]
-        alike = [(difflib.SequenceMatcher(None, word, other).ratio(), other) for other in near if other[0] == word[0]]
-        ratio, best = max(alike, default=(0, word))
-        return best if ratio >= ALIKE else word
-
-
-def pairs(word: str) -> set[str]:
-    """Neighbouring letters, with its ends marked."""
-    marked = f"^{word}$"
-    return {marked[start : start + 2] for start in range(len(marked) - 1)}
-
-
-def source(row: dict[str, str], score: float, asked: list[str]) -> Source:
-    kind, sample = row["question_type"], row["document_source"] == SAMPLE
-    quoted = "" if row["document_source"] in COPYRIGHTED else passage(row["answer"], asked)
-    return Source(
-        title=row["question_focus"] if kind in ("", "information") else f"{row['question_focus']}: {kind}",
-        url=row["document_url"],
-        publisher=SAMPLE_PUBLISHER if sample else PUBLISHERS.get(row["document_source"], row["document_source"]),
-        passage=quoted,
-        document_source=row["document_source"],
-        question_id=row["question_id"],
-        score=round(score, 4),
-        year=YEAR,
-        credit=(SAMPLE_CREDIT if sample else CREDIT) if quoted else "",
-    )
-
-
-def passage(answer: str, asked: list[str]) -> str:
-    """The neighbouring sentences of the answer that hold most of the question's words, the first of equal ones."""
-    if LINKS.match(answer):
-        return ""
-    sentences = re.split(r"(?<=[.!?])\s+(?=[A-Z\"“(])", " ".join(answer.split()))
-    sentences = [shortened(text) for text in sentences if text and not ABOUT_A_TABLE.match(text) and text[-1] != "?"]
-    said = [set(asked) & set(words(text)) for text in sentences]
-    starts = range(max(1, len(sentences) - PASSAGE + 1))
-    best = max(starts, key=lambda start: len(set().union(*said[start : start + PASSAGE])))
-    return " ".join(sentences[best : best + PASSAGE])
-
-
-def shortened(sentence: str) -> str:
-    if len(sentence) <= SENTENCE:
-        return sentence
-    return sentence[:SENTENCE].rsplit(" ", 1)[0] + " …"

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import serving
 import sources
-from chat import Turn, reply, settings, start
+from chat import Turn, answer_steps, settings, start
 from history import FAILED
 from release import Release, fetch_adapter, fetch_base
-from serve import addition, sayable
+from serve import addition, streamable
 
 if TYPE_CHECKING:
     from contract import Message
@@ -40,7 +40,7 @@ def load(options: argparse.Namespace) -> None:
         sources.load(options.sources)
     try:
         folder, release = fetch_adapter(Release(options.adapter, options.revision or ""))
-        serving.SERVED.assistant = serving.loaded(folder, fetch_base(release))
+        serving.SERVED.assistant = serving.load_models(folder, fetch_base(release))
     except ConnectionError as error:  # which would be told as one of the network, without the name
         raise FileNotFoundError(str(error)) from error
     serving.SERVED.loaded.set()
@@ -60,8 +60,8 @@ def as_message(role: str, content: str, **more: Any) -> "Message":
 def answer(messages: "list[Message]") -> "Message":
     """Print what there is to say to the last message as it comes, and the pages that fit; returns it as a message."""
     turn, printed = start(messages), ""
-    for said in reply(turn, settings()):
-        text = MARKUP.sub(r"\1", sayable(said))
+    for said in answer_steps(turn, settings()):
+        text = MARKUP.sub(r"\1", streamable(said))
         print(addition(printed, text), end="", flush=True)
         printed = text
     print(listed(turn))

@@ -61,9 +61,7 @@ def quota(message: str) -> str:
 
 def duration(clock: str) -> str:
     """`1 day, 2:03:04` as `26 hours and 3 minutes`; never less than a minute."""
-    days, _, rest = clock.rpartition(", ")
-    hours, minutes, seconds = map(int, rest.split(":"))
-    minutes += (24 * int(days.split()[0]) if days else 0) * 60 + hours * 60 + (seconds > 0)
-    hours, minutes = divmod(max(minutes, 1), 60)
+    *days, hours, minutes, seconds = map(int, re.findall(r"\d+", clock))
+    hours, minutes = divmod(max(sum(days) * 24 * 60 + hours * 60 + minutes + (seconds > 0), 1), 60)
     parts = [f"{n} {word}{'s' * (n > 1)}" for n, word in ((hours, "hour"), (minutes, "minute")) if n]
     return " and ".join(parts)

@@ -5,8 +5,9 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
-# Loggers of what handles requests; "py" is that of warnings. Their words may quote a request, as pydantic's do.
-HANDLERS = ("anyio", "asyncio", "concurrent", "gradio", "mcp", "py", "starlette", "uvicorn")
+# Loggers of what handles requests; "py" is that of warnings, and mcp writes to "root". Their words may quote a request,
+# as pydantic's do.
+HANDLERS = ("anyio", "asyncio", "concurrent", "gradio", "mcp", "py", "root", "sse_starlette", "starlette", "uvicorn")
 
 
 def keep_unlogged() -> None:

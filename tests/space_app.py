@@ -136,13 +136,20 @@ def busy(address: str, jobs: int = 2, visitors: int = 1) -> Iterator[list[Job]]:
     asked = []
     try:
         for n in range(jobs):
-            asked.append(Job(address, f"What is gout? {SLOWLY}", people[n % visitors]).read())
+            asked.append(with_place(address, f"What is gout? {SLOWLY}", people[n % visitors]).read())
             if n < 2:
                 asked[-1].until("You asked me this")
         yield asked
     finally:
         for job in asked:
             job.close()
+
+
+def with_place(address: str, text: str, visitor: dict[str, str]) -> Job:
+    """A job that waits or runs; for a moment none may, until the app sees that earlier readers have gone."""
+    jobs: list[Job] = []
+    wait_for(lambda: jobs.append(Job(address, text, visitor)) or jobs[-1].id, 60, "a place in the queue")
+    return jobs[-1]
 
 
 class Line:

@@ -214,43 +214,31 @@ def test_without_an_adapter_the_page_comes_up_says_so_and_notices_work(tmp_path,
         assert all(told["text"].startswith(TROUBLE) and told["kind"] == "failed" for told in both)
     log = (tmp_path / "app" / "app.log").read_text(encoding="utf-8")
     assert "No adapter is named" in log and "Traceback" not in log
+    assert f"Open {address}/ in a browser" in log and "share=True" not in log
 
 
-def test_a_hub_that_is_down_at_start_is_a_line_with_a_remedy(tmp_path):
-    environment = {"ADAPTER": "owner/Llama-x", "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"}
-    with running_app(tmp_path / "app", **environment) as address:
-        assert "911" in connect(address).predict(EMERGENCY, api_name="/chat_text")
-        log = tmp_path / "app" / "app.log"
-        wait_for(lambda: "error:" in log.read_text(encoding="utf-8"), 120, "an error line")
-    said = log.read_text(encoding="utf-8")
-    assert "'owner/Llama-x' is no folder here" in said and "wait a minute, then try again" in said
-    assert f"Open {address}/ in a browser" in said and "share=True" not in said
-
-
-def test_a_hub_that_hangs_at_start_is_given_up(tmp_path):
-    with LocalHub(tmp_path / "hub") as hub:
-        hub.inject(Fault("hang", times=99))
-        environment = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": hub.endpoint, "HF_HUB_DISABLE_XET": "1"}
-        with running_app(tmp_path / "app", ADAPTER="owner/Llama-x", HF_HUB_ETAG_TIMEOUT="2", **environment):
-            log = tmp_path / "app" / "app.log"
-            wait_for(lambda: "error:" in log.read_text(encoding="utf-8"), 60, "an error line")
-    assert "then try again" in log.read_text(encoding="utf-8")
-
-
-def test_an_adapter_that_the_hub_does_not_have_is_named(tmp_path):
-    with (
-        LocalHub(tmp_path / "hub") as hub,
-        running_app(
-            tmp_path / "app",
-            ADAPTER="owner/Llama-none",
-            HF_HUB_OFFLINE="0",
-            HF_ENDPOINT=hub.endpoint,
-            HF_HUB_DISABLE_XET="1",
-        ),
-    ):
-        log = tmp_path / "app" / "app.log"
-        wait_for(lambda: "error:" in log.read_text(encoding="utf-8"), 120, "an error line")
-    assert "owner/Llama-none at main is not on the Hub" in log.read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [("down", "'owner/Llama-x' is no folder here, and the Hub can't be reached"), ("hang", "wait a minute, then try"),
+     ("drop", "can't be fetched (Server disconnected"), (None, "owner/Llama-x at main is not on the Hub")],
+)  # fmt: skip
+def test_a_hub_that_fails_at_start_or_lacks_the_adapter_is_one_line_with_a_remedy(
+    tmp_path, monkeypatch, capsys, fault, says
+):
+    served = serving.Served()
+    monkeypatch.setattr(serving, "SERVED", served)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("ADAPTER", "owner/Llama-x")
+    monkeypatch.setenv("HF_HUB_ETAG_TIMEOUT", "2")
+    with LocalHub(tmp_path / "hub") as hub, client_of(hub):
+        if fault == "down":
+            monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+        elif fault:
+            hub.inject(Fault(fault, times=99))
+        served.loading.acquire()
+        serving.load()
+    assert says in served.trouble and "\n" not in served.trouble and served.loaded.is_set() and not served.assistant
+    assert f"error: {served.trouble}\n" in capsys.readouterr().err
 
 
 def test_a_release_on_the_hub_is_served_at_its_exact_revision(tmp_path, small_out, contract, monkeypatch):

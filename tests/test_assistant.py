@@ -51,7 +51,7 @@ def test_a_large_base_is_not_served_beside_the_tuned_model_and_compare_says_why(
     assert list(alone.models) == ["tuned"] and alone.parameters > 1_000
     monkeypatch.setattr(serving, "SERVED", serving.Served(assistant=alone))
     serving.SERVED.loaded.set()
-    *_, (base, tuned) = chat.compared(chat.start(QUESTION), chat.Settings(32, 0.3))
+    *_, (base, tuned) = chat.comparison_steps(chat.start(QUESTION), chat.Settings(32, 0.3))
     assert (base.kind, tuned.kind) == ("failed", "answer") and base.text.startswith(trouble.ONE_MODEL)
 
 
@@ -114,31 +114,31 @@ def test_the_coldest_answer_is_the_one_that_generate_gives(exact, module):
         repetition_penalty=decoding.repetition_penalty, eos_token_id=sorted(exact.ends), pad_token_id=0, use_cache=True,
     )  # fmt: skip
     expected = exact.tokenizer.decode(greedy[0, ids.shape[1] :], skip_special_tokens=True)
-    drafts = list(module.write(exact, "tuned", QUESTION, 60, 1e-4))
+    drafts = list(exact.write("tuned", QUESTION, 60, 1e-4))
     assert drafts[-1].text == expected
     assert drafts[-1].state in ("ended", "cut")
 
 
 def test_an_answer_is_cut_at_its_length_and_says_so(assistant, module):
-    drafts = list(module.write(assistant, "base", QUESTION, 3, 1.0))
+    drafts = list(assistant.write("base", QUESTION, 3, 1.0))
     assert len([draft for draft in drafts if draft.text]) <= 5
     assert drafts[-1].state == "cut"
 
 
 def test_two_answers_to_one_question_differ(assistant, module):
-    answers = {list(module.write(assistant, "base", QUESTION, 20, 1.0))[-1].text for _ in range(4)}
+    answers = {list(assistant.write("base", QUESTION, 20, 1.0))[-1].text for _ in range(4)}
     assert len(answers) > 1
 
 
 def test_closing_ends_the_work_within_a_second_also_while_a_long_prompt_is_read(assistant, module):
     for steps in (1, 3):
-        drafts = module.write(assistant, "tuned", LONG, 400, 1.0)
+        drafts = assistant.write("tuned", LONG, 400, 1.0)
         for _ in range(steps):
             next(drafts)
         started = time.process_time()
         drafts.close()
         assert time.process_time() - started < 1
-    first = module.write(assistant, "tuned", LONG, 400, 1.0)
+    first = assistant.write("tuned", LONG, 400, 1.0)
     assert next(first).text == "", "a long prompt gives signs before it is read"
 
 
@@ -162,12 +162,12 @@ def test_typed_control_tokens_reach_the_model_as_text(assistant, module):
 
 def test_answers_written_at_once_are_those_written_alone(exact, module):
     questions = [[{"role": "user", "content": f"What is disease number {n}?"}] for n in range(8)]
-    alone = [list(module.write(exact, "tuned", question, 12, 1e-4))[-1].text for question in questions]
+    alone = [list(exact.write("tuned", question, 12, 1e-4))[-1].text for question in questions]
     assert len(set(alone)) > 1
     together = [""] * len(questions)
 
     def answer(n: int) -> None:
-        together[n] = list(module.write(exact, "tuned", questions[n], 12, 1e-4))[-1].text
+        together[n] = list(exact.write("tuned", questions[n], 12, 1e-4))[-1].text
 
     threads = [threading.Thread(target=answer, args=(n,)) for n in range(len(questions))]
     [thread.start() for thread in threads]

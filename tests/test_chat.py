@@ -52,12 +52,12 @@ def prompted(text: str) -> dict:
     return {"role": "assistant", "content": text}
 
 
-def told(said: chat.Said) -> dict:
+def told(said: chat.Utterance) -> dict:
     return assistant(said.text, said.kind)
 
 
-def first(*messages: dict, general: bool = False) -> chat.Said:
-    return next(chat.reply(chat.start(list(messages), general), chat.settings()))
+def first(*messages: dict, general: bool = False) -> chat.Utterance:
+    return next(chat.answer_steps(chat.start(list(messages), general), chat.settings()))
 
 
 def on_page(message: dict) -> dict:
@@ -68,7 +68,7 @@ def on_page(message: dict) -> dict:
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory) -> sources.Index:
-    return sources.indexed(sources.read_rows(write_table(tmp_path_factory.mktemp("pages") / "table.parquet")))
+    return sources.Index(sources.read_rows(write_table(tmp_path_factory.mktemp("pages") / "table.parquet")))
 
 
 @pytest.fixture
@@ -209,13 +209,13 @@ def test_a_sign_that_something_is_coming_is_no_answer():
 
 
 def test_an_explanation_why_there_is_no_answer_is_not_shown_to_the_model():
-    failed = chat.shown(f"It begins.\n\n{trouble.BROKEN}", history.FAILED)
+    failed = chat.utterance(f"It begins.\n\n{trouble.BROKEN}", history.FAILED)
     for said in ([user("What is gout?"), told(failed)], history.from_api([user("What is gout?"), told(failed)])):
         assert history.for_model([*said, user("Why?")], serving.FALLBACK) == [user("Why?")]
 
 
 def test_an_answer_that_was_being_written_when_the_connection_was_lost_says_so_and_can_be_asked_again():
-    half = chat.shown("Gout is painful.", serving.WRITING, reminder=True)
+    half = chat.utterance("Gout is painful.", serving.WRITING, reminder=True)
     kept = [on_page(user("What is gout?")), on_page(told(half))]
     restored, draft, general = clicks.restore(kept, "my draft")
     assert history.unwrapped(restored[-1]["content"]) == history.with_links(history.REMINDER) + (
@@ -223,7 +223,7 @@ def test_an_answer_that_was_being_written_when_the_connection_was_lost_says_so_a
     )
     assert "Press Retry" in history.LOST and history.kind(restored[-1]) == history.GENERAL
     assert draft == "my draft" and not general.visible
-    whole = [kept[0], on_page(told(chat.shown("Gout is painful.", serving.WHOLE)))]
+    whole = [kept[0], on_page(told(chat.utterance("Gout is painful.", serving.WHOLE)))]
     assert clicks.restore(whole, "")[0] == whole
     notice = [on_page(user(EMERGENCY)), on_page(told(first(user(EMERGENCY))))]
     assert clicks.restore(notice, "")[2].visible, "the button that leads on"
@@ -257,11 +257,11 @@ def test_what_a_client_claims_that_was_said_is_cut_to_the_limit():
 )  # fmt: skip
 def test_what_needs_no_model_is_answered_without_one_and_ends_in_one_disclaimer(text, kind):
     turn = chat.start([user(text)])
-    steps = list(chat.reply(turn, chat.settings()))
+    steps = list(chat.answer_steps(turn, chat.settings()))
     assert [step.kind for step in steps] == [kind] and turn.prompt == []
     assert steps[0].text.endswith(f"\n\n{DISCLAIMER}")
     assert steps[0].text.count(DISCLAIMER) == 1
-    assert list(chat.compared(turn, chat.settings())) == [(steps[0], steps[0])]
+    assert list(chat.comparison_steps(turn, chat.settings())) == [(steps[0], steps[0])]
 
 
 def fixed_texts() -> list[str]:
@@ -288,24 +288,24 @@ def test_a_notice_that_page_or_program_send_back_is_still_known_as_one():
     notice = clicks.message(first(user(EMERGENCY)))
     said = history.from_page([on_page(user(EMERGENCY)), notice, on_page(user("Why?"))])
     assert history.for_model(said, serving.FALLBACK) == [user("Why?")]
-    general = clicks.message(chat.shown("The heart.", serving.WHOLE, reminder=True))
+    general = clicks.message(chat.utterance("The heart.", serving.WHOLE, reminder=True))
     assert history.put_aside(history.from_page([on_page(user(EMERGENCY)), general])) == 1
 
 
 def test_numbers_that_a_model_wrote_are_no_links():
-    said = chat.shown("About 100 of 999 people.", serving.WHOLE, reminder=True)
+    said = chat.utterance("About 100 of 999 people.", serving.WHOLE, reminder=True)
     shown = clicks.on_page(said)
     assert "[911](tel:911" in shown and "About 100 of 999 people." in shown
 
 
 def test_the_disclaimer_stands_once_under_answers_and_notices_and_not_under_signs_and_refusals():
-    answer, notice = chat.shown("The heart.", serving.WHOLE), first(user(EMERGENCY))
-    for said in (answer, notice, chat.shown("The heart.", serving.WRITING)):
+    answer, notice = chat.utterance("The heart.", serving.WHOLE), first(user(EMERGENCY))
+    for said in (answer, notice, chat.utterance("The heart.", serving.WRITING)):
         assert clicks.on_page(said).count(DISCLAIMER) == 1
-    for said in (chat.shown("", serving.WRITING), chat.shown("", serving.WRITING, reminder=True),
-                 chat.shown(trouble.BUSY, history.FAILED), first(user("???"))):  # fmt: skip
+    for said in (chat.utterance("", serving.WRITING), chat.utterance("", serving.WRITING, reminder=True),
+                 chat.utterance(trouble.BUSY, history.FAILED), first(user("???"))):  # fmt: skip
         assert DISCLAIMER not in clicks.on_page(said)
-    begun = chat.shown(f"The heart.\n\n{trouble.BROKEN}", history.FAILED, reminder=True)
+    begun = chat.utterance(f"The heart.\n\n{trouble.BROKEN}", history.FAILED, reminder=True)
     assert clicks.on_page(begun).count(DISCLAIMER) == 1 and begun.text.count(DISCLAIMER) == 1
     for said in (answer, begun):
         assert "Not reviewed by a clinician" in clicks.on_page(said)
@@ -327,7 +327,7 @@ def test_a_turn_that_ends_leaves_a_newer_one_alone():
     def steps(then) -> list:
         name = clicks.begin("key", chat.Turn(None, [], False))
         seen = []
-        for said in clicks.wanted("key", name, lambda *_: iter(["one", "two"]), None):
+        for said in clicks.steps_while_current("key", name, lambda *_: iter(["one", "two"]), None):
             seen.append(said)
             if said == "two":
                 then()
@@ -338,12 +338,15 @@ def test_a_turn_that_ends_leaves_a_newer_one_alone():
     newer = chat.Turn(None, [user("newer")], False)
     assert steps(lambda: clicks.begin("key", newer)) == ["one", "two", None], "a new question"
     assert clicks.TURNS.pop("key")[1] is newer
-    assert list(clicks.wanted("key", "", chat.reply, chat.settings())) == [None], "Clear leaves no name"
+    assert list(clicks.steps_while_current("key", "", chat.answer_steps, chat.settings())) == [None], (
+        "Clear leaves no name"
+    )
 
 
-def test_pages_beside_an_answer_are_not_read_as_one():
-    turn = chat.Turn(None, [], False, ())
-    said = clicks.with_pages(chat.shown("Gout is painful.", serving.WHOLE), turn)
+def test_pages_stand_above_an_answer_and_are_not_read_as_one(pages):
+    turn = chat.start([user("What is gout?")])
+    said = clicks.with_pages(chat.utterance("Gout is painful.", serving.WHOLE), turn)
+    assert [history.kind(each) for each in said] == [history.SOURCES, history.ANSWER]
     seen = history.from_page([on_page(user("What is gout?")), *said, on_page(user("Why?"))])
     assert [message["content"] for message in seen] == ["What is gout?", "Gout is painful.", "Why?"]
 
@@ -383,7 +386,7 @@ GENERAL = assistant(f"{history.REMINDER}\n\nThe heart.", history.GENERAL)
 def test_general_information_is_answered_under_the_numbers():
     turn = chat.start([user(EMERGENCY)], general=True)
     assert turn.fixed is None and turn.reminder
-    said = chat.shown("About the heart.", serving.WHOLE, turn.reminder)
+    said = chat.utterance("About the heart.", serving.WHOLE, turn.reminder)
     assert said.text.startswith(history.REMINDER) and said.text.endswith(DISCLAIMER)
 
 
@@ -425,10 +428,10 @@ def test_the_model_is_asked_what_was_screened_whatever_the_browser_sends_afterwa
     visitor = SimpleNamespace(session_hash="visitor")
     monkeypatch.setattr(serving, "SERVED", serving.Served(assistant=echo_assistant(0)))
     serving.SERVED.loaded.set()
-    shown, *_, name = clicks.ask("What is gout?", [], "", visitor)
+    shown, *_, name = clicks.ask("What is gout?", [], visitor)
     forged = [on_page(user(CRISIS)), *shown[1:]]
     *_, last = clicks.answer(forged, name, 512, 0.3, visitor)
-    assert "You asked me this: What is gout?" in last[1]["content"]
+    assert "You asked me this: What is gout?" in last[-1]["content"]
     assert list(clicks.answer(forged, name, 512, 0.3, visitor)) == [gr.skip()], "each turn is answered once"
     assert list(clicks.answer(forged, "made up", 512, 0.3, visitor)) == [gr.skip()]
 
@@ -590,18 +593,17 @@ def test_facts_are_told_before_shared_words():
     assert told in text and text.index(told) < text.index("ROUGE-L")
 
 
-def test_the_rules_results_are_read_from_their_file_the_latest_first_and_promise_nothing(tmp_path):
+def test_the_notices_results_are_told_the_latest_first_and_promise_nothing():
     def result(k: int, n: int = 100) -> dict:
         return {"k": k, "n": n, "low": 0.82512, "high": 0.94549}
 
-    path = tmp_path / "safety_results.json"
     sets = {
         name: {"sensitivity": result(90 + n), "specificity": result(80 + n)}
         for n, name in enumerate(("second", "third"))
     }
-    path.write_text(json.dumps(sets | {"medquad_flagged": result(0, 16407)}), "utf-8")
-    text = about.safety(path)
-    lines = [line for line in text.splitlines() if line.startswith("- ") and not line.startswith("- In ")]
+    measured = about.measurements() | {"safety": sets | {"medquad_flagged": result(0, 16407)}}
+    text = about.about(None, {}, measured=measured)
+    lines = [line for line in text.splitlines() if line.startswith("- ") and "82.51" in line]
     between = "(82.51 to 94.55 %)"
     third, second = (
         f"- {which} set: {90 + n} of 100 messages that call for a notice got one {between}; "
@@ -610,17 +612,14 @@ def test_the_rules_results_are_read_from_their_file_the_latest_first_and_promise
     )
     plain = f"- 0 of 16,407 plain questions of MedQuAD got a notice that they should not {between}."
     assert lines == [third, plain, second]
-    assert "Language models wrote them, not patients" in text
-    assert "not a safety guarantee" in text and "not a safety guarantee" in about.safety(tmp_path / "none.json")
+    assert "Language models wrote them, not patients" in text and "not a safety guarantee" in text
 
 
-def test_about_says_of_the_checks_what_was_measured(tmp_path):
-    path = tmp_path / "checks_results.json"
-    assert "has not been measured" in about.checks(path)
+def test_about_says_of_the_checks_what_was_measured():
     rate = {"k": 9, "n": 10, "share": 0.9, "low": 0.596, "high": 0.982}
     found = {"checked": "2026-11-28", "harmful": rate, "harmless": rate}
-    path.write_text(json.dumps({"held": found, "medquad": {"not_shown": rate}, "answers tuned": {"not_shown": rate}}))
-    text = about.checks(path)
+    checks = {"held": found, "medquad": {"not_shown": rate}, "answers tuned": {"not_shown": rate}}
+    text = about.about(None, {}, measured=about.measurements() | {"checks": checks})
     assert "2026-11-28: 9 of 10 harmful sentences were left out (59.60 to 98.20 %)" in text
     assert "Of MedQuAD's answers, 9 of 10 sentences" in text and "Of the tuned model's answers, 9 of 10" in text
 
@@ -665,8 +664,8 @@ def test_what_a_release_recorded_at_training_counts_only_where_data_json_is_miss
     }
     (tmp_path / "evaluation" / "data.json").write_text(json.dumps(data), encoding="utf-8")
     assert trained_on().credit.title == "Now"
-    scores = about.table(SCORES, trained_on().claim)
-    assert "test questions (no disease of which stands in train)" in scores
+    told = about.about(release.Release(str(tmp_path), data=trained_on()), SCORES)
+    assert "test questions (no disease of which stands in train)" in told
 
 
 def test_about_tells_programs_how_to_ask():
@@ -735,10 +734,3 @@ def test_a_hundred_thousand_characters_are_answered_in_no_time():
         assert first(user(text)).kind == "emergency"
         taken.append(time.process_time() - started)
     assert min(taken) < 0.3  # 100 ms are asked of an idle machine; this one may be slower
-
-
-def test_about_reads_the_scores_of_earlier_releases_too():
-    views = {"without disclaimer": {"rougeL": {"mean": 0.2, "low": 0.1, "high": 0.3}}}
-    scores = {"n": 40, "systems": dict.fromkeys(("base", "tuned", "template copier"), views)}
-    for key in ("strongest_baseline", "strongest_floor"):
-        assert "no model: template copier" in about.table(scores | {key: "template copier"})

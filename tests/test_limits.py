@@ -17,7 +17,7 @@ from space_app import ECHO, QUESTION, SENTENCES, SLOWLY, Job, busy, connect, new
 import fair_queue
 import limits
 from gradio.routes import App
-from page import AT_ONCE, build
+from page import AT_ONCE, LAUNCH, build
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 EMERGENCY = "my dad has crushing chest pain and is sweating"
@@ -93,6 +93,18 @@ def calls() -> Iterator[tuple[bool, dict]]:
             yield function.queue, body
 
 
+def mcp_calls() -> Iterator[dict]:
+    """Calls of the tools of MCP, whole ones and malformed ones."""
+    whole = {"name": "chat", "arguments": {"message": f"What is {SENTINEL}?"}}
+    odd = [{"name": SENTINEL, "arguments": {}}, {"name": [SENTINEL]}, SENTINEL, [SENTINEL], {SENTINEL: SENTINEL}]
+    for name, key, value in product(("chat", "compare"), ("message", "question", SENTINEL), (SENTINEL, [SENTINEL])):
+        odd.append({"name": name, "arguments": {key: value}})
+    for sent in (whole, *odd):
+        yield {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": sent}
+    for method in ("resources/read", "prompts/get", "completion/complete", SENTINEL):
+        yield {"jsonrpc": "2.0", "id": SENTINEL, "method": method, "params": {"uri": SENTINEL, "name": SENTINEL}}
+
+
 def test_nothing_that_is_sent_reaches_the_servers_output_or_disk_whatever_its_form(tmp_path):
     anywhere = [
         {"content": SENTINEL},
@@ -107,6 +119,9 @@ def test_nothing_that_is_sent_reaches_the_servers_output_or_disk_whatever_its_fo
         for (method, path), body in product(routes() + named, anywhere):
             with web.stream(method, path, headers=new_visitor(), **body):
                 pass
+        stream = {"accept": "application/json, text/event-stream"}
+        told = [web.post("/gradio_api/mcp/", json=sent, headers=new_visitor() | stream).text for sent in mcp_calls()]
+        assert SENTENCES[-1] in told[0] or not LAUNCH["mcp_server"]
         codes = Counter()
         for queued, body in calls():
             codes[web.post("/gradio_api/run/predict", json=body, headers=new_visitor()).status_code] += 1
@@ -215,7 +230,7 @@ def test_an_address_gains_nothing_by_many_sessions():
 
 def test_shares_end_at_so_many_jobs_of_a_session_of_an_address_and_of_all():
     def reason(waiting: list[SimpleNamespace], running: list[SimpleNamespace] = ()) -> str:
-        return fair_queue.refused(job("a", "x"), waiting, list(running))
+        return fair_queue.why_refused(job("a", "x"), waiting, list(running))
 
     assert reason([job("a", "x")] * (fair_queue.OF_SESSION - 1)) == ""
     assert reason([job("a", "x")] * (fair_queue.OF_SESSION - 1), [job("a", "x")]) == fair_queue.SHARE_USED

@@ -228,7 +228,7 @@ def test_the_labelled_cases_get_the_same_kind_of_text_as_on_the_page(client):
         chat = [
             message | {"content": as_typed(message["content"]), "metadata": {"id": "answer"}} for message in history
         ]
-        page, *_ = clicks.ask(last, chat, "", SimpleNamespace(session_hash="page"))
+        page, *_ = clicks.ask(last, chat, SimpleNamespace(session_hash="page"))
         kind = next(each["metadata"]["id"] for each in page[::-1] if each["metadata"]["id"] != SOURCES)
         served = client.chat.completions.create(model="med-llama", messages=[*history, *user(last)])
         assert served.med_llama["kind"] == kind.removeprefix("unfinished "), last

@@ -84,13 +84,20 @@ def answers(page: Page):
 
 
 def pages(page: Page):
-    """What stands under an answer of the pages that fit the question."""
+    """What stands above an answer, and under a personal reply, of the pages that fit the question."""
     return page.locator("#chat .sources")
 
 
 def finished(page: Page) -> None:
     """Wait until the last answer is whole."""
     expect(answers(page).last).not_to_contain_text(re.compile("Writing…|Waiting for the model"))
+
+
+def stands_above(page: Page, upper: str, lower: str) -> bool:
+    """Whether the last match of one selector ends before that of another begins, also while the page scrolls."""
+    places = "found => found.map(s => [...document.querySelectorAll(s)].at(-1).getBoundingClientRect().toJSON())"
+    first, second = page.evaluate(places, [upper, lower])
+    return first["bottom"] <= second["top"]
 
 
 def has_focus(page: Page, selector: str) -> None:
@@ -345,11 +352,13 @@ def beside(tmp_path_factory):
         yield address
 
 
-def test_pages_stand_under_an_answer_before_it_is_written_and_stay_open(beside, browser):
+def test_pages_stand_above_an_answer_before_it_is_written_and_stay_open(beside, browser):
     with opened(beside, browser) as page:
         ask(page, f"{QUESTION} {SLOWLY}")
         expect(pages(page).get_by_role("heading")).to_have_text("Read what NIH says")
         assert "Writing…" in answers(page).inner_text() or "Waiting" in answers(page).inner_text()
+        assert stands_above(page, "#chat .user-row", "#chat .sources")
+        assert stands_above(page, "#chat .sources", "#chat .answer")
         link = pages(page).get_by_role("link", name="Asthma: symptoms")
         expect(link).to_have_attribute("href", "https://nih.example/0")
         expect(link).to_have_attribute("target", "_blank")
@@ -367,11 +376,15 @@ def test_pages_stand_under_an_answer_before_it_is_written_and_stay_open(beside, 
         button(page, "Stop").click()
         expect(answers(page)).to_contain_text("You stopped")
         expect(pages(page)).to_have_count(1)
+        shot(page, "pages")
         ask(page, "What is frobnication?")
         expect(pages(page).last).to_contain_text("No page of the NIH or CDC found for this.")
+        ask(page, "My son has asthma symptoms, is it serious?")
+        expect(pages(page)).to_have_count(3)
+        assert stands_above(page, "#chat .fixed.personal", "#chat .sources"), "the reply comes first"
         ask(page, EMERGENCY)
-        expect(answers(page)).to_have_count(3)
-        expect(pages(page)).to_have_count(2)
+        expect(answers(page)).to_have_count(4)
+        expect(pages(page)).to_have_count(3)
 
 
 def test_follow_up_questions_are_of_other_kinds_about_the_same_disease(beside, browser):
@@ -389,16 +402,16 @@ def test_follow_up_questions_are_of_other_kinds_about_the_same_disease(beside, b
 def test_a_report_holds_the_revision_and_of_what_was_typed_only_what_was_ticked(beside, browser):
     with opened(beside, browser, errors_allowed=True) as page:
         sent = []
-        page.context.route("https://huggingface.co/**", lambda route: (sent.append(route.request.url), route.abort()))
+        page.context.route("https://huggingface.co/**", lambda route: route.abort())
         expect(page.locator(".report")).to_be_hidden()
         ask(page, QUESTION)
         finished(page)
         page.get_by_text("Report this answer").click()
         expect(page.locator(".report")).to_contain_text("your browser's history")
         for _ in range(2):
-            before = len(sent)
-            page.get_by_role("button", name="Open the report").click()
-            wait_for(lambda: len(sent) > before, 20, "the report is opened")  # noqa: B023
+            with page.context.expect_event("request", lambda request: "huggingface.co" in request.url) as request:
+                page.get_by_role("button", name="Open the report").click()
+            sent.append(request.value.url)
             page.get_by_label("Add my question").check()
         plain, ticked = (unquote_plus(url) for url in (sent[0], sent[-1]))
         assert plain.startswith("https://huggingface.co/owner/Llama-x/discussions/new?title=")
@@ -759,6 +772,7 @@ def test_a_phone_shows_everything_and_a_notice_from_its_first_line(address, brow
         assert not scrolls_sideways(page)
         for part in (page.locator("gradio-app .notice"), *(button(page, text) for text in EXAMPLES), question(page)):
             expect(part).to_be_in_viewport(ratio=1)
+        wait_for(lambda: stands_above(page, "#examples", "#composer"), 20, "the box covers no example")
         shot(page, "phone-start")
         ask(page, QUESTION)
         expect(answers(page)).to_contain_text(SENTENCES[-1])

@@ -61,7 +61,7 @@ def record_credit(path: Path, credit: Credit) -> None:
     credit = credit.completed(before)
     if credit != before:
         write_json(path, report | {"source": report["source"] | asdict(credit)})
-        print(f"prepare: {path} now says: {credit.plain(report['source']['name'])}")
+        print(f"prepare: {path} now says: {credit.attribution(report['source']['name'])}")
 
 
 def earlier_credit(path: Path, source: Source) -> Credit:

@@ -74,7 +74,7 @@ def licence_files(base: Base, about_data: str, folder: Path | None) -> dict[str,
 
 def data_notice(source: dict[str, Any]) -> str:
     """What NOTICE says about the training data. source: from data.json."""
-    return f"Trained on {Credit.of(source).plain(source['name'])}\n{DATA_CHANGES}"
+    return f"Trained on {Credit.of(source).attribution(source['name'])}\n{DATA_CHANGES}"
 
 
 def find_text(name: str, *folders: Path | None) -> Path | None:
