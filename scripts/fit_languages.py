@@ -2,7 +2,7 @@
 
   fit_languages.py                     fit to tests/cases/languages.parquet and the English messages
   fit_languages.py --measure FILE...   rates on cases that were not used for fitting; with --save written down
-  fit_languages.py --left-out          cross-validate over the messages, near copies together
+  fit_languages.py --left-out          cross-validate: fit without each round of writers, and measure on its messages
 
 The same cases give the same bytes. A case is a line of JSON: turns, kind, language.
 """

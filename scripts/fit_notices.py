@@ -7,7 +7,6 @@ are added. The same cases give the same file.
 
   fit_notices.py                      fit, and measure the sets that the classifier has not learned from
   fit_notices.py --measure FILE...    only measure: FILE holds a line {"turns": [...], "kind": "..."} for each case
-  fit_notices.py --left-out           cross-validate: fit without some of the writers, and measure on their messages
 """
 
 import argparse
@@ -21,15 +20,12 @@ def main() -> None:
         prog="fit_notices.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--measure", nargs="+", type=Path, metavar="FILE", help="only measure on these cases")
-    parser.add_argument("--left-out", action="store_true", help="cross-validate over the writers")
     parser.add_argument("--medquad", type=Path, metavar="CSV", help="also count the MedQuAD questions that are flagged")
     options = parser.parse_args()
     from fitting import notices  # here, because scikit-learn and pandas take seconds and --help should not
 
     if options.measure:
         notices.measure(options.measure)
-    elif options.left_out:
-        notices.left_out()
     else:
         notices.write_model(notices.fit(notices.learned()))
         notices.report(options.medquad)

@@ -66,10 +66,10 @@ def words(text: str) -> str:
 
 def pattern(text: str) -> str:
     """The text with medicines and contents replaced, so that what holds of asthma holds of every disease."""
-    kept = ["^"]
+    kept, medicine = ["^"], personal.filled("{medicine}")
     for token in tokens(text):
         known = token in KEPT or "'" in token or not token.isalnum()
-        word = "med" if medicine().fullmatch(token) else token if known else "x"
+        word = "med" if re.fullmatch(medicine, token) else token if known else "x"
         if word != "x" or kept[-1] != "x":
             kept.append(word)
     return " ".join([*kept, "$"])
@@ -79,14 +79,9 @@ def tokens(text: str) -> list[str]:
     return TOKEN.findall(text.lower().replace("’", "'"))[:LONGEST]
 
 
-@cache
-def medicine() -> re.Pattern[str]:
-    return re.compile(personal.filled("{medicine}"))
-
-
-def pipeline(features: int = FEATURES) -> Pipeline:
+def pipeline() -> Pipeline:
     """TF-IDF of one to three words, three to five letters and two to five words of the pattern."""
-    counts = COUNTS | {"n_features": features}
+    counts = COUNTS | {"n_features": FEATURES}
     return text_pipeline(
         HashingVectorizer(preprocessor=words, token_pattern=r"\S+", ngram_range=(1, 3), **counts),
         HashingVectorizer(preprocessor=words, analyzer="char_wb", ngram_range=(3, 5), **counts),

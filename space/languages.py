@@ -1,6 +1,6 @@
 """Crises, emergencies and poisonings in languages other than English, and the fixed texts for them.
 
-`found` reads the last turns with two classifiers of scikit-learn's parts (`languages.safetensors`, fitted by
+`reading` classifies the last turns with two pipelines of scikit-learn's parts (`languages.safetensors`, fitted by
 scripts/fit_languages.py): what a text calls for, and which language it is in. `text` gives the fixed text for it.
 Like the English notices, this recognises words: it is no diagnosis, and silence never means that nothing is wrong.
 """
@@ -22,9 +22,11 @@ from text_classifier import COUNTS, from_arrays
 TEXTS = Path(__file__).with_name("languages.toml")
 MODEL = Path(__file__).with_name("languages.safetensors")
 KINDS = ("none", "crisis", "emergency", "poison")
-CODES = ("en", "es", "pt", "fr", "de", "it", "hi", "th", "ar", "zh", "ja", "ko", "ru", "tr", "pl", "nl", "vi", "tl")
-NOTICE = {"crisis": 0.5, "emergency": 0.7, "poison": 0.6}  # probability of all notices together that shows each
-NOTICE_IN_LONG = 0.9  # the same for each of more than SHORT windows
+FIRST = ("es", "pt", "fr", "de", "it", "hi", "th")  # the languages of Llama 3.2 beside English
+CODES = ("en", *FIRST, "ar", "zh", "ja", "ko", "ru", "tr", "pl", "nl", "vi", "tl")
+NOTICE, NOTICE_OTHERS = 0.7, 0.5  # probability of all notices together that shows one, in FIRST and in the others
+NOTICE_EARLIER = 0.95  # the same for an earlier turn alone, which later ones may have explained
+NOTICE_IN_LONG = 0.9  # and for each of more than SHORT windows
 SHORT = 6
 FOREIGN = 0.1  # probability that the text is not English from which it is read here
 ENGLISH = 0.35  # probability of English above which a text may be English
@@ -33,28 +35,21 @@ SURE = 0.5  # probability from which a language is named
 TURNS = 3  # user turns that count together
 WINDOW = 200  # characters that are read at once, in steps of half of them
 READ = 20  # windows that are read: both ends of a long text
-FEATURES = {"kind": 2**17, "language": 2**15}  # hashed features of each vectoriser
+# Hashed features of each vectoriser. In fewer, words that nobody has taught share their weights with others by chance.
+FEATURES = {"kind": 2**19, "language": 2**15}
 MARKS = re.compile("[\u0300-\u036f]")  # accents
 SPELT = str.maketrans({"đ": "d", "ł": "l", "ø": "o", "ı": "i", "ß": "s"})
 
 
-def found(turns: list[str]) -> tuple[str, str] | None:
-    """Kind of notice (crisis, emergency, poison) and code of the language that the user's turns call for."""
-    return reading(turns)[0]
-
-
-def language(text: str) -> str:
-    """Code of the language if the text surely is not English: one of [texts], or `other`; else `en`."""
-    return reading([text])[1]
-
-
 def reading(turns: list[str]) -> tuple[tuple[str, str] | None, str]:
-    """What the user's last three turns call for, see `found`, and the language of the last one, see `language`.
+    """What the user's last three turns, together and each alone, call for, and the language of the last one.
 
-    The turns are read together and each alone.
+    The first is a kind of notice (crisis, emergency, poison) and the code of a language, or None. The second is a code
+    of [texts] or `other` if the turn surely is not English, else `en`.
     """
     turns = [folded(turn) for turn in turns[-TURNS:]]
-    read = list(dict.fromkeys(window for text in (" . ".join(turns), *turns) for window in windows(text)))
+    together = {window for text in (" ".join(turns), *turns[-1:]) for window in windows(text)}
+    read = list(dict.fromkeys(window for text in (" ".join(turns), *turns) for window in windows(text)))
     if not read:
         return None, "en"
     codes = classifier("language").predict_proba(read)  # [windows, codes]
@@ -63,10 +58,13 @@ def reading(turns: list[str]) -> tuple[tuple[str, str] | None, str]:
     if not foreign.any():
         return None, last
     kinds = classifier("kind").predict_proba(read) * foreign[:, None]  # [windows, kinds]
-    most = kinds[:, 1:].sum(1).argmax()
-    kind, code = KINDS[1 + kinds[most, 1:].argmax()], CODES[1 + codes[most, 1:].argmax()]
-    if kinds[most, 1:].sum() <= (NOTICE[kind] if len(read) <= SHORT else NOTICE_IN_LONG):
+    needed = np.where(codes[:, 1:].argmax(1) < len(FIRST), NOTICE, NOTICE_OTHERS)
+    needed = np.where([window in together for window in read], needed, NOTICE_EARLIER)
+    above = kinds[:, 1:].sum(1) - (needed if len(read) <= SHORT else NOTICE_IN_LONG)
+    most = above.argmax()
+    if above[most] <= 0:
         return None, last
+    kind, code = KINDS[1 + kinds[most, 1:].argmax()], CODES[1 + codes[most, 1:].argmax()]
     return (kind, script_of(code, "".join(turns))), last
 
 
@@ -109,16 +107,19 @@ def windows(text: str) -> list[str]:
 
 
 # ---------------------------------------------------------------- the classifiers
-def pipeline(head: str, features: int | None = None) -> Pipeline:
+def pipeline(head: str) -> Pipeline:
     """TF-IDF of words and of one to five (for the language three) characters, and a multinomial logistic regression.
 
     Characters also carry what Thai, Chinese and Japanese write without spaces, and what is misspelled.
     """
-    counts: dict[str, Any] = COUNTS | {"n_features": features or FEATURES[head]}
+    counts: dict[str, Any] = COUNTS | {"n_features": FEATURES[head]}
     longest = 5 if head == "kind" else 3
-    words = HashingVectorizer(ngram_range=(1, 2), token_pattern=r"\w+", **counts)
+    # not \w+, which would split words at the vowel signs of Hindi and Thai
+    words = HashingVectorizer(ngram_range=(1, 2), token_pattern=r"[^\s?!]+|[?!]", **counts)
     letters = HashingVectorizer(analyzer="char_wb", ngram_range=(1, longest), **counts)
-    return text_classifier.pipeline(words, letters, max_iter=200, C=10)
+    # The fit must converge: one that stops early lets common words such as "my" and "and" call for a notice.
+    exact = {"tol": 1e-5, "max_iter": 300} if head == "kind" else {"max_iter": 200}
+    return text_classifier.pipeline(words, letters, C=10, **exact)
 
 
 @cache

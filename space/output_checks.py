@@ -57,7 +57,7 @@ def checked(answer: str, disclaimer: str, cut: bool = False, question: str = "")
     length limit or was stopped, so its last sentence may not be whole. question: what was asked; without it, a bare yes
     or no counts as personal.
     """
-    whole = without_disclaimer(plain_text(answer), disclaimer)
+    whole = strip_disclaimers(plain_text(answer), disclaimer)
     text = without_loops(whole)
     if cut:
         text = whole_sentences(text)
@@ -193,7 +193,7 @@ def numbered(lines: list[str]) -> Iterator[tuple[int, int]]:
         yield start, end
 
 
-def without_disclaimer(text: str, disclaimer: str) -> str:
+def strip_disclaimers(text: str, disclaimer: str) -> str:
     """The text without the disclaimer, whole or cut short at the end, and without others of the model's making."""
     text = re.sub(re.escape(disclaimer) + "[.!]?", " ", text, flags=re.IGNORECASE).rstrip()
     beginnings = (disclaimer[:length].rstrip() for length in range(len(disclaimer) - 1, 10, -1))

@@ -5,9 +5,9 @@ The patterns know which text helps; a classifier, fitted by scripts/fit_checks.p
 
 import re
 import tomllib
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from safetensors.numpy import load_file
 from sklearn.feature_extraction.text import HashingVectorizer
@@ -22,51 +22,41 @@ RULES = Path(__file__).with_name("personal.toml")
 LONGEST = 1_000  # characters from each end of the last message that are read
 
 
-@dataclass(frozen=True)
-class Rule:
-    kind: str
-    personal: bool
-    patterns: tuple[re.Pattern[str], ...]
-
-
 def matched(last: str) -> str | None:
     """The name of the reply that the patterns choose for a message: on a medicine, how serious it is, violence, …"""
-    text = plain(last)
-    about_someone = bool(person().search(text))
-    for rule in rules():
-        if (about_someone or not rule.personal) and any(pattern.search(text) for pattern in rule.patterns):
-            return rule.kind
-    return None
+    text = one_line(last)
+    about_someone = re.search(filled("{person}"), text)
+    asked = (rule for rule in rules() if about_someone or not rule.get("personal"))
+    return next((rule["kind"] for rule in asked if any(pattern.search(text) for pattern in rule["patterns"])), None)
 
 
 def danger(last: str) -> bool:
     """Whether a message about violence tells of danger to life or of an injury now."""
-    return bool(re.search(filled("{danger}"), plain(last)))
+    return bool(re.search(filled("{danger}"), one_line(last)))
 
 
 def topic(last: str) -> str:
     """The reply for a personal question that no pattern knows: on a medicine if it names one."""
-    return "medicine" if re.search(filled("{medicine}"), plain(last)) else "serious"
+    return "medicine" if re.search(filled("{medicine}"), one_line(last)) else "serious"
 
 
 def reply(name: str) -> str:
     return data()["replies"][name].strip()
 
 
-def plain(text: str) -> str:
+def one_line(text: str) -> str:
     """Lower case, on one line, with straight apostrophes; of a long text both ends."""
     text = " ".join(text.lower().replace("’", "'").split())
     return text if len(text) <= 2 * LONGEST else f"{text[:LONGEST]} {text[-LONGEST:]}"
 
 
 @cache
-def rules() -> tuple[Rule, ...]:
-    return tuple(
-        Rule(rule["kind"], rule.get("personal", False), tuple(re.compile(filled(text)) for text in rule["patterns"]))
-        for rule in data()["rule"]
-    )
+def rules() -> list[dict[str, Any]]:
+    """The rules with their patterns compiled."""
+    return [rule | {"patterns": [re.compile(filled(text)) for text in rule["patterns"]]} for rule in data()["rule"]]
 
 
+@cache
 def filled(pattern: str) -> str:
     """The pattern with the named words in it, on one line."""
     for name, value in data()["words"].items():
@@ -75,19 +65,14 @@ def filled(pattern: str) -> str:
 
 
 @cache
-def person() -> re.Pattern[str]:
-    return re.compile(data()["words"]["person"])
-
-
-@cache
 def data() -> dict:
     """personal.toml, read once."""
     return tomllib.loads(RULES.read_text(encoding="utf-8"))
 
 
-def pipeline(features: int = FEATURES) -> Pipeline:
+def pipeline() -> Pipeline:
     """TF-IDF of one to three words and two to five characters of `plain.plain` text."""
-    counts = COUNTS | {"n_features": features}
+    counts = COUNTS | {"n_features": FEATURES}
     words = HashingVectorizer(ngram_range=(1, 3), token_pattern=r"[a-z]+|\d+|[?]", **counts)
     return text_pipeline(words, HashingVectorizer(ngram_range=(2, 5), analyzer="char_wb", **counts), tol=1e-4)
 

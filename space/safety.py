@@ -40,19 +40,16 @@ PERSONAL_REPLY = 0.5  # and of a personal question and violence together
 TURNS = 3  # user turns that count together
 SHORT = 4  # windows of a text that is read like a message
 READ = 40  # windows of a long text that are read: its ends, and those with the most alarming words
+NEVER = r"(?!)"  # an expression that matches nothing, for rules without `unless`
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What `screen` shows instead of an answer; kind: a notice's, or harmful, off_topic, language, limit."""
+    """What is shown instead of an answer; kind: a notice's, or harmful, off_topic, personal, language, limit."""
 
     kind: str
     text: str
-    rule: str
-
-
-class Notice(Reply):
-    """A fixed text with telephone numbers; `rule` is the id in `triage.toml` that matched, or `classifier`."""
+    rule: str  # the id in `triage.toml` that matched, `classifier`, or what else decided
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ class Reading:
     language: str  # of the last turn
 
 
-def notice(turns: list[str], read: Reading | None = None) -> Notice | None:
+def notice(turns: list[str], read: Reading | None = None) -> Reply | None:
     """The notice that the user's turns, oldest first, call for; the last three count together.
 
     In another language where the words are not English, or where only that language calls for one.
@@ -76,8 +73,8 @@ def notice(turns: list[str], read: Reading | None = None) -> Notice | None:
     english = looked_for(turns, NOTICES, read)
     if read.other and not (english and read.language == "en"):
         kind, code = read.other
-        return Notice(kind, languages.text(kind, code), f"{kind}-{code}")
-    return Notice(english.kind, english.text, english.rule) if english else None
+        return Reply(kind, languages.text(kind, code), f"{kind}-{code}")
+    return english
 
 
 def screen(turns: list[str], max_chars: int = 2_000, max_turns: int = 20) -> Reply | None:
@@ -101,7 +98,7 @@ def screen(turns: list[str], max_chars: int = 2_000, max_turns: int = 20) -> Rep
     return looked_for(turns, REDIRECTS, read) or personal_reply(last, read)
 
 
-def for_violence(found: Notice | None, last: str) -> Reply:
+def for_violence(found: Reply | None, last: str) -> Reply:
     """The reply to a report of violence; a notice that a rule or words of danger call for stays, with a line for it."""
     if found and (personal.danger(last) or found.rule in {rule["id"] for rule in rules()}):
         return replace(found, text=f"{found.text}\n{personal.data()['line']}")
@@ -137,18 +134,15 @@ def looked_for(turns: list[str], kinds: tuple[str, ...], read: Reading | None = 
 
 def first_rule(texts: list[str], kinds: tuple[str, ...]) -> dict[str, Any] | None:
     """The rule that matches one of the texts, of the earliest of `kinds`; nothing within its sentence forbids it."""
-    for kind in kinds:
-        for rule in rules():
-            if rule["kind"] == kind and any(matches(rule, text) for text in texts):
-                return rule
-    return None
+    ordered = (rule for kind in kinds for rule in rules() if rule["kind"] == kind)
+    return next((rule for rule in ordered if any(matches(rule, text) for text in texts)), None)
 
 
 def matches(rule: dict[str, Any], text: str) -> bool:
     for match in rule["find"].finditer(text):
         start = max(text.rfind(end, 0, match.start()) for end in ".!?") + 1
         stop = min((i for end in ".!?" if (i := text.find(end, match.end())) >= 0), default=len(text))
-        if not (rule["unless"] and rule["unless"].search(text, start, stop)):
+        if not rule["unless"].search(text, start, stop):
             return True
     return False
 
@@ -191,27 +185,28 @@ def readings(turns: list[str]) -> list[tuple[str, float, bool]]:
 
 def alarming(windows: list[str]) -> np.ndarray:
     """How much the single words of each window speak for a notice: [windows]; much quicker than to classify them."""
-    words = HashingVectorizer(ngram_range=(1, 1), n_features=FEATURES, **WORDS).transform(windows)
+    words = HashingVectorizer(**WORDS).transform(windows)
     weights = classifier()[-1].coef_[:, :FEATURES]
     return words @ (weights[1 : 1 + len(NOTICES)].max(0) - weights[0])
 
 
 # ---------------------------------------------------------------- the classifier
-WORDS = COUNTS | {"preprocessor": negated, "token_pattern": r"[a-z]+|\d+|[?]"}
-LETTERS = COUNTS | {"preprocessor": negated, "analyzer": "char_wb"}
+READ_AS = COUNTS | {"preprocessor": negated, "n_features": FEATURES}
+WORDS = READ_AS | {"token_pattern": r"[a-z]+|\d+|[?]"}
+LETTERS = READ_AS | {"analyzer": "char_wb"}
 
 
-def pipeline(features: int) -> Pipeline:
+def pipeline() -> Pipeline:
     """TF-IDF of one to three words and two to five characters within words, and a multinomial logistic regression."""
-    words = HashingVectorizer(ngram_range=(1, 3), n_features=features, **WORDS)
-    letters = HashingVectorizer(ngram_range=(2, 5), n_features=features, **LETTERS)
+    words = HashingVectorizer(ngram_range=(1, 3), **WORDS)
+    letters = HashingVectorizer(ngram_range=(2, 5), **LETTERS)
     return text_classifier.pipeline(words, letters)
 
 
 @cache
 def classifier() -> Pipeline:
     """The fitted pipeline."""
-    return from_arrays(pipeline(FEATURES), "notices", load_file(MODEL))
+    return from_arrays(pipeline(), "notices", load_file(MODEL))
 
 
 @cache
@@ -231,9 +226,8 @@ def triage() -> dict[str, Any]:
 @cache
 def rules() -> list[dict[str, Any]]:
     """The rules with their expressions compiled."""
-    return [rule | {part: compiled(rule.get(part, "")) for part in ("find", "unless")} for rule in triage()["rule"]]
+    return [rule | {part: compiled(rule.get(part, NEVER)) for part in ("find", "unless")} for rule in triage()["rule"]]
 
 
-def compiled(expression: str) -> re.Pattern | None:
-    lines = [line.strip() for line in expression.splitlines() if line.strip()]
-    return re.compile("|".join(rf"\b(?:{line})\b" for line in lines)) if lines else None
+def compiled(expression: str) -> re.Pattern:
+    return re.compile("|".join(rf"\b(?:{line})\b" for line in expression.strip().splitlines()))

@@ -23,6 +23,11 @@ KINDS = languages.KINDS[1:]
 DATA = languages.data()
 
 
+def notice(*turns: str) -> tuple[str, str] | None:
+    """Kind and language of what the turns call for."""
+    return languages.reading(list(turns))[0]
+
+
 # ---------------------------------------------------------------- what is found
 def test_the_model_was_fitted_to_the_cases_as_they_are():
     with safe_open(languages.MODEL, "np") as file:
@@ -31,10 +36,11 @@ def test_the_model_was_fitted_to_the_cases_as_they_are():
     assert sums == learned, "run `python scripts/fit_languages.py`"
 
 
-def test_fitting_twice_gives_the_same_bytes(tmp_path):
-    few = [case for code in languages.CODES for case in fitting.learned() if case["language"] == code][::40]
+def test_fitting_twice_gives_the_same_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(languages, "FEATURES", {"kind": 2**8, "language": 2**8})
+    few = sorted(fitting.learned(), key=lambda case: case["language"])[::200]
     for name in ("once", "twice"):
-        fitting.write_model(fitting.fit(few, features=2**8), tmp_path / name)
+        fitting.write_model(fitting.fit(few), tmp_path / name)
     assert (tmp_path / "once").read_bytes() == (tmp_path / "twice").read_bytes()
 
 
@@ -56,9 +62,10 @@ def test_every_language_has_messages_of_every_kind():
      ("mi hijo se tragó una pila", "poison", "es")],
 )  # fmt: skip
 def test_words_are_known_in_native_and_latin_script_misspelled_and_among_english(text, kind, code):
-    assert languages.found([text])[0] == kind
+    found = notice(text)
+    assert found[0] == kind
     if text not in ("infarto", "mai marna chahta hun"):  # other languages have the same letters
-        assert languages.found([text])[1] == code
+        assert found[1] == code
 
 
 @pytest.mark.parametrize(
@@ -68,18 +75,24 @@ def test_words_are_known_in_native_and_latin_script_misspelled_and_among_english
      "que es un derrame cerebral", "सिर दर्द", "อาการของโรคหัวใจ", "", "?", "…", "12345"],
 )  # fmt: skip
 def test_ordinary_questions_get_no_notice(text):
-    assert languages.found([text]) is None
+    assert notice(text) is None
 
 
 def test_only_the_last_three_turns_count():
-    assert languages.found(["quiero morir", "¿qué es el asma?", "gracias"]) == ("crisis", "es")
-    assert languages.found(["quiero morir", "¿qué es el asma?", "gracias", "¿y la tos?"]) is None
+    assert notice("quiero morir", "¿qué es el asma?", "gracias") == ("crisis", "es")
+    assert notice("quiero morir", "¿qué es el asma?", "gracias", "¿y la tos?") is None
+
+
+def test_a_later_turn_may_explain_an_earlier_one_that_is_not_certain():
+    assert notice("estou sem ar") == ("emergency", "pt")
+    assert notice("estou sem ar", "depois de correr 10 km, é normal?") is None
+    assert notice("no respira", "gracias", "¿y la tos?") == ("emergency", "es")
 
 
 def test_an_emergency_is_found_at_the_end_of_a_long_text():
     story = "Ayer fuimos al mercado y compramos fruta, y después preparamos la cena para todos. " * 20
-    assert languages.found([story]) is None
-    assert languages.found([f"{story} Mi padre no respira y está azul, ayuda."])[0] == "emergency"
+    assert notice(story) is None
+    assert notice(f"{story} Mi padre no respira y está azul, ayuda.")[0] == "emergency"
 
 
 def test_a_hostile_text_takes_no_longer_than_its_length_explains():
@@ -90,13 +103,14 @@ def test_a_hostile_text_takes_no_longer_than_its_length_explains():
 # ---------------------------------------------------------------- English
 def test_no_english_question_of_the_data_is_taken_for_another_language(real_medquad):
     with real_medquad.open(encoding="utf-8", newline="") as file:
-        questions = {row["Question"] for row in csv.DictReader(file)}
-    assert [question for question in questions if languages.found([question])] == []
+        questions = [row["Question"] for row in csv.DictReader(file)][::10]
+    assert len(questions) > 1_600
+    assert [question for question in questions if notice(question)] == []
 
 
 def test_hardly_any_english_look_alike_is_taken_for_another_language():
     quiet = [case["turns"] for case in fitting.learned() if case["language"] == "en" and case["kind"] == "none"]
-    assert sum(languages.found(turns) is not None for turns in quiet[::5]) <= 0.005 * len(quiet[::5])
+    assert sum(notice(*turns) is not None for turns in quiet[::10]) <= 0.005 * len(quiet[::10])
 
 
 # ---------------------------------------------------------------- texts
@@ -140,7 +154,7 @@ def test_every_number_has_its_public_source_and_is_used():
      ("What are the symptoms of asthma?", "en"), ("What is E. coli?", "en"), ("diabetes", "en"), ("", "en")],
 )  # fmt: skip
 def test_the_language_of_a_text(text, code):
-    assert languages.language(text) == code
+    assert languages.reading([text])[1] == code
     assert code == "en" or "language" in DATA["texts"][code]
 
 
@@ -175,5 +189,5 @@ def test_the_notice_of_another_language_stands_in_the_chat():
      "Maria Garcia de la Cruz has diabetes, what should she eat?", "I live in Los Angeles", "paracetamol 500 mg"],
 )  # fmt: skip
 def test_medical_latin_and_names_are_english(text):
-    assert languages.language(text) == "en"
-    assert languages.found([text]) is None
+    assert languages.reading([text])[1] == "en"
+    assert notice(text) is None

@@ -13,19 +13,20 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-from conftest import ROOT, load_script
+from conftest import ROOT
 from safetensors import safe_open
 
 from training.outputs import file_sha256
 
-sys.path.insert(0, str(ROOT / "space"))  # the folder's modules import each other by their plain names
+sys.path[:0] = [str(ROOT / "space"), str(ROOT / "scripts")]  # their modules import each other by their plain names
 
-import advice
-import output_checks
-import personal
+# isort: split
+import advice  # noqa: E402
+import output_checks  # noqa: E402
+import personal  # noqa: E402
+from fitting import checks as fitting  # noqa: E402
 
 CASES = Path(__file__).with_name("cases") / "sentences.jsonl"
 DISCLAIMER = "Disclaimer: Consult a healthcare professional for medical advice"
@@ -349,12 +350,7 @@ def test_neighbours_leave_one_mark_and_an_answer_that_is_mostly_left_out_goes():
 
 
 # ---------------------------------------------------------------- the classifiers
-@pytest.fixture(scope="module")
-def fitting() -> ModuleType:
-    return load_script("fit_checks")
-
-
-def test_the_classifiers_were_fitted_to_the_cases_as_they_are(fitting):
+def test_the_classifiers_were_fitted_to_the_cases_as_they_are():
     for model, learned in ((advice.MODEL, fitting.LEARNED), (personal.MODEL, (fitting.PERSONAL,))):
         with safe_open(model, "np") as file:
             sums = json.loads(file.metadata()["cases_sha256"])
@@ -362,20 +358,21 @@ def test_the_classifiers_were_fitted_to_the_cases_as_they_are(fitting):
         assert model.stat().st_size < 2_000_000
 
 
-def test_fitting_twice_gives_the_same_bytes(fitting, tmp_path):
+def test_fitting_twice_gives_the_same_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(advice, "FEATURES", 2**10)
     cases = fitting.labelled(random.Random(0))[::40]
     for name in ("once", "twice"):
-        fitting.write_model(fitting.fit_advice(cases, features=2**10), tmp_path / name, fitting.LEARNED)
+        fitting.write_model(fitting.fit_advice(cases), tmp_path / name, fitting.LEARNED)
     assert (tmp_path / "once").read_bytes() == (tmp_path / "twice").read_bytes()
 
 
-def test_what_is_measured_was_not_learned_from(fitting):
+def test_what_is_measured_was_not_learned_from():
     blind = (CASES.with_name("sentences_blind.jsonl")).read_text(encoding="utf-8").splitlines()
     learned = {text for text, _, _ in fitting.labelled(random.Random(0)) if text.count(" ") > 4}
     assert len(learned & {json.loads(line)["sentence"] for line in blind}) < 5, "nothing but what anyone would write"
 
 
-def test_what_it_was_fitted_to_is_mostly_known_again(fitting):
+def test_what_it_was_fitted_to_is_mostly_known_again():
     for kind, least in (("advice", 0.97), ("claim", 0.95), ("none", 0.95)):
         texts = [text for text, of, weight in fitting.labelled(random.Random(0)) if of == kind and weight > 1]
         known = [(of == "") == (kind == "none") for of in advice.kinds(texts)]

@@ -1,4 +1,4 @@
-"""What fits and measures the classifiers of typed text; fit_notices.py and fit_languages.py are the commands."""
+"""What fits and measures the classifiers of typed text; fit_*.py and measure_checks.py are the commands."""
 
 import sys
 from pathlib import Path

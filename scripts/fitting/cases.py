@@ -1,4 +1,4 @@
-"""Labelled cases of both classifiers: reading and copying them, storing what was learned, rates."""
+"""Labelled cases of the classifiers: reading and copying them, storing what was learned, rates."""
 
 import csv
 import json
@@ -8,36 +8,31 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from plain import plain, windowed
 from safetensors.numpy import save_file
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
-from sklearn.feature_extraction.text import CountVectorizer
+from text_classifier import Arrays
 
 from fitting import ROOT
-from training.outputs import file_sha256
+from training.outputs import file_sha256, read_jsonl
 from training.scoring.intervals import wilson
 
 CASES = ROOT / "tests" / "cases"
 MESSAGES = CASES / "messages.parquet"
 SAMPLE = ROOT / "training" / "data" / "sample.csv"
 EVERYDAY = CASES / "everyday.txt"  # symptoms by their names alone, small talk
-ALIKE = 0.6  # share of the letters' n-grams that near copies have in common
 
 Case = dict[str, Any]  # turns and kind, perhaps language, writer (by) and style
 
 
 def read_cases(path: Path) -> list[Case]:
     """Cases of a JSON lines file: turns, or one text, and the kind of notice that they call for, or none."""
-    cases = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return [{**case, "turns": case.get("turns") or [case["text"]], "kind": case["kind"] or "none"} for case in cases]
+    cases = read_jsonl(path, "its writer")
+    return [case | {"turns": case.get("turns") or [case["text"]], "kind": case["kind"] or "none"} for case in cases]
 
 
 def read_messages(path: Path = MESSAGES) -> list[Case]:
-    cases = pd.read_parquet(path).to_dict("records")
-    return [{**case, "turns": list(case["turns"])} for case in cases]
+    return [case | {"turns": list(case["turns"])} for case in pd.read_parquet(path).to_dict("records")]
 
 
 def general() -> list[Case]:
@@ -61,16 +56,7 @@ def mistyped(word: str, dice: random.Random) -> str:
     return dice.choice((kept + rest, swapped, swapped, kept + 2 * letter + rest, kept + dice.choice(word) + rest))
 
 
-def near_copies(texts: list[str]) -> np.ndarray:
-    """A number for each text, the same for those that hardly differ."""
-    grams = CountVectorizer(analyzer="char_wb", ngram_range=(2, 4), binary=True, dtype=np.float32).fit_transform(texts)
-    sizes, shared = np.asarray(grams.sum(1)).ravel(), (grams @ grams.T).tocoo()
-    alike = shared.data >= ALIKE * (sizes[shared.row] + sizes[shared.col] - shared.data)
-    pairs = coo_matrix((alike[alike], (shared.row[alike], shared.col[alike])), shape=shared.shape)
-    return connected_components(pairs)[1]
-
-
-def write_model(arrays: dict[str, np.ndarray], path: Path, learned: Iterable[Path]) -> None:
+def write_model(arrays: Arrays, path: Path, learned: Iterable[Path]) -> None:
     """One entry of metadata: safetensors writes several in any order."""
     sums = {file.name: file_sha256(file) for file in learned}
     save_file(arrays, path, metadata={"cases_sha256": json.dumps(sums)})

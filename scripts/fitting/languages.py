@@ -6,36 +6,31 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import languages
-import numpy as np
-from languages import CODES, KINDS
-from sklearn.model_selection import GroupKFold
-from text_classifier import to_arrays
+from languages import CODES, FIRST, KINDS
+from text_classifier import Arrays, to_arrays
 
 from fitting import ROOT
 from fitting import cases as common
-from fitting.cases import CASES, Case, general, mistyped, near_copies, rate, read_cases, read_messages
+from fitting.cases import CASES, Case, general, mistyped, rate, read_cases, read_messages
 from fitting.cases import MESSAGES as ENGLISH
 from fitting.notices import disguised
 from training.outputs import write_json
 
 MESSAGES = CASES / "languages.parquet"
 RESULTS = ROOT / "space" / "languages_results.json"
-FIRST = ("es", "pt", "fr", "de", "it", "hi", "th")  # the languages of Llama 3.2 beside English
-PARTS = 5
 ENGLISH_COPIES = 3  # every third English case is copied in disguise
 
 Rates = dict[str, dict[str, dict[str, float]]]  # language or group -> kind -> rate
 
 
-# ---------------------------------------------------------------- cases
+# ---------------------------------------------------------------- fitting
 def learned() -> list[Case]:
     """The messages in other languages, and the English ones, which call for nothing here unless help is needed."""
     english = [case | {"language": "en"} for case in read_messages() + general()]
     return [case if case["kind"] in KINDS else case | {"kind": "none"} for case in read_messages(MESSAGES) + english]
 
 
-# ---------------------------------------------------------------- fitting
-def fit(cases: list[Case], features: int | None = None) -> dict[str, np.ndarray]:
+def fit(cases: list[Case]) -> Arrays:
     """The arrays of both pipelines, fitted to the cases and to copies with errors and beside other messages."""
     dice = random.Random(0)
     quiet: dict[str, list[list[str]]] = {}
@@ -48,9 +43,9 @@ def fit(cases: list[Case], features: int | None = None) -> dict[str, np.ndarray]
     cases = cases + [case | {"turns": [with_errors(turn, dice) for turn in case["turns"]]} for case in others]
     cases = cases + [case | {"turns": beside_another(case["turns"], quiet[case["language"]], dice)} for case in others]
     texts = [languages.folded(" . ".join(case["turns"])) for case in cases]
-    arrays: dict[str, np.ndarray] = {}
+    arrays: Arrays = {}
     for head, names in (("kind", KINDS), ("language", CODES)):
-        model = languages.pipeline(head, features).fit(texts, [names.index(case[head]) for case in cases])
+        model = languages.pipeline(head).fit(texts, [names.index(case[head]) for case in cases])
         arrays |= to_arrays(model, head)
     return arrays
 
@@ -66,7 +61,7 @@ def beside_another(turns: list[str], quiet: list[list[str]], dice: random.Random
     return dice.choice((turns + other, other + turns))
 
 
-def write_model(arrays: dict[str, np.ndarray], path: Path = languages.MODEL) -> None:
+def write_model(arrays: Arrays, path: Path = languages.MODEL) -> None:
     common.write_model(arrays, path, (MESSAGES, ENGLISH))
     languages.classifier.cache_clear()
 
@@ -77,7 +72,7 @@ def measured(cases: Iterable[Case]) -> Rates:
     shown: dict[str, dict[str, list[bool]]] = {}
     for case in cases:
         group = "first" if case["language"] in FIRST else "others"
-        notice = languages.found(case["turns"]) is not None
+        notice = languages.reading(case["turns"])[0] is not None
         for name in (group, case["language"]):
             shown.setdefault(name, {}).setdefault(case["kind"], []).append(notice)
     return {name: {kind: rate(hits) for kind, hits in sorted(kinds.items())} for name, kinds in sorted(shown.items())}
@@ -97,16 +92,12 @@ def measure(paths: list[Path], save: bool) -> None:
 
 
 def left_out() -> None:
-    """Rates on each fifth of the messages, by classifiers that were fitted to the others; near copies stay together."""
+    """Rates on the messages of each round of writers, by classifiers that were fitted without them."""
     cases = learned()
-    english = [case for case in cases if case["language"] == "en"]
-    others, groups = [], []
-    for code in CODES[1:]:
-        own = [case for case in cases if case["language"] == code]
-        others += own
-        groups += [f"{code} {number}" for number in near_copies([case["turns"][0] for case in own])]
+    rounds = [case["by"] if case["language"] != "en" else 0 for case in cases]
     with tempfile.TemporaryDirectory() as folder:
         languages.MODEL = Path(folder) / "left_out.safetensors"
-        for learn, measure in GroupKFold(PARTS, shuffle=True, random_state=0).split(others, groups=groups):
-            write_model(fit([others[i] for i in learn] + english), languages.MODEL)
-            show(measured(others[i] for i in measure))
+        for number in sorted({*rounds} - {0}):
+            write_model(fit([case for case, by in zip(cases, rounds, strict=True) if by != number]), languages.MODEL)
+            print(f"round {number}")
+            show(measured(case for case, by in zip(cases, rounds, strict=True) if by == number))

@@ -2,8 +2,8 @@
 
 import csv
 import random
-import tempfile
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import safety
 from plain import WINDOW, plain, windowed
 from safety import KINDS, NOTICES
-from text_classifier import to_arrays
+from text_classifier import Arrays, to_arrays
 
 from fitting import ROOT
 from fitting import cases as common
@@ -24,7 +24,6 @@ RESULTS = ROOT / "space" / "safety_results.json"
 AMONG_OTHERS = (0.33, 0.66)  # share of the calls for something, and of the others, that are added among other turns
 OFTEN = 2  # more copies of the messages that were added for what the others hold little of
 COMMON = 3  # messages that hold a word of the vocabulary
-PARTS = 6  # of the writers, each left out once
 
 
 # ---------------------------------------------------------------- cases
@@ -44,14 +43,14 @@ def parts(case: Case) -> list[Case]:
 
 
 # ---------------------------------------------------------------- fitting
-def fit(cases: list[Case], features: int = safety.FEATURES) -> dict[str, np.ndarray]:
+def fit(cases: list[Case]) -> Arrays:
     """The arrays of the notices' classifier, fitted to the cases and their copies, and the known words."""
     dice = random.Random(0)
     words = vocabulary(cases)
     cases = cases + OFTEN * [case for case in cases if case.get("style") == "added"]
     cases = cases + among_others(cases, dice) + disguised(cases, dice)
     texts = [" . ".join(map(plain, case["turns"][-safety.TURNS :])) for case in cases]
-    model = safety.pipeline(features).fit(texts, [KINDS.index(case["kind"]) for case in cases])
+    model = safety.pipeline().fit(texts, [KINDS.index(case["kind"]) for case in cases])
     return to_arrays(model, "notices") | {"words": words}
 
 
@@ -63,7 +62,7 @@ def vocabulary(cases: list[Case]) -> np.ndarray:
     return np.frombuffer(" ".join(known).encode(), dtype=np.uint8)
 
 
-def write_model(arrays: dict[str, np.ndarray], path: Path = safety.MODEL) -> None:
+def write_model(arrays: Arrays, path: Path = safety.MODEL) -> None:
     common.write_model(arrays, path, LEARNED)
     safety.classifier.cache_clear()
     safety.vocabulary.cache_clear()
@@ -123,14 +122,10 @@ def measured(cases: list[Case]) -> dict[str, Any]:
     return {name: rate(hits) for name, hits in rates.items() if hits}
 
 
-def show(name: str, cases: list[Case]) -> None:
-    for what, found in measured(cases).items():
-        print(f"{name}: {what} {{k}}/{{n}} = {{share:.3f}} ({{low:.3f}} to {{high:.3f}})".format(**found))
-
-
-def measure(paths: list[Path]) -> None:
+def measure(paths: Iterable[Path]) -> None:
     for path in paths:
-        show(path.name, read_cases(path))
+        for what, found in measured(read_cases(path)).items():
+            print(f"{path.name}: {what} {{k}}/{{n}} = {{share:.3f}} ({{low:.3f}} to {{high:.3f}})".format(**found))
 
 
 def flagged(path: Path) -> dict[str, float]:
@@ -148,17 +143,4 @@ def report(medquad: Path | None) -> None:
     if medquad:
         results["medquad_flagged"] = flagged(medquad)
     write_json(RESULTS, results)
-    measure(list(UNSEEN.values()))
-
-
-def left_out() -> None:
-    """Rates on the messages of each sixth of the writers, by a model that was fitted without them."""
-    cases = read_messages()
-    writers = sorted({case["by"] for case in cases} - {0})
-    with tempfile.TemporaryDirectory() as folder:
-        safety.MODEL = Path(folder) / "left_out.safetensors"
-        for part in range(PARTS):
-            without = set(writers[part::PARTS])
-            others = [case for case in cases if case["by"] not in without]
-            write_model(fit(others), safety.MODEL)
-            show(f"writers {sorted(without)}", [case for case in cases if case["by"] in without])
+    measure(UNSEEN.values())
