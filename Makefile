@@ -7,7 +7,8 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 EXTRAS := space
 TEST_EXTRAS := $(EXTRAS),benchmarks,export,signing,dev
 STEP := $(VENV)/python -m training
-# one thread a process: the processes of the tests share the cores
+# one thread a process, and half as many more processes than cores: many tests wait for a server or a browser
+WORKERS = $(shell $(PYTHON) -c 'import os; print(max(2, os.cpu_count() * 3 // 2))')
 TEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(VENV)/python -m pytest
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_DISABLE_PROGRESS_BARS := 1
@@ -30,7 +31,7 @@ rehearse: demo  ## a whole release of the demo on a local Hub, its Space include
 	@$(VENV)/python scripts/rehearse.py
 
 test: .venv/for-tests  ## the test suite, without the network
-	@$(TEST) -n auto --dist loadscope
+	@$(TEST) -n $(WORKERS) --dist loadscope
 
 test-all: .venv/for-tests  ## the same and all the rest: soaks, repeated runs, publishing to a Hub that fails in every way
 	@$(TEST) -m ""

@@ -24,7 +24,7 @@ MODEL = Path(__file__).with_name("languages.safetensors")
 KINDS = ("none", "crisis", "emergency", "poison")
 FIRST = ("es", "pt", "fr", "de", "it", "hi", "th")  # the languages of Llama 3.2 beside English
 CODES = ("en", *FIRST, "ar", "zh", "ja", "ko", "ru", "tr", "pl", "nl", "vi", "tl")
-NOTICE, NOTICE_OTHERS = 0.7, 0.5  # probability of all notices together that shows one, in FIRST and in the others
+NOTICE, NOTICE_OTHERS = 0.6, 0.5  # probability of all notices together that shows one, in FIRST and in the others
 NOTICE_EARLIER = 0.95  # the same for an earlier turn alone, which later ones may have explained
 NOTICE_IN_LONG = 0.9  # and for each of more than SHORT windows
 SHORT = 6
@@ -118,7 +118,7 @@ def pipeline(head: str) -> Pipeline:
     words = HashingVectorizer(ngram_range=(1, 2), token_pattern=r"[^\s?!]+|[?!]", **counts)
     letters = HashingVectorizer(analyzer="char_wb", ngram_range=(1, longest), **counts)
     # The fit must converge: one that stops early lets common words such as "my" and "and" call for a notice.
-    exact = {"tol": 1e-5, "max_iter": 300} if head == "kind" else {"max_iter": 200}
+    exact = {"tol": 1e-5, "max_iter": 1000} if head == "kind" else {"max_iter": 200}
     return text_classifier.pipeline(words, letters, C=10, **exact)
 
 

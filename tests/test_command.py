@@ -165,6 +165,7 @@ def test_the_help_of_a_step_lists_configurations_and_keys(capsys):
     assert "medquad-smollm2" in shown and "learning_rate" in shown
 
 
+@pytest.mark.slow
 def test_no_module_needs_what_windows_lacks():
     names = [name for room in ("training", "model_card") for name in modules(room)]
     assert "training.run_record" in names and "training.release.hub" in names

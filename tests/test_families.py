@@ -127,11 +127,11 @@ def test_it_answers_in_batches_as_it_does_alone(base, run, contract):
 
 def test_the_space_serves_it(base, run):
     import space_app  # noqa: F401  puts the Space's folder on the path
-    from assistant import load, write
+    from assistant import load
 
     served = load(run / "adapter", base.folder, "cpu")
     assert base.end in served.ends
-    drafts = list(write(served, "tuned", [user(QUESTIONS[0])], 8, 0.3))
+    drafts = list(served.write("tuned", [user(QUESTIONS[0])], 8, 0.3))
     assert drafts[-1].state in ("ended", "cut")
 
 

@@ -186,6 +186,7 @@ def answering_peak(work: Work) -> float:
     return 1024 * (peak_gib() - before)
 
 
+@pytest.mark.slow
 def test_more_rows_or_questions_need_no_more_memory_at_once(config, tmp_path):
     few, many = (training_memory(config, rows, str(tmp_path / str(rows))) for rows in (96, 288))
     assert few > 0

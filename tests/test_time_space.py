@@ -23,6 +23,7 @@ def test_the_app_is_started_and_asked(small_out, tmp_path):
     assert str(tmp_path) not in path.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_no_bundle_is_an_error_that_names_it(tmp_path):
     result = command(SCRIPT, tmp_path)
     assert result.returncode == 1

@@ -158,7 +158,10 @@ def wait_for_checkpoint(folder: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
+@pytest.mark.parametrize(
+    "signal_number",
+    [pytest.param(signal.SIGKILL, id="SIGKILL", marks=pytest.mark.slow), pytest.param(signal.SIGTERM, id="SIGTERM")],
+)
 def test_a_run_that_was_ended_goes_on_to_the_same_adapter(small_out, signal_number):
     long = {"epochs": 0.25, "evaluations": 3}
     whole = settings(small_out, name="whole", **long)

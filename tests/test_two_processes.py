@@ -137,6 +137,7 @@ def test_a_group_of_which_one_fails_ends_in_its_error_and_aborts_nothing(small_o
     assert "terminate called" not in ended.stderr and "SIGABRT" not in ended.stderr
 
 
+@pytest.mark.slow
 def test_every_process_has_left_the_group_when_the_interpreter_ends(tmp_path):
     script = tmp_path / "step.py"
     script.write_text(STEP, encoding="utf-8")
@@ -146,6 +147,7 @@ def test_every_process_has_left_the_group_when_the_interpreter_ends(tmp_path):
     assert (ended.stdout.count("in a group"), ended.stdout.count("in no group")) == (2, 2)
 
 
+@pytest.mark.slow
 def test_a_launcher_that_starts_fewer_than_asked_is_told(small_out, small_run):
     words = settings(small_out, name="alone", epochs=0.02)
     launcher = ("-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu")
