@@ -84,8 +84,8 @@ def test_only_the_last_three_turns_count():
 
 
 def test_a_later_turn_may_explain_an_earlier_one_that_is_not_certain():
-    assert notice("estou sem ar") == ("emergency", "pt")
-    assert notice("estou sem ar", "depois de correr 10 km, é normal?") is None
+    assert notice("estou sem ar agora") == ("emergency", "pt")
+    assert notice("estou sem ar agora", "depois de correr 10 km, é normal?") is None
     assert notice("no respira", "gracias", "¿y la tos?") == ("emergency", "es")
 
 
