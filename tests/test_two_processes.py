@@ -29,6 +29,7 @@ def say():
 
 def main():
     join("step")
+    torch.distributed.barrier()  # or one may be gone before the other has connected to it
     say()
     atexit.register(say)
 
