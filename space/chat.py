@@ -5,19 +5,19 @@ limits -> screening of the raw text -> a fixed text, or prompt -> model -> outpu
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import personal
 import safety
 import serving
 import sources
-from history import ANSWER, COMING, FAILED, GENERAL, REMINDER, WRITING, for_model, put_aside, user_turns
+from history import ANSWER, COMING, FAILED, GENERAL, REMINDER, UNFINISHED, WRITING, for_model, put_aside, user_turns
 from lists import with_lists
 from output_checks import NOTHING_LEFT
-from prompt import with_disclaimer
+from prompt import with_disclaimer, without_disclaimer
 from safety import Reply, looked_for, screen
 from sources import Source
 from trouble import ONE_MODEL
@@ -33,7 +33,6 @@ FOLLOWS_UP = re.compile(r"\b(it|its|this|that|they|them|their|these|those)\b", r
 SHORTEST = 32  # tokens
 TEMPERATURES = (0.1, 1.0)
 Pages = tuple[Source, ...] | None
-LookUp = Callable[[str], Pages]
 
 
 @dataclass(frozen=True)
@@ -87,19 +86,16 @@ def start(messages: "list[Message]", general: bool = False) -> Turn:
 
     general: the person has just said that the emergency of their last message is not happening now.
     """
-    look_up = cache(sources.pages)  # a question after a notice needs its pages twice
-    reply, reminder = screened(messages, general, look_up)
+    reply, reminder = screened(messages, general)
     if not reply:
         prompt = for_model(messages, serving.contract())
-        return Turn(None, prompt, reminder, pages(user_turns(prompt), look_up))
+        return Turn(None, prompt, reminder, pages(user_turns(prompt)))
     text = with_disclaimer(reply.text, serving.contract())
     has_pages = reply.kind == "personal" and reply.text != personal.reply("violence")
-    return Turn(Utterance(text, reply.kind), [], False, look_up(messages[-1]["content"]) if has_pages else ())
+    return Turn(Utterance(text, reply.kind), [], False, sources.pages(messages[-1]["content"]) if has_pages else ())
 
 
-def screened(
-    messages: "list[Message]", general: bool = False, look_up: LookUp = sources.pages
-) -> tuple[Reply | None, bool]:
+def screened(messages: "list[Message]", general: bool = False) -> tuple[Reply | None, bool]:
     """What to show instead of asking the model, if anything, and whether an answer needs the reminder on top."""
     turns, most = user_turns(messages), serving.contract().limits.max_question_chars
     aside = len(turns) if general else put_aside(messages)
@@ -108,7 +104,7 @@ def screened(
     if not reply or reply.kind not in QUESTIONABLE or not (aside or warned):
         return reply, False
     if not aside:
-        return after_notice(turns, reply, look_up)
+        return after_notice(turns, reply)
     if crisis := crisis_among(turns):
         return crisis, False
     if aside < len(turns):
@@ -120,7 +116,7 @@ def screened(
     return looked_for(turns[-1:], kinds), True
 
 
-def after_notice(turns: list[str], notice: Reply, look_up: LookUp) -> tuple[Reply | None, bool]:
+def after_notice(turns: list[str], notice: Reply) -> tuple[Reply | None, bool]:
     """What a message gets after a notice which all turns together call for again.
 
     A notice of its own comes first. A question of its own, for which there is a page, is answered under the reminder:
@@ -129,7 +125,7 @@ def after_notice(turns: list[str], notice: Reply, look_up: LookUp) -> tuple[Repl
     own = screen(turns[-1:], max_chars=serving.contract().limits.max_question_chars)
     if own and own.kind in safety.NOTICES:
         return own, False
-    if not look_up(turns[-1]):
+    if not sources.pages(turns[-1]):
         return notice, False
     own = crisis_among(turns) or own
     return own, own is None
@@ -140,12 +136,12 @@ def crisis_among(turns: list[str]) -> Reply | None:
     return looked_for(turns[-safety.TURNS :], ("crisis",))
 
 
-def pages(turns: list[str], look_up: LookUp) -> Pages:
+def pages(turns: list[str]) -> Pages:
     """The pages for the last turn; for a follow-up that names no disease, with the turn before it."""
-    found = look_up(turns[-1])
+    found = sources.pages(turns[-1])
     if found or found is None or len(turns) < 2 or not FOLLOWS_UP.search(turns[-1]):
         return found
-    return look_up(" ".join(turns[-2:]))
+    return sources.pages(" ".join(turns[-2:]))
 
 
 # ---------------------------------------------------------------- the model
@@ -187,3 +183,23 @@ def utterance(text: str, state: str, reminder: bool = False) -> Utterance:
     body = "\n\n".join(part for part in (REMINDER if reminder else "", with_lists(text), mark) if part)
     kinds = {serving.WRITING: f"unfinished {kind}", serving.WHOLE: kind, FAILED: FAILED}
     return Utterance(with_disclaimer(body, serving.contract()), kinds[state])
+
+
+# ---------------------------------------------------------------- where what was sent stays: streams, the terminal
+def streamable(said: Utterance) -> str:
+    """What a stream may hold of a step: of an unfinished answer the checked sentences alone."""
+    if said.kind not in UNFINISHED:
+        return said.text
+    return without_disclaimer(said.text, serving.contract()).removesuffix(COMING).removesuffix(WRITING).rstrip()
+
+
+def addition(sent: str, text: str) -> str:
+    """What a stream that holds `sent` must add to say `text`.
+
+    What was sent can't be taken back: a line that the checks have changed since follows anew, with its mark.
+    """
+    if text.startswith(sent) or sent.startswith(text):
+        return text[len(sent) :]
+    lines = text.split("\n")
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(lines, sent.split("\n"), strict=False))
+    return "\n\n" + "\n".join(lines[len(list(same)) :])

@@ -19,7 +19,6 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import suppress
 from http import HTTPStatus
-from itertools import takewhile
 from pathlib import Path
 from secrets import token_hex
 from threading import Thread
@@ -29,15 +28,15 @@ import httpx
 import serving
 import uvicorn
 from api import as_object
-from chat import Settings, Turn, Utterance, answer_steps, settings, start
+from chat import Settings, Turn, Utterance, addition, answer_steps, settings, start, streamable
 from contract import Contract, load_contract
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from history import COMING, FAILED, UNFINISHED, WRITING, Draft, from_api, shortened, text_of
+from history import FAILED, UNFINISHED, Draft, from_api, shortened, text_of
 from limits import AT_ONCE, MOST_BYTES, WAITING, Limits
 from output_checks import CUT
-from prompt import Message, with_disclaimer, without_disclaimer
+from prompt import Message, with_disclaimer
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 from release import fetch, find_release
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
@@ -184,25 +183,6 @@ class Line:
                         return
         finally:
             self.inside -= 1
-
-
-def streamable(said: Utterance) -> str:
-    """What a stream may hold of a step: of an unfinished answer the checked sentences alone."""
-    if said.kind not in UNFINISHED:
-        return said.text
-    return without_disclaimer(said.text, serving.contract()).removesuffix(COMING).removesuffix(WRITING).rstrip()
-
-
-def addition(sent: str, text: str) -> str:
-    """What a stream that holds `sent` must add to say `text`.
-
-    What was sent can't be taken back: a line that the checks have changed since follows anew, with its mark.
-    """
-    if text.startswith(sent) or sent.startswith(text):
-        return text[len(sent) :]
-    lines = text.split("\n")
-    same = takewhile(lambda pair: pair[0] == pair[1], zip(lines, sent.split("\n"), strict=False))
-    return "\n\n" + "\n".join(lines[len(list(same)) :])
 
 
 def chunk(shared: dict[str, Any], **choice: Any) -> dict[str, Any]:

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import serving
 import sources
-from chat import Turn, answer_steps, settings, start
+from chat import Turn, addition, answer_steps, settings, start, streamable
 from history import FAILED
 from release import Release, fetch_adapter, fetch_base
-from serve import addition, streamable
 
 if TYPE_CHECKING:
     from contract import Message
-
 
 MARKUP = re.compile(r"\*\*|\[([^\]]*)\]\([^)]*\)")  # of bold words, and of links around numbers and names
 
