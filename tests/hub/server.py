@@ -407,7 +407,8 @@ class LocalHub:
         listener = socket.create_server(("127.0.0.1", self.port))  # from here on no connection is refused
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # saves 40 ms per request
         self.port = listener.getsockname()[1]
-        plain = {"interface": "asgi3", "lifespan": "off", "http": "h11", "ws": "none"}
+        # uvicorn's own log_config would close every handler of this process, and absl's closes pytest's stderr with it
+        plain = {"interface": "asgi3", "lifespan": "off", "http": "h11", "ws": "none", "log_config": None}
         self._server = uvicorn.Server(uvicorn.Config(self._serve, log_level="error", **plain))
         self._thread = threading.Thread(target=self._server.run, args=([listener],), daemon=True)
         self._thread.start()

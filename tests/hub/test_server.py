@@ -1,6 +1,7 @@
 """The local Hub answers the real clients as the Hub does, and fails in the ways that it is told."""
 
 import hashlib
+import logging
 import subprocess
 import sys
 import time
@@ -379,6 +380,13 @@ def test_a_space_card_has_rules_of_its_own(api: HfApi, space: Callable) -> None:
     for card, complaint in (("short_description: " + "x" * 61, "60"), ("colorFrom: orange", "colorFrom")):
         with pytest.raises(ValueError, match=complaint):
             push(api, repo_id, {"README.md": f"---\nsdk: gradio\n{card}\n---\n"}, repo_type="space")
+
+
+def test_starting_a_hub_closes_no_handler_of_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed, handler = [], logging.NullHandler()
+    monkeypatch.setattr(handler, "close", lambda: closed.append(handler))
+    with LocalHub(tmp_path):
+        assert not closed
 
 
 # By hand
