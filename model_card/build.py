@@ -50,19 +50,17 @@ def card_text(
     base, key = run["base"], bundle / "model.pub"
     title = repo.split("/")[1] if repo.count("/") == 1 else title_of(base["model"], data)
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    environment.globals |= {"table": table, "benchmarks_blocks": benchmarks_blocks}
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        # what was trained, on what, how, and what it scores
         run=run,
-        base=base,
-        config=run["config"],
+        adapter=adapter,
         data=data,
         scores=scores,
+        benchmarks=benchmarks,
+        audit=table.audit_blocks(read_json(AUDIT, "python -m training audit")),
         contract=contract,
-        energy=run.get("energy"),
-        target_modules=", ".join(f"`{name}`" for name in adapter["target_modules"]),
         question=json.dumps(contract.golden[0].messages[0]["content"], ensure_ascii=False),
         disclaimer=json.dumps(contract.disclaimer, ensure_ascii=False),
-        # names, licences and links
         metadata=metadata(run, data, scores, title, benchmarks),
         title=title,
         repo=repo,
@@ -76,16 +74,6 @@ def card_text(
         dataset=dataset_name(data),
         credit=Credit.of(data["source"]).markdown(data["source"]["name"]),
         vllm=vllm_command(title, repo, base, adapter["r"], contract),
-        # figures as text
-        verdict=table.verdict(scores),
-        questions=table.questions_text(scores),
-        table=table.render([table.systems_table(scores)]),
-        facts=table.render(table.facts_blocks(scores)),
-        benchmarks=table.render(benchmarks_blocks(benchmarks)),
-        pairs=benchmarks is not None and "pairs" in benchmarks["tasks"],
-        marks=table.render(table.marks_blocks(scores)),
-        audit=table.render(table.audit_blocks(read_json(AUDIT, "python -m training audit"))),
-        more=table.render([table.novel_sentence(scores), table.types_table(scores), table.rates_table(scores)]),
         pictures={name: alt_text(bundle / "evaluation" / f"{name}.svg") for name in PICTURES},
     )
 

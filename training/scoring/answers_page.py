@@ -21,7 +21,7 @@ def answers_page(answers: list[Row], title: str, summary: dict[str, str], about:
     """A self-contained HTML document with all answers in the given order, which fetches nothing.
 
     answers: {"id", "question", "qtype", "reference", "rouge1": {"base", "tuned"}, "base" and "tuned": {"text",
-    "tokens", "ended"}, "facts"}; facts is a comparison of fact_scores.py, or None; "pair", whether base and tuned know
+    "tokens", "ended"}, "facts"}; facts is a comparison of facts.py, or None; "pair", whether base and tuned know
     a likelihood pair, and "first", which side a person who judges the answer sees first, may be absent.
     summary: label -> text at the top of the page, which may have line breaks. key: of the answers, goes into the marks.
     Raises ValueError if a number is not finite.

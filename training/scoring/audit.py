@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 import textstat
 
-from training.scoring.fact_scores import outcome
-from training.scoring.facts import KINDS, stated
+from training.scoring.facts import KINDS, outcome, stated
 from training.scoring.intervals import mean_interval, paired_gain
 from training.scoring.rates import repeated, words
 from training.scoring.rouge import score_pair

@@ -65,6 +65,11 @@ def bootstrap(values: np.ndarray, groups: Names, draws: int, seed: int, test: bo
     return {"mean": float(values.mean()), "low": low, "high": high, "p": p, "n": len(values), "groups": count}
 
 
+def sign(gain: Interval) -> int:
+    """1 if the whole interval lies above 0, -1 if it lies below; 0 within noise, and without an interval."""
+    return ((gain["low"] or 0) > 0) - ((gain["high"] or 0) < 0)
+
+
 def resampled_means(sums: np.ndarray, sizes: np.ndarray, draws: int, seed: int) -> np.ndarray:
     """Means over questions, resampling groups with replacement [draws].
 
