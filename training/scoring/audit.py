@@ -15,7 +15,7 @@ import textstat
 
 from training.scoring.facts import KINDS, outcome, stated
 from training.scoring.intervals import mean_interval, paired_gain
-from training.scoring.rates import repeated, words
+from training.scoring.report import repeated, words
 from training.scoring.rouge import score_pair
 
 CORRECT = 3  # of LiveQA's judgements: 1 incorrect, 2 related, 3 correct but incomplete, 4 excellent
@@ -67,16 +67,12 @@ def length(text: str) -> int:
 
 
 def audit(asked: list[Asked], seed: int) -> dict[str, Any]:
-    """How often each metric is right on all pairs, and on those of a correct and a wrong answer; a tie counts half.
-
-    Raises ValueError if no pair can be compared.
-    """
+    """How often each metric is right on all pairs; a tie counts half. Raises ValueError if none can be compared."""
     pairs = pd.DataFrame([pair for place, one in enumerate(asked) for pair in pairs_of(place, one)])
     known = pairs.dropna(subset="ROUGE-1") if len(pairs) else pairs
     if not len(known):
         raise ValueError("no two answers to the same question are judged differently and have a correct third one")
-    figures = {"all": figures_of(known, seed), "correct and wrong": figures_of(known[known["clear"]], seed)}
-    return {"pairs without a reference": len(pairs) - len(known)} | figures
+    return {"pairs without a reference": len(pairs) - len(known), "all": figures_of(known, seed)}
 
 
 def pairs_of(place: int, one: Asked) -> Iterator[dict[str, Any]]:
@@ -88,7 +84,7 @@ def pairs_of(place: int, one: Asked) -> Iterator[dict[str, Any]]:
         others = [answer for answer in one.answers if answer not in two and answer.score >= CORRECT]
         best = max((answer.score for answer in others), default=0)
         references = one.references or [answer for answer in others if answer.score == best]
-        yield {"place": place, "clear": worse.score < CORRECT <= better.score} | {
+        yield {"place": place} | {
             name: order([[metric(each.text, reference, one.question) for each in (better, worse)]
                          for reference in references])
             for name, metric in (METRICS | RIVALS).items()

@@ -197,15 +197,14 @@ def gain_sentence(other: str, gain: dict[str, Any]) -> str:
 
 def audit_blocks(audit: dict[str, Any]) -> list[str]:
     """What ROUGE can tell and what it can't, and how often each metric scores the better of two answers higher."""
-    figures, clear = audit["all"], audit["correct and wrong"]
+    figures = audit["all"]
     rivals = [name for name, figure in figures.items() if not figure["gains"]]
     rows = [
         [name, f"{figure['n']:,} ({figure['groups']:,})", points(figure)]
         + [gain_text(figure["gains"][rival]) if name not in rivals else "" for rival in rivals]
-        + [points(clear[name]) if name in clear else UNKNOWN]
         for name, figure in figures.items()
     ]
-    heads = ["all pairs, %", *(f"over {rival}" for rival in rivals), "correct against wrong, %"]
+    head = ["scores the better answer higher", "pairs (questions)", "%", *(f"over {rival}" for rival in rivals)]
     enough = {name: figure for name, figure in figures.items() if figure["groups"] >= FEW}
     shares = {name: f"{name} ({percent(figure['mean'])} %)" for name, figure in figures.items()}
     able = [shares[name] for name in enough if name in ROUGE_LABELS.values() and (enough[name]["low"] or 0) > 0.5]
@@ -215,7 +214,7 @@ def audit_blocks(audit: dict[str, Any]) -> list[str]:
         f"{', '.join(able) or 'no kind of it'}.",
         f"**What it can't:** what is true. Of the metrics with at least {FEW} questions, {', '.join(better) or 'none'} "
         f"does better than both {' and '.join(shares[rival] for rival in rivals)}, which know nothing of truth.",
-        markdown_table(["scores the better answer higher", "pairs (questions)", *heads], rows),
+        markdown_table(head, rows),
     ]
 
 
