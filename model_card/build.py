@@ -138,6 +138,12 @@ def metadata(run: Json, data: Json, scores: Json, title: str, benchmarks: Json |
                 metric_value=round(tuned["mean"] if bits else 100 * tuned["share"], 4),
             )
         )
+    co2 = None  # of the training as the Hub reads it, in grams
+    if energy := run.get("energy"):
+        since = f", of the steps after {run['resumed_from_step']}" if run["resumed_from_step"] else ""
+        co2 = {"emissions": float(f"{1000 * energy['co2_kg']:.3g}"), "source": energy["by"] + since,
+               "training_type": "fine-tuning", "geographical_location": energy["grid"],
+               "hardware_used": run["device"]}  # fmt: skip
     card = ModelCardData(
         language=None if data.get("warnings") else "en",
         license=run["base"]["licence"],
@@ -150,18 +156,6 @@ def metadata(run: Json, data: Json, scores: Json, title: str, benchmarks: Json |
         tags=["lora", "medical", "sft", *([f"base_model:adapter:{base}"] if on_hub else [])],
         model_name=title,
         eval_results=results,
-        co2_eq_emissions=emissions(run) if "energy" in run else None,
+        co2_eq_emissions=co2,
     )
     return card.to_yaml()
-
-
-def emissions(run: Json) -> Json:
-    """The CO₂ of the training as the Hub reads it, in grams."""
-    energy, resumed = run["energy"], run["resumed_from_step"]
-    return {
-        "emissions": float(f"{1000 * energy['co2_kg']:.3g}"),
-        "source": energy["by"] + (f", of the steps after {resumed}" if resumed else ""),
-        "training_type": "fine-tuning",
-        "geographical_location": energy["grid"],
-        "hardware_used": run["device"],
-    }

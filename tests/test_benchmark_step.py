@@ -138,7 +138,7 @@ def test_tasks_of_others_run_a_call_adds_to_the_results_and_what_can_not_be_read
     assert (arc_found["n"], arc_found["of"], arc_found["chance"]) == (5, 6, pytest.approx(1 / 3))
     assert arc_found["acc_norm"]["base"]["n"] == 5 and "acc" not in arc_found
     bits = wiki_found["bits_per_byte"]
-    assert bits["gain"]["mean"] == pytest.approx(bits["tuned"]["mean"] - bits["base"]["mean"]) != 0
+    assert bits["gain"]["mean"] == pytest.approx(bits["base"]["mean"] - bits["tuned"]["mean"]) != 0
     assert bits["base"]["mean"] > 1, "a model with random weights can't know the text"
     assert str(tmp_path) not in path.read_text(encoding="utf-8"), "it is published"
 

@@ -72,7 +72,15 @@ def audit(asked: list[Asked], seed: int) -> dict[str, Any]:
     known = pairs.dropna(subset="ROUGE-1") if len(pairs) else pairs
     if not len(known):
         raise ValueError("no two answers to the same question are judged differently and have a correct third one")
-    return {"pairs without a reference": len(pairs) - len(known), "all": figures_of(known, seed)}
+    figures = {}  # name -> how often it is right, with its interval over questions; of a metric also gains over rivals
+    for name in METRICS | RIVALS:
+        told = known.dropna(subset=name)
+        if len(told):
+            right, questions = told[name].to_numpy(), told["place"].to_numpy()
+            rivals = RIVALS if name in METRICS else ()
+            gains = {rival: paired_gain(told[rival].to_numpy(), right, questions, seed=seed) for rival in rivals}
+            figures[name] = mean_interval(right, questions, seed=seed) | {"gains": gains}
+    return {"pairs without a reference": len(pairs) - len(known), "all": figures}
 
 
 def pairs_of(place: int, one: Asked) -> Iterator[dict[str, Any]]:
@@ -94,17 +102,3 @@ def pairs_of(place: int, one: Asked) -> Iterator[dict[str, Any]]:
 def order(scores: list[list[float]]) -> float:
     """The mean over references of: 1 if the first score is higher, .5 in a tie, 0 if lower; NaN if it can't tell."""
     return pd.Series([(1 + np.sign(better - worse)) / 2 for better, worse in scores], dtype=float).mean()
-
-
-def figures_of(pairs: pd.DataFrame, seed: int) -> dict[str, Any]:
-    """Name -> how often it is right, with its interval over questions; of a metric also its gains over the rivals."""
-    figures = {}
-    for name in METRICS | RIVALS:
-        known = pairs.dropna(subset=name)
-        if not len(known):
-            continue
-        right, questions = known[name].to_numpy(), known["place"].to_numpy()
-        rivals = RIVALS if name in METRICS else ()
-        gains = {rival: paired_gain(known[rival].to_numpy(), right, questions, seed=seed) for rival in rivals}
-        figures[name] = mean_interval(right, questions, seed=seed) | {"gains": gains}
-    return figures

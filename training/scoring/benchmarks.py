@@ -10,7 +10,7 @@ from training.scoring.table import gain_text, markdown_table, p_text, rate_text
 
 BITS = "bits_per_byte"
 LABELS = {"acc": "", "acc_norm": "by length", "acc_mutual_info": "against no question",
-          BITS: "bits per byte, less is better"}  # fmt: skip
+          BITS: "bits per byte, gain is what tuned saves"}  # fmt: skip
 Sample = dict[str, Any]  # what lm-eval says of one question
 Results = dict[str, Any]  # the content of benchmarks.json
 
@@ -22,8 +22,8 @@ def score_task(base: list[Sample], tuned: list[Sample], train: list[Record], see
     if BITS in base[0]:
         bits = {side: [-one[BITS][0] / (one[BITS][1] * log(2)) for one in samples] for side, samples in sides.items()}
         means = {side: mean_interval(values, groups) for side, values in bits.items()}
-        gain = paired_gain(bits["base"], bits["tuned"], groups, seed=seed)
-        return {"n": len(base), BITS: means | {"gain": gain, "p": gain["p"]}}
+        saved = paired_gain(bits["tuned"], bits["base"], groups, seed=seed)
+        return {"n": len(base), BITS: means | {"gain": saved, "p": saved["p"]}}
     options = [len(sample["resps"]) / (1 + ("acc_mutual_info" in sample)) for sample in base]
     figures: dict[str, Any] = {"n": len(base), "chance": sum(1 / n for n in options) / len(base)}
     for metric in ("acc_norm" if "acc_norm" in base[0] else "acc", "acc_mutual_info"):
@@ -59,17 +59,14 @@ def falls(results: Results, by: float) -> list[str]:
     """The measures on which tuned is worse than base by more than this share (of base's bits) beyond the interval."""
     fallen = []
     for name, _, metric, figures in measures(results):
-        low, high = figures["gain"]["low"] or 0, figures["gain"]["high"] or 0
-        if (low / figures["base"]["mean"] if metric == BITS else -high) > by:
+        if -(figures["gain"]["high"] or 0) > by * (figures["base"]["mean"] if metric == BITS else 1):
             fallen.append(f"{label(name, metric)} {cells(metric, figures)[2]}")
     return fallen
 
 
-def direction(metric: str, figures: dict[str, Any]) -> int:
+def direction(figures: dict[str, Any]) -> int:
     """1 if tuned is better than base, -1 if it is worse, 0 unless the interval and the test both say so."""
-    if figures["p"] is None or figures["p"] >= 0.05:
-        return 0
-    return -sign(figures["gain"]) if metric == BITS else sign(figures["gain"])
+    return sign(figures["gain"]) if figures["p"] is not None and figures["p"] < 0.05 else 0
 
 
 def label(task: str, metric: str) -> str:
@@ -104,20 +101,17 @@ def benchmarks_sentences(results: Results) -> str:
     sentences = []
     if pairs := results["tasks"].get(TASK):
         figures = pairs["acc_norm"]
-        often = ("no more often", "more often", "less often")[direction("acc_norm", figures)]
+        often = ("no more often", "more often", "less often")[direction(figures)]
         words = max(rate["share"] for rate in pairs["baselines"].values())
         sentences.append(
             f"Of a true answer and three about other diseases, tuned finds the true one likeliest **{often} than its "
             f"base**: {figures['tuned']['share']:.0%} and {figures['base']['share']:.0%} of {pairs['n']:,}, where "
             f"chance gives {pairs['chance']:.0%} and counting words {words:.0%}."
         )
-    signs = {
-        label(name, metric): direction(metric, figures)
-        for name, _, metric, figures in measures(results)
-        if name != TASK
-    }
+    others = [measure for measure in measures(results) if measure[0] != TASK]
+    signs = {label(name, metric): direction(figures) for name, _, metric, figures in others}
     if signs:
-        worse, better = (", ".join(name for name in signs if signs[name] == sign) or "none" for sign in (-1, 1))
+        worse, better = (", ".join(name for name in signs if signs[name] == way) or "none" for way in (-1, 1))
         sentences.append(f"Of {len(signs)} other measures tuned is worse than its base on {worse}, better on {better}, "
                          "as far as that is beyond noise.")  # fmt: skip
     return " ".join(sentences)

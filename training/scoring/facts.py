@@ -17,8 +17,8 @@ from training.scoring.intervals import mcnemar, paired_gain, sign, wilson
 AGREEMENT = Path(__file__).with_name("facts.json")
 OUTCOMES = ("right", "wrong", "several", "none")
 MAJORITY, NEAREST = "majority of the training answers", "nearest training question of the type"
-RIVALS = ("base", MAJORITY, NEAREST)
 SYSTEMS = ("base", "tuned", MAJORITY, NEAREST)
+RIVALS = ("base", MAJORITY, NEAREST)  # of tuned
 
 Line = dict[str, Any]  # a line of answers-<split>.jsonl
 Record = dict[str, str]  # a line of data/*.jsonl
