@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from space.contract import Contract, load_contract
 from space.credit import Credit
 from space.licences import LLAMAS, licence_name
 from training.outputs import file_sha256, read_json
-from training.scoring import table
-from training.scoring.benchmarks import BITS, benchmarks_blocks, measures
+from training.scoring import benchmarks, table
+from training.scoring.benchmarks import BITS, measures
 from training.scoring.table import ROUGE_LABELS, VIEWS
 
-TEMPLATE = Path(__file__).with_name("template.md")
 VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # the values of --max-lora-rank
 Json = dict[str, Any]
 PICTURES = ("loss", "scores", "lengths", "study")
@@ -45,23 +44,21 @@ def card_text(
     names = ("run.json", "evaluation/data.json", "evaluation/scores-test.json", "adapter_config.json")
     run, data, scores, adapter = (read_json(bundle / name, "python -m training bundle CONFIG") for name in names)
     path = bundle / "evaluation" / "benchmarks.json"
-    benchmarks = read_json(path, "") if path.exists() else None
+    tasks = read_json(path, "") if path.exists() else None
     contract = load_contract(bundle / "contract.toml")
     base, key = run["base"], bundle / "model.pub"
     title = repo.split("/")[1] if repo.count("/") == 1 else title_of(base["model"], data)
-    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
-    environment.globals |= {"table": table, "benchmarks_blocks": benchmarks_blocks}
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    return template("template.md").render(
         run=run,
         adapter=adapter,
         data=data,
         scores=scores,
-        benchmarks=benchmarks,
+        tasks=tasks,
         audit=table.audit_blocks(read_json(AUDIT, "python -m training audit")),
         contract=contract,
         question=json.dumps(contract.golden[0].messages[0]["content"], ensure_ascii=False),
         disclaimer=json.dumps(contract.disclaimer, ensure_ascii=False),
-        metadata=metadata(run, data, scores, title, benchmarks),
+        metadata=metadata(run, data, scores, title, tasks),
         title=title,
         repo=repo,
         revision=f', revision="{revision}"' if revision else "",
@@ -76,6 +73,15 @@ def card_text(
         vllm=vllm_command(title, repo, base, adapter["r"], contract),
         pictures={name: alt_text(bundle / "evaluation" / f"{name}.svg") for name in PICTURES},
     )
+
+
+def template(name: str, trim_blocks: bool = False) -> Template:
+    """A template of this folder; all show figures with `table` and `benchmarks`."""
+    folder = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=folder, undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False,
+                              trim_blocks=trim_blocks, lstrip_blocks=trim_blocks)  # fmt: skip
+    environment.globals |= {"table": table, "benchmarks": benchmarks}
+    return environment.get_template(name)
 
 
 def title_of(base: str, data: Json) -> str:
@@ -109,7 +115,7 @@ def alt_text(picture: Path) -> str | None:
     return " ".join(html.unescape(title).split())
 
 
-def metadata(run: Json, data: Json, scores: Json, title: str, benchmarks: Json | None = None) -> str:
+def metadata(run: Json, data: Json, scores: Json, title: str, tasks: Json | None = None) -> str:
     """The card's YAML: licence, base, tags, and the scores as `model-index`."""
     base, on_hub = run["base"]["model"], run["base"]["revision"] is not None
     results = [
@@ -126,7 +132,7 @@ def metadata(run: Json, data: Json, scores: Json, title: str, benchmarks: Json |
         for view in VIEWS
         for kind, label in ROUGE_LABELS.items()
     ]
-    for name, task, metric, figures in measures(benchmarks or {"tasks": {}}):
+    for name, task, metric, figures in measures(tasks or {"tasks": {}}):
         tuned, bits = figures["tuned"], metric == BITS
         results.append(
             EvalResult(

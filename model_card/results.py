@@ -11,17 +11,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-
-from model_card.build import AUDIT, alt_text
+from model_card.build import AUDIT, alt_text, template
 from training.command import run
 from training.outputs import read_json, write_json, write_text
 from training.release.bundle import read_benchmarks
-from training.scoring import benchmarks, table
+from training.scoring import table
 from training.speed import speed_table
 
 ROOT = Path(__file__).parents[1]
-TEMPLATE = Path(__file__).with_suffix(".md")
 RESULTS = Path(__file__).with_name("results")
 SPEED = RESULTS / "speed"
 README = ROOT / "README.md"
@@ -78,9 +75,8 @@ def measured() -> dict[str, Any]:
 
 def render_parts(**figures: Any) -> dict[str, str]:
     """Name -> part of a page, its markers included."""
-    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
-    environment.globals |= {"table": table, "benchmarks": benchmarks, "alt_text": alt_text, "speed_table": speed_table}
-    text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(folder=RESULTS, **figures)
+    results = template("results.md", trim_blocks=True)
+    text = results.render(folder=RESULTS, alt_text=alt_text, speed_table=speed_table, **figures)
     return {match[1]: match[0] for match in PART.finditer(text)}
 
 

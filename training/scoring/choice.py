@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from training.scoring.intervals import FEW, Interval, Scores, mean_interval, paired_gain
+from training.scoring.intervals import FEW, Interval, Scores, mean_interval, paired_gain, sign
 from training.scoring.table import count_text, gain_text, markdown_table, points
 
 DRAWS = 10_000
@@ -46,8 +46,7 @@ def choose(candidates: list[Candidate], groups: Sequence[str], seed: int) -> Cho
     ranked = sorted(candidates, key=lambda one: (-float(np.mean(one.scores)), one.cost, one.name))
     best, *others = ranked
     gains = {one.name: paired_gain(best.scores, one.scores, groups, DRAWS, seed) for one in others}
-    worse = {name for name, gain in gains.items() if (gain["high"] or 0) < 0 and gain["groups"] >= FEW}
-    tied = [one for one in others if one.name not in worse]
+    tied = [one for one in others if sign(gains[one.name]) >= 0 or gains[one.name]["groups"] < FEW]
     chosen = min([best, *tied], key=lambda one: (one.cost, ranked.index(one)))
     return Choice(best.name, chosen, tuple(one.name for one in tied), gains)
 

@@ -121,7 +121,7 @@ def length_distribution(lengths: dict[str, list[int]], limit: int) -> str:
         axes = figure.subplots()
         for (name, values), (colour, line) in zip(splits.items(), looks, strict=False):
             count, median = f"{name}: {len(values):,}", f"median {np.median(values):,.0f}"
-            look = {"color": colour, "linestyle": line, "linewidth": 1.6}
+            look: dict[str, Any] = {"color": colour, "linestyle": line, "linewidth": 1.6}
             axes.ecdf(values, compress=True, label=f"{count}, {median}", **look)
             alt += f" {count} examples, {median}, longest {values.max():,}."
         axes.axvline(limit, color=INK, linestyle=":", linewidth=2, label=over)

@@ -59,14 +59,14 @@ def system_name(name: str) -> str:
     return name if name in ("base", "tuned") else f"no model: {name}"
 
 
-def percent(mean: float, sign: str = "") -> str:
-    return f"{100 * mean:{sign}z.1f}"  # z: no -0.0
+def percent(mean: float, plus: str = "") -> str:
+    return f"{100 * mean:{plus}z.1f}"  # z: no -0.0
 
 
-def points(score: dict[str, Any], sign: str = "") -> str:
+def points(score: dict[str, Any], plus: str = "") -> str:
     """A mean × 100 with its interval, if there is one."""
-    between = "" if score["low"] is None else f" [{percent(score['low'], sign)}, {percent(score['high'], sign)}]"
-    return percent(score["mean"], sign) + between
+    between = "" if score["low"] is None else f" [{percent(score['low'], plus)}, {percent(score['high'], plus)}]"
+    return percent(score["mean"], plus) + between
 
 
 def gain_text(gain: dict[str, Any]) -> str:
@@ -157,28 +157,6 @@ def marks_blocks(scores: Scores) -> list[str]:
     rows = [[side, *map(rate_text, rates.values())] for side, rates in marks.items()]
     about = "A person judged these answers without knowing which is whose:"
     return [about, markdown_table(["", *marks["tuned"]], rows)]
-
-
-def types_table(scores: Scores) -> str:
-    """The ROUGE-L gains by question type; p is corrected by Holm, over the types with enough groups."""
-    gains = scores["by_type"]
-    rows = [
-        [qtype, f"{gain['n']:,}", *(f"{points(by[qtype], '+')}, p {p_text(by[qtype])}" for by in gains.values())]
-        for qtype, gain in next(iter(gains.values())).items()
-    ]
-    return markdown_table(["ROUGE-L by question type", "n", *gains], rows)
-
-
-def novel_sentence(scores: Scores) -> str:
-    """The gains on questions whose reference shares little with the training answers."""
-    novel = scores["novel"]
-    if not novel:
-        return "Every reference shares at least a fifth of its 8-grams with the training answers."
-    gains = [f"the {name} is {gain_text(gain['rougeL'])}" for name, gain in novel["gains"].items()]
-    return (
-        f"On the {novel['n']:,} of {scores['n']:,} questions whose reference shares under a fifth of its 8-grams with "
-        f"the training answers, {' and '.join(gains)} (ROUGE-L)."
-    )
 
 
 def verdict(scores: Scores) -> str:
