@@ -18,6 +18,7 @@ from space.licences import LLAMAS, licence_name
 from training.outputs import file_sha256, read_json
 from training.scoring import benchmarks, table
 from training.scoring.benchmarks import BITS, measures
+from training.scoring.facts import AGREEMENT
 from training.scoring.table import ROUGE_LABELS, VIEWS
 
 VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # the values of --max-lora-rank
@@ -76,11 +77,12 @@ def card_text(
 
 
 def template(name: str, trim_blocks: bool = False) -> Template:
-    """A template of this folder; all show figures with `table` and `benchmarks`."""
+    """A template of this folder; all show figures with `table` and `benchmarks`, and how well facts are found."""
     folder = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=folder, undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False,
                               trim_blocks=trim_blocks, lstrip_blocks=trim_blocks)  # fmt: skip
-    environment.globals |= {"table": table, "benchmarks": benchmarks}
+    agreement = read_json(AGREEMENT, "python tests/fact_labels.py MEDQUAD.csv")["independent"]
+    environment.globals |= {"table": table, "benchmarks": benchmarks, "agreement": agreement}
     return environment.get_template(name)
 
 

@@ -1,10 +1,8 @@
 """The scores as people read them: tables in Markdown, for pages and the terminal, and the verdict in words."""
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from training.scoring.facts import AGREEMENT
 from training.scoring.intervals import FEW, sign
 
 ROUGE_LABELS = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
@@ -107,9 +105,7 @@ def rates_table(scores: Scores) -> str:
 
 
 def facts_blocks(scores: Scores) -> list[str]:
-    """How many questions are compared by their facts; unless those are few, how they come out and how well facts are
-    found; [] without any.
-    """
+    """How many questions are compared by their facts, and, unless those are few, how they come out; [] without any."""
     facts = scores.get("facts")  # older scores have none
     if not facts or not facts["all"]["compared"]:
         return []
@@ -120,7 +116,7 @@ def facts_blocks(scores: Scores) -> list[str]:
         f"{whole['asked']:,} questions ask for a gene, an inheritance pattern or a frequency{left_out}; "
         f"{whole['compared']:,} are compared.{f' The facts of the other references: {others}.' if others else ''}"
     )
-    return [count, facts_table(facts), agreement_sentence()] if whole["compared"] >= FEWEST_FACTS else [count]
+    return [count, facts_table(facts)] if whole["compared"] >= FEWEST_FACTS else [count]
 
 
 def facts_table(facts: dict[str, Any]) -> str:
@@ -138,16 +134,6 @@ def fact_text(outcomes: dict[str, dict[str, Any]]) -> str:
     """How many answers have each outcome, and the share of the right ones: "5 / 3 / 0 / 2, 50% [24%, 76%]"."""
     counts = " / ".join(str(rate["k"]) for rate in outcomes.values())
     return f"{counts}, {rate_text(outcomes['right']).rsplit(' (', 1)[0]}"
-
-
-def agreement_sentence() -> str:
-    """How well facts are found, by the labels that were made without the rules that find them (facts.json)."""
-    kinds = json.loads(AGREEMENT.read_text(encoding="utf-8"))["independent"]
-    texts = []
-    for figure in ("precision", "recall", "precision where one is found"):
-        counts = [f"{name} {rates[figure]['k']} of {rates[figure]['n']}" for name, rates in kinds.items()]
-        texts.append(f"{figure} {', '.join(counts)}")
-    return f"How well facts are found, by independent labels: {'; '.join(texts)}, as in the references compared."
 
 
 def marks_blocks(scores: Scores) -> list[str]:
