@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from space.contract import Contract, load_contract
 from space.credit import Credit
 from space.licences import LLAMAS, licence_name
 from training.outputs import file_sha256, read_json
-from training.scoring import table
-from training.scoring.benchmarks import BITS, benchmarks_blocks, measures
+from training.scoring import benchmarks, table
+from training.scoring.benchmarks import BITS, measures
+from training.scoring.facts import AGREEMENT
 from training.scoring.table import ROUGE_LABELS, VIEWS
 
-TEMPLATE = Path(__file__).with_name("template.md")
 VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # the values of --max-lora-rank
 Json = dict[str, Any]
 PICTURES = ("loss", "scores", "lengths", "study")
@@ -45,25 +45,21 @@ def card_text(
     names = ("run.json", "evaluation/data.json", "evaluation/scores-test.json", "adapter_config.json")
     run, data, scores, adapter = (read_json(bundle / name, "python -m training bundle CONFIG") for name in names)
     path = bundle / "evaluation" / "benchmarks.json"
-    benchmarks = read_json(path, "") if path.exists() else None
+    tasks = read_json(path, "") if path.exists() else None
     contract = load_contract(bundle / "contract.toml")
     base, key = run["base"], bundle / "model.pub"
     title = repo.split("/")[1] if repo.count("/") == 1 else title_of(base["model"], data)
-    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        # what was trained, on what, how, and what it scores
+    return template("template.md").render(
         run=run,
-        base=base,
-        config=run["config"],
+        adapter=adapter,
         data=data,
         scores=scores,
+        tasks=tasks,
+        audit=table.audit_blocks(read_json(AUDIT, "python -m training audit")),
         contract=contract,
-        energy=run.get("energy"),
-        target_modules=", ".join(f"`{name}`" for name in adapter["target_modules"]),
         question=json.dumps(contract.golden[0].messages[0]["content"], ensure_ascii=False),
         disclaimer=json.dumps(contract.disclaimer, ensure_ascii=False),
-        # names, licences and links
-        metadata=metadata(run, data, scores, title, benchmarks),
+        metadata=metadata(run, data, scores, title, tasks),
         title=title,
         repo=repo,
         revision=f', revision="{revision}"' if revision else "",
@@ -76,18 +72,18 @@ def card_text(
         dataset=dataset_name(data),
         credit=Credit.of(data["source"]).markdown(data["source"]["name"]),
         vllm=vllm_command(title, repo, base, adapter["r"], contract),
-        # figures as text
-        verdict=table.verdict(scores),
-        questions=table.questions_text(scores),
-        table=table.render([table.systems_table(scores)]),
-        facts=table.render(table.facts_blocks(scores)),
-        benchmarks=table.render(benchmarks_blocks(benchmarks)),
-        pairs=benchmarks is not None and "pairs" in benchmarks["tasks"],
-        marks=table.render(table.marks_blocks(scores)),
-        audit=table.render(table.audit_blocks(read_json(AUDIT, "python -m training audit"))),
-        more=table.render([table.novel_sentence(scores), table.types_table(scores), table.rates_table(scores)]),
         pictures={name: alt_text(bundle / "evaluation" / f"{name}.svg") for name in PICTURES},
     )
+
+
+def template(name: str, trim_blocks: bool = False) -> Template:
+    """A template of this folder; all show figures with `table` and `benchmarks`, and how well facts are found."""
+    folder = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=folder, undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False,
+                              trim_blocks=trim_blocks, lstrip_blocks=trim_blocks)  # fmt: skip
+    agreement = read_json(AGREEMENT, "python tests/fact_labels.py MEDQUAD.csv")["independent"]
+    environment.globals |= {"table": table, "benchmarks": benchmarks, "agreement": agreement}
+    return environment.get_template(name)
 
 
 def title_of(base: str, data: Json) -> str:
@@ -121,7 +117,7 @@ def alt_text(picture: Path) -> str | None:
     return " ".join(html.unescape(title).split())
 
 
-def metadata(run: Json, data: Json, scores: Json, title: str, benchmarks: Json | None = None) -> str:
+def metadata(run: Json, data: Json, scores: Json, title: str, tasks: Json | None = None) -> str:
     """The card's YAML: licence, base, tags, and the scores as `model-index`."""
     base, on_hub = run["base"]["model"], run["base"]["revision"] is not None
     results = [
@@ -138,7 +134,7 @@ def metadata(run: Json, data: Json, scores: Json, title: str, benchmarks: Json |
         for view in VIEWS
         for kind, label in ROUGE_LABELS.items()
     ]
-    for name, task, metric, figures in measures(benchmarks or {"tasks": {}}):
+    for name, task, metric, figures in measures(tasks or {"tasks": {}}):
         tuned, bits = figures["tuned"], metric == BITS
         results.append(
             EvalResult(
@@ -150,6 +146,12 @@ def metadata(run: Json, data: Json, scores: Json, title: str, benchmarks: Json |
                 metric_value=round(tuned["mean"] if bits else 100 * tuned["share"], 4),
             )
         )
+    co2 = None  # of the training as the Hub reads it, in grams
+    if energy := run.get("energy"):
+        since = f", of the steps after {run['resumed_from_step']}" if run["resumed_from_step"] else ""
+        co2 = {"emissions": float(f"{1000 * energy['co2_kg']:.3g}"), "source": energy["by"] + since,
+               "training_type": "fine-tuning", "geographical_location": energy["grid"],
+               "hardware_used": run["device"]}  # fmt: skip
     card = ModelCardData(
         language=None if data.get("warnings") else "en",
         license=run["base"]["licence"],
@@ -162,18 +164,6 @@ def metadata(run: Json, data: Json, scores: Json, title: str, benchmarks: Json |
         tags=["lora", "medical", "sft", *([f"base_model:adapter:{base}"] if on_hub else [])],
         model_name=title,
         eval_results=results,
-        co2_eq_emissions=emissions(run) if "energy" in run else None,
+        co2_eq_emissions=co2,
     )
     return card.to_yaml()
-
-
-def emissions(run: Json) -> Json:
-    """The CO₂ of the training as the Hub reads it, in grams."""
-    energy, resumed = run["energy"], run["resumed_from_step"]
-    return {
-        "emissions": float(f"{1000 * energy['co2_kg']:.3g}"),
-        "source": energy["by"] + (f", of the steps after {resumed}" if resumed else ""),
-        "training_type": "fine-tuning",
-        "geographical_location": energy["grid"],
-        "hardware_used": run["device"],
-    }

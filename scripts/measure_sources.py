@@ -23,7 +23,7 @@ from training.command import run
 from training.outputs import file_sha256, write_json
 from training.run_record import processor
 from training.scoring.intervals import mean_interval
-from training.scoring.table import UNKNOWN, terminal_table
+from training.scoring.table import UNKNOWN, markdown_table
 
 K = 3  # pages shown
 USEFUL = 2  # points: judged incomplete or excellent
@@ -61,7 +61,7 @@ def main() -> None:
     }
     for form, figures in report["forms"].items():
         lines = [[name, *(interval_text(each[name]) for each in figures.values())] for name in figures["sources"]]
-        print(f"{terminal_table([form, *figures], lines)}\n")
+        print(f"{markdown_table([form, *figures], lines)}\n")
     print(f"{len(asked)} questions, {len(rows)} rows; seconds and MiB to load, ms of CPU a question: {report['speed']}")
     if options.json:
         write_json(options.json, report)

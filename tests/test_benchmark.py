@@ -7,7 +7,6 @@ import pytest
 from conftest import script_here
 from transformers import AutoConfig
 
-from model_card.results import GPU, gpu_table
 from training.model.load import load_tokenizer
 from training.speed import SHAPE_1B, random_1b, sample_by_length, speed_table
 
@@ -48,11 +47,8 @@ def test_the_readmes_table_is_the_one_of_the_terminal(measured):
     assert result.stdout.count(f"{report['machine']['name']}, {report['machine']['threads']} threads") == 1
     for row in report["training"]:
         assert re.search(
-            rf"^\| {re.escape(row['name'])} \| {row['tokens_per_second']:,} \|", result.stdout, re.MULTILINE
+            rf"^\| {re.escape(row['name'])} +\| +{row['tokens_per_second']:,} \|", result.stdout, re.MULTILINE
         )
-    gpu = json.loads(GPU.read_text(encoding="utf-8"))
-    for name, row in gpu["training"].items():
-        assert f"| {name} | {row['best_tokens_per_second']:,} |" in gpu_table(gpu)
     assert "/tmp" not in json.dumps(report), "the file can be published"
 
 

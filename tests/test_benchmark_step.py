@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -137,7 +138,7 @@ def test_tasks_of_others_run_a_call_adds_to_the_results_and_what_can_not_be_read
     assert (arc_found["n"], arc_found["of"], arc_found["chance"]) == (5, 6, pytest.approx(1 / 3))
     assert arc_found["acc_norm"]["base"]["n"] == 5 and "acc" not in arc_found
     bits = wiki_found["bits_per_byte"]
-    assert bits["gain"]["mean"] == pytest.approx(bits["tuned"]["mean"] - bits["base"]["mean"]) != 0
+    assert bits["gain"]["mean"] == pytest.approx(bits["base"]["mean"] - bits["tuned"]["mean"]) != 0
     assert bits["base"]["mean"] > 1, "a model with random weights can't know the text"
     assert str(tmp_path) not in path.read_text(encoding="utf-8"), "it is published"
 
@@ -218,8 +219,9 @@ def test_bundle_and_card_hold_the_results_of_this_adapter_alone(out):
     card = card_text(made, "owner/name")
     assert "likeliest **less often than its base**: 40% and 50% of 200, where chance gives 25%" in card
     assert "tuned is worse than its base on arc, better on none" in card
+    card = re.sub(" {2,}", " ", card)
     assert "| arc | 200 | 25% | 50% [43%, 57%] (100/200) | 40% [33%, 47%] (80/200) | -10.0 [" in card
-    assert "type: accuracy\n      value: 40.0\n      name: acc" in card and "type: owner/arc" in card
+    assert "type: accuracy\n value: 40.0\n name: acc" in card and "type: owner/arc" in card
     assert {path.name for path in (made / "evaluation" / "lm_eval").iterdir()} == {"pairs.yaml", "pairs.jsonl"}
     write_json(path, report | {"adapter_sha256": "of another"})
     assert read_benchmarks(path.parent, report["adapter_sha256"]) is None

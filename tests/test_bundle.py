@@ -20,7 +20,7 @@ from training.configs import BASE, DEMO
 from training.datasets import MEDQUAD_CREDIT
 from training.outputs import read_json, write_json
 from training.release.bundle import PICKLES, check_bundle, chosen_by_study, data_notice, licence_files
-from training.scoring.fact_scores import score_facts
+from training.scoring.facts import score_facts
 from training.scoring.table import audit_blocks
 
 
@@ -95,19 +95,24 @@ def test_the_first_screen_says_what_it_is_not(card):
 def test_every_score_in_the_card_stands_in_the_json(card, bundle):
     scores = read_json(bundle / "evaluation" / "scores-test.json", "")
     for name, system in scores["systems"].items():
-        row = next(line for line in card.text.splitlines() if re.match(rf"\| (no model: )?{re.escape(name)} \|", line))
+        row = next(line for line in card.text.splitlines() if re.match(rf"\| (no model: )?{re.escape(name)} +\|", line))
         for kind in ("rouge1", "rouge2", "rougeL"):
             assert f"{100 * system['without disclaimer'][kind]['mean']:.1f}" in row
     assert f"over {scores['n']:,} of {scores['of']:,} test questions" in card.text
     assert card.text.count("![") == 3, "pictures with alt text"
 
 
+def unpadded(text: str) -> str:
+    """The text with tables as if no cell were filled up with spaces."""
+    return re.sub(" {2,}", " ", text)
+
+
 def with_facts(bundle, folder, facts: dict) -> str:
-    """The card of a copy of the bundle whose scores hold these facts."""
+    """The card of a copy of the bundle whose scores hold these facts, with unpadded tables."""
     copy = shutil.copytree(bundle, folder / "facts")
     scores = read_json(copy / "evaluation" / "scores-test.json", "")
     write_json(copy / "evaluation" / "scores-test.json", scores | {"facts": facts | {"left out": 2}})
-    text = card_text(copy, "owner/name")
+    text = unpadded(card_text(copy, "owner/name"))
     shutil.rmtree(copy)
     return text
 
@@ -128,15 +133,13 @@ def test_the_card_says_which_facts_are_right_and_how_well_facts_are_found(bundle
 
 def test_the_card_says_what_the_metrics_are_worth_and_that_nobody_judged_the_answers(bundle, tmp_path):
     text = card_text(bundle, "owner/name")
-    can, cannot, (head, rows) = audit_blocks(read_json(AUDIT, ""))
-    assert can in text and cannot in text and f"| {' | '.join(head)} |" in text
-    assert all(f"| {' | '.join(row)} |" in text for row in rows)
+    assert all(block in text for block in audit_blocks(read_json(AUDIT, "")))
     assert "No clinician has judged the answers." in text and "Read by a person" not in text
     copy = shutil.copytree(bundle, tmp_path / "judged")
     scores = read_json(copy / "evaluation" / "scores-test.json", "")
     rates = {"right": {"k": 1, "n": 4, "share": 0.25, "low": 0.05, "high": 0.7}}
     write_json(copy / "evaluation" / "scores-test.json", scores | {"marks": {"base": rates, "tuned": rates}})
-    text = card_text(copy, "owner/name")
+    text = unpadded(card_text(copy, "owner/name"))
     assert "| tuned | 25% [5%, 70%] (1/4) |" in text and "No clinician" not in text
 
 

@@ -36,8 +36,9 @@ TEXT = terminal_text(comparison_blocks([RANDOM, GROUPED]))
 
 def row(label: str) -> list[str]:
     """The cells of a row."""
-    [line] = [line for line in TEXT.splitlines() if line.startswith(f"{label}  ")]
-    return line.removeprefix(label).split()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in TEXT.splitlines()]
+    [cells] = [cells for first, *cells in filter(None, rows) if first == label]
+    return cells
 
 
 def test_the_reported_figures_stand_above_both_runs_without_and_with_the_disclaimer():

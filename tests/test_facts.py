@@ -5,15 +5,19 @@ import json
 import fact_labels
 import pytest
 
-from training.scoring.fact_scores import MAJORITY, NEAREST, facts_sentence, outcome, score_facts
 from training.scoring.facts import (
     AGREEMENT,
     KINDS,
+    MAJORITY,
+    NEAREST,
     fact_texts,
+    facts_sentence,
     frequencies,
     genes,
+    outcome,
     patterns,
     same_pattern,
+    score_facts,
     within_factor_two,
 )
 from training.scoring.intervals import wilson

@@ -7,7 +7,8 @@ import pytest
 
 from space.contract import load_contract
 from training.configs import CONTRACT
-from training.scoring.rates import NOVEL, loops, median_grade, overlap, rates, repeated, same_as_another, words
+from training.scoring import report
+from training.scoring.report import NOVEL, median_grade, overlap, repeated, same_as_another, words
 
 contract = load_contract(CONTRACT)
 TEN = "one two three four five six seven eight nine ten"
@@ -35,6 +36,10 @@ def line(number: int, tuned: str, reference: str = "a b c d", ended: bool = True
     }
 
 
+def rates(*given: Any, reference_tokens: tuple[int, ...] = ()) -> dict[str, Any]:
+    return report.rates(*given, reference_tokens)
+
+
 def counted(rate: dict[str, Any]) -> tuple[int, int]:
     return rate["k"], rate["n"]
 
@@ -51,7 +56,6 @@ def test_rates_count_what_each_answer_does():
     assert counted(found["ended by itself"]) == (3, 4)
     assert counted(found["copy of a training answer"]) == (1, 4)
     assert counted(found["same answer to another question"]) == (2, 4)
-    assert counted(found["caught in a loop"]) == (1, 4)
     assert found["8-grams found in train"] == pytest.approx(1 / 4)
     assert found["length ratio, in words"] == pytest.approx((10 + 1 + 1 + 6) / 16)
     # "it hurts it hurts it hurts" has 3 runs of 4 words, 2 of them different; the disclaimer repeats nothing
@@ -76,9 +80,9 @@ def test_references_can_be_counted_to_compare_with():
 def test_only_answers_whose_reference_fits_are_asked_to_end():
     limit = contract.decoding.max_new_tokens
     lines = [line(0, "a", ended=True), line(1, "b", ended=False), line(2, "c", ended=False)]
-    found = rates(lines, "tuned", TRAIN, contract, reference_tokens=[10, limit - 1, limit])
+    found = rates(lines, "tuned", TRAIN, contract, reference_tokens=(10, limit - 1, limit))
     assert counted(found["ended, where the reference fits"]) == (1, 2)  # the end token takes one of the limit
-    found = rates(lines, "tuned", TRAIN, contract, reference_tokens=[limit, limit, limit])
+    found = rates(lines, "tuned", TRAIN, contract, reference_tokens=(limit, limit, limit))
     assert found["ended, where the reference fits"] is None
 
 
@@ -88,41 +92,11 @@ def test_the_disclaimer_counts_in_any_case_and_place_but_only_whole():
     assert counted(rates(lines, "tuned", TRAIN, contract)["disclaimer as generated"]) == (1, 2)
 
 
-def test_a_disclaimer_said_over_and_over_is_a_loop():
-    found = rates([line(0, "Rest. " + 3 * (contract.disclaimer + " "))], "tuned", TRAIN, contract)
-    assert counted(found["caught in a loop"]) == (1, 1)
-
-
 def test_an_empty_answer_is_no_copy_and_has_no_repetition():
     found = rates([line(0, ""), line(1, "...")], "tuned", [*TRAIN, TRAIN[0] | {"answer": "—"}], contract)
     assert counted(found["copy of a training answer"]) == (0, 2)
-    assert counted(found["caught in a loop"]) == (0, 2)
     assert found["4-grams repeated in the answer"] == found["8-grams found in train"] == 0
     assert counted(found["same answer to another question"]) == (2, 2)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("drink water drink water drink water", True),
-        ("first drink water drink water drink water then rest", True),  # not only at the end
-        ("water drink water drink water drink wat", True),  # cut within the phrase
-        ("no no no no no no", True),
-        ("drink water drink water", False),
-        ("no no no no no", False),  # two words three times take six
-        ("drink water and drink water or drink water", False),  # not in a row
-        ("", False),
-    ],
-)
-def test_a_loop_is_a_phrase_of_two_words_three_times_in_a_row(text: str, expected: bool):
-    assert loops(text.split()) is expected
-
-
-def test_a_long_sentence_three_times_is_a_loop_wherever_it_stands():
-    noise = [f"w{number}" for number in range(300)]
-    phrase = [f"p{number}" for number in range(40)]
-    assert not loops(noise + phrase + phrase + noise)
-    assert loops(noise + phrase * 3 + noise[::-1])
 
 
 def test_repeated_4grams_are_the_share_that_stood_before():

@@ -2,34 +2,33 @@
 
 import re
 
-import pytest
 from conftest import ROOT
 from test_facts import LINES, TRAIN
 
-from model_card.results import DETAILS, README, rendered, section, stored_results, summary, with_part
+from model_card.results import DETAILS, PART, README, measured, render_parts, with_parts
 from training.configs import CONFIGS
-from training.scoring.fact_scores import score_facts
+from training.scoring.facts import score_facts
 
 TEXT = README.read_text(encoding="utf-8")
 
 
 def test_every_measured_figure_is_rendered_from_what_a_run_wrote():
+    figures = measured()
+    parts, shown = render_parts(**figures), []
     for page in (README, DETAILS):
-        assert rendered(page) == page.read_text(encoding="utf-8"), "run `python -m model_card.results`"
-    assert {result["scores"]["config"] for result in stored_results()} >= {"medquad-smollm2"}
+        text = page.read_text(encoding="utf-8")
+        assert with_parts(text, parts) == text, "run `python -m model_card.results`"
+        shown += [match[1] for match in PART.finditer(text)]
+    assert sorted(shown) == sorted(parts), "a page lost its markers"
+    assert {result["scores"]["config"] for result in figures["results"]} >= {"medquad-smollm2"}
 
 
 def test_a_run_with_facts_is_summed_up_with_their_sentence():
-    result = stored_results()[0]
-    facts, _ = score_facts(LINES, TRAIN, seed=0)
-    result["scores"]["facts"] = facts | {"left out": 0}
-    assert facts["sentence"] in summary(result) and facts["sentence"] in section(result)
-    assert "| right / wrong / several / none, share right | gene, n = 4 |" in section(result)
-
-
-def test_a_readme_without_markers_is_an_error_that_names_them():
-    with pytest.raises(ValueError, match="has no line '<!-- results"):
-        with_part("# A README\n", "results", "a table")
+    figures, (facts, _) = measured(), score_facts(LINES, TRAIN, seed=0)
+    figures["results"][0]["scores"]["facts"] = facts | {"left out": 0}
+    parts = render_parts(**figures)
+    assert facts["sentence"] in parts["results"] and facts["sentence"] in parts["runs"]
+    assert "| right / wrong / several / none, share right | gene, n = 4 |" in re.sub(" {2,}", " ", parts["runs"])
 
 
 def test_the_readme_is_short():

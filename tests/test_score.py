@@ -150,7 +150,8 @@ def test_constructed_answers_give_the_facts_that_were_put_into_them(small_out, t
     assert outcomes == {"base": [1, 0, 1, 7], "tuned": [8, 1, 0, 0]}
     assert (facts["only base"], facts["only tuned"], facts["p"]) == (0, 7, 2 / 2**7)
     assert "9 questions ask for a gene, an inheritance pattern or a frequency; 9 are compared." in printed
-    rows = {line.split("  ")[0]: line for line in printed.split("right / wrong / several / none")[1].splitlines()}
+    table = printed.split("right / wrong / several / none")[1]
+    rows = {line.split("|")[1].strip(): line for line in table.splitlines() if line.startswith("| ")}
     assert "1 / 0 / 1 / 7, 11% [2%, 43%]" in rows["base"] and "8 / 1 / 0 / 0, 89% [57%, 98%]" in rows["tuned"]
     assert "+77.8 [" in rows["gain of tuned over base"] and "0.016" in rows["McNemar's p, tuned and base"]
     assert "Tuned learned 7 facts more than its base (of 9) and beats the" in printed
@@ -178,8 +179,9 @@ def test_what_a_person_marked_on_the_page_is_read_and_kept_until_the_answers_cha
     write_json(tmp_path / "marks.json", {"answers": data["reading"]["key"], "marks": marks})
     printed = step_here("score", "demo", *words, "--limit", "12", "--marks", tmp_path / "marks.json").stdout
     judged = printed.split("A person judged these answers")[1].splitlines()
-    assert judged[2].split() == ["right", "partly", "wrong"]
-    assert " ".join(judged[4].split()) == "tuned 0% [0%, 24%] (0/12) 100% [76%, 100%] (12/12) 0% [0%, 24%] (0/12)"
+    assert judged[2].split() == ["|", "|", "right", "|", "partly", "|", "wrong", "|"]
+    tuned = "| tuned | 0% [0%, 24%] (0/12) | 100% [76%, 100%] (12/12) | 0% [0%, 24%] (0/12) |"
+    assert " ".join(judged[5].split()) == tuned
     pairs = {"adapter_sha256": scores["adapter_sha256"], "tasks": {"pairs": {"right": {next(iter(marks)): [0.0, 1.0]}}}}
     write_json(run / "benchmarks.json", pairs)
     assert "reusing the answers" in step_here("score", "demo", *words, "--limit", "12").stdout

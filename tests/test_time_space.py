@@ -5,7 +5,7 @@ import json
 import pytest
 from conftest import command
 
-from model_card.results import latency_text
+from model_card.results import measured, render_parts
 
 SCRIPT = "tests/time_space.py"
 
@@ -19,7 +19,7 @@ def test_the_app_is_started_and_asked(small_out, tmp_path):
     assert 0 < taken["page_s"] < taken["first_answer_s"]
     assert 0 < taken["first_words_s"] < taken["first_answer_s"]
     assert 0 < taken["rules"]["median_ms"] <= taken["rules"]["worst_ms"]
-    assert f"{taken['rules']['messages']:,}" in latency_text(taken)
+    assert f"{taken['rules']['messages']:,}" in render_parts(**measured() | {"latency": taken})["latency"]
     assert str(tmp_path) not in path.read_text(encoding="utf-8")
 
 

@@ -29,7 +29,7 @@ from training.scoring.benchmarks import BITS, Sample, benchmarks_blocks, score_t
 from training.scoring.pairs import METRICS, TASK, make_pairs, task_of, write_task
 from training.scoring.table import terminal_text
 
-FORMAT = 1
+FORMAT = 2
 MEDICAL = ("medqa_4options", "medmcqa", "pubmedqa", "mmlu_anatomy", "mmlu_clinical_knowledge", "mmlu_college_biology",
            "mmlu_college_medicine", "mmlu_medical_genetics", "mmlu_professional_medicine")  # fmt: skip
 GENERAL = ("hellaswag", "arc_easy", "wikitext")  # to see what was forgotten

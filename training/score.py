@@ -19,11 +19,10 @@ from training.loop import join, silence_other_ranks
 from training.model.load import load_tokenizer
 from training.outputs import fingerprint, read_json, read_jsonl, up_to_date, write_json, write_jsonl, write_text
 from training.scoring.answers_page import answers_page, count_marks
-from training.scoring.fact_scores import score_facts
-from training.scoring.facts import KINDS
+from training.scoring.facts import KINDS, score_facts
 from training.scoring.plots import rouge_bars
 from training.scoring.report import rouge1, score_answers
-from training.scoring.table import comparison_blocks, rates_table, scores_table, terminal_text, verdict
+from training.scoring.table import comparison_blocks, rate_text, scores_table, terminal_text, verdict
 
 FORMAT = 5
 JUDGED = 20  # questions whose answers a person may judge on the page
@@ -190,10 +189,9 @@ def write_pages(config: TrainConfig, report: dict[str, Any], rows: Rows) -> None
     """Write scores.svg, the ROUGE of all systems, and answers.html, the page on which people read the answers."""
     systems = {name: system["without disclaimer"] for name, system in report["systems"].items()}
     write_text(config.run_dir / "scores.svg", rouge_bars(systems, report["n"]))
-    (_, *sides), rates = rates_table(report)
     summary = {
-        label: "\n".join(f"{side} {text.split(' [')[0]}" for side, text in zip(sides, texts, strict=True))
-        for label, *texts in rates
+        label: "\n".join(f"{side} {rate_text(rates[label]).split(' [')[0]}" for side, rates in report["rates"].items())
+        for label in report["rates"]["tuned"]
     }
     title = f"{config.name}: {report['split']} answers"
     text = answers_page(rows, title, summary, verdict(report), report["answers_fingerprint"])

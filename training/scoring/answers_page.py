@@ -21,31 +21,31 @@ def answers_page(answers: list[Row], title: str, summary: dict[str, str], about:
     """A self-contained HTML document with all answers in the given order, which fetches nothing.
 
     answers: {"id", "question", "qtype", "reference", "rouge1": {"base", "tuned"}, "base" and "tuned": {"text",
-    "tokens", "ended"}, "facts"}; facts is a comparison of fact_scores.py, or None; "pair", whether base and tuned know
+    "tokens", "ended"}, "facts"}; facts is a comparison of facts.py, or None; "pair", whether base and tuned know
     a likelihood pair, and "first", which side a person who judges the answer sees first, may be absent.
     summary: label -> text at the top of the page, which may have line breaks. key: of the answers, goes into the marks.
     Raises ValueError if a number is not finite.
     """
-    reading = {"key": key, "first": {answer["id"]: answer["first"] for answer in answers if "first" in answer}}
-    head = {"title": title, "about": about.replace("**", ""), "summary": list(summary.items()), "reading": reading}
-    data = head | {"answers": [page_fields(answer) for answer in answers]}
+    data = {
+        "title": title,
+        "about": about.replace("**", ""),
+        "summary": list(summary.items()),
+        "reading": {"key": key, "first": {answer["id"]: answer["first"] for answer in answers if "first" in answer}},
+        "answers": [page_fields(answer) for answer in answers],
+    }
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     return TEMPLATE.read_text(encoding="utf-8").replace(DATA, text.replace("<", "\\u003c"))  # no text ends the <script>
 
 
 def page_fields(answer: Row) -> Row:
     """The fields of an answer that the page uses."""
-    page = {key: answer[key] for key in ("id", "question", "qtype")}
+    page = {key: answer[key] for key in ("id", "question", "qtype", "facts")}
     page["gain"] = answer["rouge1"]["tuned"] - answer["rouge1"]["base"]
     page["reference"] = with_lists(answer["reference"])
-    for system in ("base", "tuned"):
-        page[system] = {key: answer[system][key] for key in ("tokens", "ended")}
-        page[system]["text"] = with_lists(answer[system]["text"])
-        page[system]["rouge1"] = answer["rouge1"][system]
-    if facts := answer["facts"]:
-        page["facts"] = {key: facts[key] for key in ("kind", "reference", "compared", "base", "tuned")}
+    for side in ("base", "tuned"):
+        page[side] = answer[side] | {"text": with_lists(answer[side]["text"]), "rouge1": answer["rouge1"][side]}
     if pair := answer.get("pair"):
-        page["pair"] = {system: "right" if right else "wrong" for system, right in pair.items()}
+        page["pair"] = {side: "right" if right else "wrong" for side, right in pair.items()}
     return page
 
 

@@ -13,10 +13,9 @@ import numpy as np
 import pandas as pd
 import textstat
 
-from training.scoring.fact_scores import outcome
-from training.scoring.facts import KINDS, stated
+from training.scoring.facts import KINDS, outcome, stated
 from training.scoring.intervals import mean_interval, paired_gain
-from training.scoring.rates import repeated, words
+from training.scoring.report import repeated, words
 from training.scoring.rouge import score_pair
 
 CORRECT = 3  # of LiveQA's judgements: 1 incorrect, 2 related, 3 correct but incomplete, 4 excellent
@@ -68,16 +67,20 @@ def length(text: str) -> int:
 
 
 def audit(asked: list[Asked], seed: int) -> dict[str, Any]:
-    """How often each metric is right on all pairs, and on those of a correct and a wrong answer; a tie counts half.
-
-    Raises ValueError if no pair can be compared.
-    """
+    """How often each metric is right on all pairs; a tie counts half. Raises ValueError if none can be compared."""
     pairs = pd.DataFrame([pair for place, one in enumerate(asked) for pair in pairs_of(place, one)])
     known = pairs.dropna(subset="ROUGE-1") if len(pairs) else pairs
     if not len(known):
         raise ValueError("no two answers to the same question are judged differently and have a correct third one")
-    figures = {"all": figures_of(known, seed), "correct and wrong": figures_of(known[known["clear"]], seed)}
-    return {"pairs without a reference": len(pairs) - len(known)} | figures
+    figures = {}  # name -> how often it is right, with its interval over questions; of a metric also gains over rivals
+    for name in METRICS | RIVALS:
+        told = known.dropna(subset=name)
+        if len(told):
+            right, questions = told[name].to_numpy(), told["place"].to_numpy()
+            rivals = RIVALS if name in METRICS else ()
+            gains = {rival: paired_gain(told[rival].to_numpy(), right, questions, seed=seed) for rival in rivals}
+            figures[name] = mean_interval(right, questions, seed=seed) | {"gains": gains}
+    return {"pairs without a reference": len(pairs) - len(known), "all": figures}
 
 
 def pairs_of(place: int, one: Asked) -> Iterator[dict[str, Any]]:
@@ -89,7 +92,7 @@ def pairs_of(place: int, one: Asked) -> Iterator[dict[str, Any]]:
         others = [answer for answer in one.answers if answer not in two and answer.score >= CORRECT]
         best = max((answer.score for answer in others), default=0)
         references = one.references or [answer for answer in others if answer.score == best]
-        yield {"place": place, "clear": worse.score < CORRECT <= better.score} | {
+        yield {"place": place} | {
             name: order([[metric(each.text, reference, one.question) for each in (better, worse)]
                          for reference in references])
             for name, metric in (METRICS | RIVALS).items()
@@ -99,17 +102,3 @@ def pairs_of(place: int, one: Asked) -> Iterator[dict[str, Any]]:
 def order(scores: list[list[float]]) -> float:
     """The mean over references of: 1 if the first score is higher, .5 in a tie, 0 if lower; NaN if it can't tell."""
     return pd.Series([(1 + np.sign(better - worse)) / 2 for better, worse in scores], dtype=float).mean()
-
-
-def figures_of(pairs: pd.DataFrame, seed: int) -> dict[str, Any]:
-    """Name -> how often it is right, with its interval over questions; of a metric also its gains over the rivals."""
-    figures = {}
-    for name in METRICS | RIVALS:
-        known = pairs.dropna(subset=name)
-        if not len(known):
-            continue
-        right, questions = known[name].to_numpy(), known["place"].to_numpy()
-        rivals = RIVALS if name in METRICS else ()
-        gains = {rival: paired_gain(known[rival].to_numpy(), right, questions, seed=seed) for rival in rivals}
-        figures[name] = mean_interval(right, questions, seed=seed) | {"gains": gains}
-    return figures

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from training.scoring.intervals import FEW, Interval, Scores, mean_interval, paired_gain
-from training.scoring.table import count_text, gain_text, points, terminal_table
+from training.scoring.intervals import FEW, Interval, Scores, mean_interval, paired_gain, sign
+from training.scoring.table import count_text, gain_text, markdown_table, points
 
 DRAWS = 10_000
 COSTS = ("trained parameters", "epochs")  # compared in this order, fewest first
@@ -46,8 +46,7 @@ def choose(candidates: list[Candidate], groups: Sequence[str], seed: int) -> Cho
     ranked = sorted(candidates, key=lambda one: (-float(np.mean(one.scores)), one.cost, one.name))
     best, *others = ranked
     gains = {one.name: paired_gain(best.scores, one.scores, groups, DRAWS, seed) for one in others}
-    worse = {name for name, gain in gains.items() if (gain["high"] or 0) < 0 and gain["groups"] >= FEW}
-    tied = [one for one in others if one.name not in worse]
+    tied = [one for one in others if sign(gains[one.name]) >= 0 or gains[one.name]["groups"] < FEW]
     chosen = min([best, *tied], key=lambda one: (one.cost, ranked.index(one)))
     return Choice(best.name, chosen, tuple(one.name for one in tied), gains)
 
@@ -98,10 +97,9 @@ def study_table(study: dict[str, Any]) -> str:
     rows = []
     for row in study["rows"]:
         settings = [row["name"], f"{row['learning_rate']:g}", str(row["lora_rank"]), str(row["lora_alpha"])]
-        minutes = f"{row['minutes']:.1f}" + ("+" if row["resumed_from_step"] else " ")
+        minutes = f"{row['minutes']:.1f}{' since the resume' if row['resumed_from_step'] else ''}"
         gain = gain_text(row["gain_over_best"]) if row["gain_over_best"] else "(highest mean)"
         scores = [points(row["rouge1"]), gain, "<- chosen" if row["winner"] else ""]
         rows.append([*settings, f"{row['trained_parameters']:,}", minutes, *scores])
     title = f"{count_text(study)} validation questions in {study['groups']:,} groups, ROUGE-1 × 100 without disclaimer"
-    resumed = ["+ since the last resume"] if any(row["resumed_from_step"] for row in study["rows"]) else []
-    return "\n".join([f"study: {title}", "", terminal_table(head, rows), *resumed, "", study["verdict"]])
+    return "\n\n".join([f"study: {title}", markdown_table(head, rows), study["verdict"]])

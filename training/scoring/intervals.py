@@ -1,5 +1,6 @@
 """How certain a score is: bootstrap intervals over groups, Holm's correction, Wilson's interval, McNemar's test."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,8 +12,6 @@ CHUNK = 2_000_000  # resampled groups held at once, 16 MB
 
 Scores = Sequence[float] | np.ndarray  # [questions]
 Names = Sequence[str] | Sequence[int] | np.ndarray  # [questions]
-
-
 # "mean" over "n" questions in "groups" groups, with its 95 % interval, "low" to "high", which are None with one group;
 # "p" is None without a test, or with too few groups for one.
 Interval = dict[str, Any]
@@ -53,16 +52,20 @@ def by_type(base: Scores, tuned: Scores, groups: Names, qtypes: Names, seed: int
 def bootstrap(values: np.ndarray, groups: Names, draws: int, seed: int, test: bool) -> Interval:
     """Mean of values [questions] with its percentile interval; with `test` also p against a mean of 0."""
     if not np.isfinite(values).all():
-        worst = int(np.argmin(np.isfinite(values)))
-        raise ValueError(f"the score of question {worst} is {values[worst]}: every score must be a number")
+        raise ValueError(f"the scores of {np.count_nonzero(~np.isfinite(values))} questions are no finite numbers")
     member_of = np.unique(np.asarray(groups), return_inverse=True)[1]
     count = int(member_of.max()) + 1
     low = high = p = None
     if count > 1:
         means = resampled_means(np.bincount(member_of, values), np.bincount(member_of), draws, seed)
-        low, high = (float(bound) for bound in np.percentile(means, [2.5, 97.5]))
+        low, high = np.percentile(means, [2.5, 97.5]).tolist()
         p = two_sided(means) if test and count >= FEW else None
     return {"mean": float(values.mean()), "low": low, "high": high, "p": p, "n": len(values), "groups": count}
+
+
+def sign(gain: Interval) -> int:
+    """1 if the whole interval lies above 0, -1 if it lies below; 0 within noise, and without an interval."""
+    return ((gain["low"] or 0) > 0) - ((gain["high"] or 0) < 0)
 
 
 def resampled_means(sums: np.ndarray, sizes: np.ndarray, draws: int, seed: int) -> np.ndarray:
@@ -103,8 +106,7 @@ def wilson(k: int, n: int) -> Rate:
 
 def mcnemar(base: Sequence[bool], tuned: Sequence[bool]) -> dict[str, float]:
     """How many questions only base and only tuned have right, and the two-sided exact p of McNemar's test."""
-    only_base = sum(before and not after for before, after in zip(base, tuned, strict=True))
-    only_tuned = sum(after and not before for before, after in zip(base, tuned, strict=True))
-    n = only_base + only_tuned
-    p = float(stats.binomtest(only_base, n).pvalue) if n else 1.0
+    counts = Counter(zip(base, tuned, strict=True))
+    only_base, only_tuned = counts[True, False], counts[False, True]
+    p = float(stats.binomtest(only_base, only_base + only_tuned).pvalue) if only_base + only_tuned else 1.0
     return {"only base": only_base, "only tuned": only_tuned, "p": p}

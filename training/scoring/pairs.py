@@ -18,6 +18,7 @@ from training.data.splits import BOILERPLATE, disease_key, shuffled, templated_d
 from training.outputs import whole_folder, write_jsonl, write_text
 from training.scoring.baselines import bm25_index, content_words, swap_name
 from training.scoring.facts import KINDS, stated
+from training.scoring.report import words
 
 TASK = "pairs"
 LEFT_OUT = ("inheritance",)
@@ -67,8 +68,8 @@ def make_pairs(splits: dict[str, list[Record]], seed: int) -> list[Pair]:
         for sentence in sentences(record["answer"], name):
             told[sentence].add(key)
     common = {sentence for sentence, diseases in told.items() if len(diseases) > BOILERPLATE}
-    words = Counter(word for key in {key for *_, key in named} for word in key.split())
-    generic = {word for word, n in words.items() if n > GENERIC}
+    in_names = Counter(word for key in {key for *_, key in named} for word in key.split())
+    generic = {word for word, n in in_names.items() if n > GENERIC}
     of_type = defaultdict(list)
     for split, record, name, key in named:
         if {record["group"], key} & trained or record["qtype"] in LEFT_OUT:  # with a random split also of test
@@ -97,21 +98,21 @@ def sentences(answer: str, name: str) -> list[str]:
 
 def opening(answer: str, name: str, common: set[str]) -> str:
     """The first whole sentences of at most `WORDS` words that are not common; if the first is longer, its beginning."""
-    words: list[str] = []
+    begun: list[str] = []
     for sentence in sentences(answer, name):
         if sentence in common:
             continue
-        if words and len(words) + sentence.count(" ") + 1 > WORDS:
+        if begun and len(begun) + sentence.count(" ") + 1 > WORDS:
             break
-        words += sentence.split(" ")
-    return " ".join(words[:WORDS])
+        begun += sentence.split(" ")
+    return " ".join(begun[:WORDS])
 
 
 def gives_away(text: str, name: str, generic: set[str]) -> bool:
     """Whether a text tells its disease by a word of the name that few names have, or by its initials."""
-    words = re.findall(r"\w+", name.lower())
-    initials = "".join(word[0] for word in words if not word.isdigit())
-    telling = [re.escape(word[:5]) for word in {*words} - generic if len(word) > 3]
+    parts = words(name)
+    initials = "".join(word[0] for word in parts if not word.isdigit())
+    telling = [re.escape(word[:5]) for word in {*parts} - generic if len(word) > 3]
     telling += [rf"{re.escape(initials)}\w?\d*\b"] if len(initials) > 1 else []
     return bool(telling) and re.search(rf"\b(?:{'|'.join(telling)})", text, re.IGNORECASE) is not None
 
@@ -150,19 +151,15 @@ def spelled(text: str, name: str) -> str:
 def guesses(pairs: list[Pair], train: list[Record]) -> dict[str, list[int]]:
     """Baseline without a model -> the option that it takes for true; of equals the first, which is a random one."""
     index = bm25_index([record["answer"] for record in train])
-
-    def shared(pair: Pair, text: str) -> float:
-        return len(set(re.findall(r"\w+", pair["question"].lower())) & set(re.findall(r"\w+", text.lower())))
-
-    def nearness(pair: Pair, text: str) -> float:
-        [words] = content_words([text])
-        return float(index.get_scores(words).max()) / len(words) if words else 0.0
-
-    measures = {"most words of the question": shared, "nearest to a training answer": nearness}
-    return {
-        name: [int(np.argmax([measure(pair, text) for text in pair["choices"]])) for pair in pairs]
-        for name, measure in measures.items()
-    }
+    found: dict[str, list[int]] = defaultdict(list)
+    for pair in pairs:
+        asked = {*words(pair["question"])}
+        shared = [len(asked & {*words(text)}) for text in pair["choices"]]
+        options = content_words(pair["choices"])
+        nearness = [index.get_scores(option).max() / len(option) if option else 0 for option in options]
+        found["most words of the question"].append(int(np.argmax(shared)))
+        found["nearest to a training answer"].append(int(np.argmax(nearness)))
+    return found
 
 
 def task_of(data: str, contract: Contract, system_role: bool) -> dict[str, Any]:

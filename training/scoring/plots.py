@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
 from itertools import cycle
+from operator import itemgetter
 from typing import Any
 
 import matplotlib
@@ -27,19 +28,13 @@ STYLE: dict[RcKeyType, Any] = {
     "font.size": 11,
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib; wider than what browsers replace it with
-    "text.color": INK,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
     "axes.titlelocation": "left",
     "axes.titlesize": 12,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
     "axes.axisbelow": True,
-    "xtick.color": INK,
-    "ytick.color": INK,
     "grid.color": INK,
     "grid.alpha": 0.25,
-    "legend.frameon": False,
     "text.parse_math": False,  # a dollar sign in a name is no formula
     "svg.fonttype": "none",  # text stays text: small, sharp, searchable
     "svg.hashsalt": "med-llama",  # otherwise element ids are random
@@ -51,26 +46,27 @@ SPREAD = "mean with 95 % interval"
 
 def loss_curves(train: list[tuple[int, float]], validation: list[tuple[int, float]]) -> str:
     """Training and validation loss over steps; points are (step, loss). One of the lists may be empty."""
-    curves = {name: points for name, points in (("train", train), ("validation", validation)) if points}
     looks: dict[str, dict[str, Any]] = {
         "train": {"color": INK, "linewidth": 1.2},
         "validation": {"color": TUNED, "linewidth": 1.8, "marker": "o", "markersize": 5},
     }
-    texts = {name: [f"{loss:.2f} at step {step:,}" for step, loss in points] for name, points in curves.items()}
-    ends = [f"{name} loss {each[0]} and {each[-1]}" for name, each in texts.items()]
+    curves = {name: points for name, points in (("train", train), ("validation", validation)) if points}
+    ends = [f"{name} loss {loss_at(*points[0])} and {loss_at(*points[-1])}" for name, points in curves.items()]
     alt = f"Loss over optimiser steps: {'; '.join(ends)}."
     if validation:
-        lowest = min(range(len(validation)), key=lambda place: validation[place][1])
-        alt += f" The lowest validation loss is {texts['validation'][lowest]}."
+        alt += f" The lowest validation loss is {loss_at(*min(validation, key=itemgetter(1)))}."
     with figure_of(3.1) as figure:
         axes = figure.subplots()
         for name, points in curves.items():
-            steps, losses = zip(*points, strict=True)
-            axes.plot(steps, losses, label=f"{name}, last {points[-1][1]:.2f}", **looks[name])
+            axes.plot(*zip(*points, strict=True), label=f"{name}, last {points[-1][1]:.2f}", **looks[name])
         axes.set(xlabel="optimiser step", ylabel="loss", xlim=(0, None))
         axes.grid(axis="y")
         legend_above(figure, columns=2)
         return svg(figure, alt)
+
+
+def loss_at(step: int, loss: float) -> str:
+    return f"{loss:.2f} at step {step:,}"
 
 
 def rouge_bars(systems: dict[str, dict[str, Score]], n: int) -> str:
@@ -79,20 +75,18 @@ def rouge_bars(systems: dict[str, dict[str, Score]], n: int) -> str:
     "base" and "tuned" come last and in colour; the others are baselines, in the given order. n: number of questions.
     """
     names = sorted(systems, key=lambda name: {"base": 1, "tuned": 2}.get(name, 0))
-    longest = max(scores[kind]["high"] or scores[kind]["mean"] for scores in systems.values() for kind in ROUGE_LABELS)
     colours = [{"base": BASE, "tuned": TUNED}.get(name, INK) for name in names]
-    alt = f"Mean ROUGE F1, {n:,} questions."
-    for kind, title in ROUGE_LABELS.items():
-        means = [f"{name} {systems[name][kind]['mean']:.3f}" for name in names]
-        alt += f" {title}: {', '.join(means)}."
+    alt, longest = f"Mean ROUGE F1, {n:,} questions.", 0.01
     with figure_of(1.1 + 3 * (0.35 + 0.24 * len(names))) as figure:
         for axes, (kind, title) in zip(figure.subplots(3, sharex=True), ROUGE_LABELS.items(), strict=True):
             scores = {name: systems[name][kind] for name in names}
-            widths = [score["mean"] for score in scores.values()]
-            axes.barh(range(len(names)), widths, 0.72, color=colours, alpha=0.35)
+            means = [score["mean"] for score in scores.values()]
+            axes.barh(range(len(names)), means, 0.72, color=colours, alpha=0.35)
             draw_scores(axes, scores, colours)
             axes.set_title(title)
-        axes.set_xlim(0, max(longest, 0.01) * 1.22)  # room for the number
+            alt += f" {title}: {', '.join(f'{name} {mean:.3f}' for name, mean in zip(names, means, strict=True))}."
+            longest = max(longest, *means, *(score["high"] or 0 for score in scores.values()))
+        axes.set_xlim(0, longest * 1.22)  # room for the number
         figure.supxlabel(f"F1, {SPREAD}, {n:,} questions", size=11)
         return svg(figure, alt)
 
@@ -103,11 +97,9 @@ def study_points(rows: list[dict[str, Any]], n: int) -> str:
     rows: {"name", "winner"} and an interval. n: number of questions.
     """
     scores = {row["name"] + ", chosen" * row["winner"]: row for row in rows}
-    points = [
-        f"{name} {score['mean']:.3f}"
-        + ("" if score["low"] is None else f" ({score['low']:.3f} to {score['high']:.3f})")
-        for name, score in scores.items()
-    ]
+    between = {name: "" if row["low"] is None else f" ({row['low']:.3f} to {row['high']:.3f})"
+               for name, row in scores.items()}  # fmt: skip
+    points = [f"{name} {row['mean']:.3f}{between[name]}" for name, row in scores.items()]
     alt = f"Validation ROUGE-1 of each configuration, {SPREAD}, {n:,} questions: {'; '.join(points)}."
     with figure_of(1.0 + 0.45 * len(rows)) as figure:
         axes = figure.subplots()
@@ -124,21 +116,20 @@ def length_distribution(lengths: dict[str, list[int]], limit: int) -> str:
     splits = {name: np.array(values) for name, values in lengths.items() if values}
     every = np.concatenate(list(splits.values()))
     over = f"limit {limit:,}: {100 * np.mean(every > limit):.1f} % longer"
-    texts = [
-        f"{name}: {len(values):,} examples, median {np.median(values):,.0f}, longest {values.max():,}"
-        for name, values in splits.items()
-    ]
+    alt, looks = "Lengths in tokens.", cycle(((INK, "-"), (TUNED, "-"), (BASE, "--")))
     with figure_of(3.0 + 0.25 * len(splits)) as figure:
         axes = figure.subplots()
-        for (name, values), look in zip(splits.items(), cycle(((INK, "-"), (TUNED, "-"), (BASE, "--"))), strict=False):
-            label = f"{name}: {len(values):,}, median {np.median(values):,.0f}"
-            axes.ecdf(values, compress=True, label=label, color=look[0], linestyle=look[1], linewidth=1.6)
+        for (name, values), (colour, line) in zip(splits.items(), looks, strict=False):
+            count, median = f"{name}: {len(values):,}", f"median {np.median(values):,.0f}"
+            look: dict[str, Any] = {"color": colour, "linestyle": line, "linewidth": 1.6}
+            axes.ecdf(values, compress=True, label=f"{count}, {median}", **look)
+            alt += f" {count} examples, {median}, longest {values.max():,}."
         axes.axvline(limit, color=INK, linestyle=":", linewidth=2, label=over)
         axes.set(xlim=(0, 1.05 * max(limit, min(every.max(), 2 * limit))), ylim=(0, 1.05))
         axes.set(xlabel="tokens", ylabel="share of examples of\nat most so many")
         axes.grid(axis="y")
         legend_above(figure, columns=1)
-        return svg(figure, f"Lengths in tokens. {'. '.join([*texts, over])}.")
+        return svg(figure, f"{alt} {over}.")
 
 
 @contextmanager
@@ -150,8 +141,7 @@ def figure_of(height: float) -> Iterator[Figure]:
 def svg(figure: Figure, alt: str) -> str:
     """The figure as SVG with its alt text as title, without background, date and random ids."""
     file = StringIO()
-    metadata = {"Title": alt, "Date": None, "Creator": None}
-    figure.savefig(file, format="svg", transparent=True, metadata=metadata)
+    figure.savefig(file, format="svg", transparent=True, metadata={"Title": alt, "Date": None, "Creator": None})
     return file.getvalue()
 
 

@@ -14,13 +14,6 @@ from rouge_score.tokenizers import DefaultTokenizer, Tokenizer
 
 ROUGE_KINDS = ("rouge1", "rouge2", "rougeL")
 
-DESCRIPTION = "ROUGE-1, ROUGE-2 and ROUGE-L as F1 in 0..1 with the Porter stemmer, equal to rouge_score's."
-INPUTS = """
-predictions, references: lists of strings, index i is the same question in both.
-use_aggregator: True (default) for the means, False for lists with one score a question.
-"""
-CITATION = 'Lin 2004, "ROUGE: A Package for Automatic Evaluation of Summaries"'
-
 
 class MemoisedTokenizer(Tokenizer):
     """rouge_score's tokenizer with a cache of words: its stemmer takes 90 % of the time."""
@@ -81,9 +74,9 @@ class Rouge(evaluate.Metric):
     def _info(self) -> evaluate.MetricInfo:
         text = datasets.Value("string")
         return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation=CITATION,
-            inputs_description=INPUTS,
+            description="ROUGE-1, ROUGE-2 and ROUGE-L as F1 in 0..1 with the Porter stemmer, equal to rouge_score's.",
+            citation='Lin 2004, "ROUGE: A Package for Automatic Evaluation of Summaries"',
+            inputs_description="use_aggregator: True (default) for the means, False for one score a question.",
             features=datasets.Features({"predictions": text, "references": text}),
         )
 

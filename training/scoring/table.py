@@ -1,49 +1,34 @@
-"""The scores as people read them: tables for the terminal and in Markdown, and the verdict in words."""
+"""The scores as people read them: tables in Markdown, for pages and the terminal, and the verdict in words."""
 
-import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from training.scoring.facts import AGREEMENT
-from training.scoring.intervals import FEW
+from training.scoring.intervals import FEW, sign
 
 ROUGE_LABELS = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
 VIEWS = ("without disclaimer", "with disclaimer")
 UNKNOWN = "–"
+FEWEST_FACTS = 5  # compared; a table of fewer is noise
 # What the first users of this system reported: a random 80/10/10 split, the disclaimer on both sides.
 REPORTED = {
     "base": {"rouge1": 0.2547, "rouge2": 0.0455, "rougeL": 0.1226},
     "tuned": {"rouge1": 0.3359, "rouge2": 0.1884, "rougeL": 0.2367},
 }
 Scores = dict[str, Any]  # the content of scores-<split>.json
-Cells = Sequence[str]
-Table = tuple[Cells, list[list[str]]]  # head and rows
 
 
-def terminal_table(head: Cells, rows: Iterable[Cells]) -> str:
-    """A table for the terminal: the first column is aligned left, the others right."""
-    lines = [head, *rows]
-    widths = [max(len(line[column]) for line in lines if column < len(line)) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(f"{cell:{'>' if column else ''}{widths[column]}}" for column, cell in enumerate(line)).rstrip()
-        for line in lines
-    )
-
-
-def markdown_table(head: Cells, rows: Iterable[Cells]) -> str:
-    """The same table in Markdown."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown, padded so that it can be read as it stands: the first column left, the others right."""
+    widths = [max(4, *map(len, column)) for column in zip(head, *rows, strict=True)]
+    rule = ["-" * widths[0], *(f"{'-' * (width - 1)}:" for width in widths[1:])]
+    forms = [f"<{widths[0]}", *(f">{width}" for width in widths[1:])]
+    lines = [[format(cell, form) for cell, form in zip(line, forms, strict=True)] for line in (head, rule, *rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def render(blocks: Iterable[str | Table], table: Callable[[Cells, list[list[str]]], str] = markdown_table) -> str:
-    """Paragraphs and tables, one below the other."""
-    return "\n\n".join(block if isinstance(block, str) else table(*block) for block in blocks)
-
-
-def terminal_text(blocks: Iterable[str | Table]) -> str:
-    """The same for the terminal."""
-    return render(blocks, terminal_table).replace("**", "")
+def terminal_text(blocks: Iterable[str]) -> str:
+    """Paragraphs and tables as the terminal shows them."""
+    return "\n\n".join(blocks).replace("**", "")
 
 
 def scores_table(scores: Scores) -> str:
@@ -72,20 +57,19 @@ def system_name(name: str) -> str:
     return name if name in ("base", "tuned") else f"no model: {name}"
 
 
-def percent(mean: float, sign: str = "") -> str:
-    return f"{100 * mean:{sign}z.1f}"  # z: no -0.0
+def percent(mean: float, plus: str = "") -> str:
+    return f"{100 * mean:{plus}z.1f}"  # z: no -0.0
 
 
-def points(score: dict[str, Any], sign: str = "") -> str:
+def points(score: dict[str, Any], plus: str = "") -> str:
     """A mean × 100 with its interval, if there is one."""
-    between = "" if score["low"] is None else f" [{percent(score['low'], sign)}, {percent(score['high'], sign)}]"
-    return percent(score["mean"], sign) + between
+    between = "" if score["low"] is None else f" [{percent(score['low'], plus)}, {percent(score['high'], plus)}]"
+    return percent(score["mean"], plus) + between
 
 
 def gain_text(gain: dict[str, Any]) -> str:
     """A gain × 100 with its interval, and whether it is within noise."""
-    noise = ", within noise" if gain["low"] is None or gain["low"] <= 0 <= gain["high"] else ""
-    return f"{points(gain, '+')}{noise}"
+    return points(gain, "+") + ("" if sign(gain) else ", within noise")
 
 
 def p_text(gain: dict[str, Any]) -> str:
@@ -103,7 +87,7 @@ def rate_text(rate: dict[str, Any] | float | None) -> str:
     return f"{rate['share']:.0%} [{rate['low']:.0%}, {rate['high']:.0%}] ({rate['k']}/{rate['n']})"
 
 
-def systems_table(scores: Scores) -> Table:
+def systems_table(scores: Scores) -> str:
     """All systems with intervals, then the gains."""
     rows = [
         [system_name(name), *(points(system[VIEWS[0]][kind]) for kind in ROUGE_LABELS)]
@@ -111,21 +95,17 @@ def systems_table(scores: Scores) -> Table:
         for name, system in scores["systems"].items()
     ]
     rows += [[name, *(gain_text(gain[kind]) for kind in gain), "", "", ""] for name, gain in scores["gains"].items()]
-    return ["", *ROUGE_LABELS.values(), *(f"{label}*" for label in ROUGE_LABELS.values())], rows
+    return markdown_table(["", *ROUGE_LABELS.values(), *(f"{label}*" for label in ROUGE_LABELS.values())], rows)
 
 
-def rates_table(scores: Scores) -> Table:
+def rates_table(scores: Scores) -> str:
     sides = scores["rates"]
-    return ["", *sides], [[label, *(rate_text(side[label]) for side in sides.values())] for label in sides["tuned"]]
+    rows = [[label, *(rate_text(side[label]) for side in sides.values())] for label in sides["tuned"]]
+    return markdown_table(["", *sides], rows)
 
 
-FEWEST_FACTS = 5  # compared; a table of fewer is noise
-
-
-def facts_blocks(scores: Scores) -> list[str | Table]:
-    """How many questions are compared by their facts; unless those are few, how they come out and how well facts are
-    found; [] without any.
-    """
+def facts_blocks(scores: Scores) -> list[str]:
+    """How many questions are compared by their facts, and, unless those are few, how they come out; [] without any."""
     facts = scores.get("facts")  # older scores have none
     if not facts or not facts["all"]["compared"]:
         return []
@@ -136,20 +116,18 @@ def facts_blocks(scores: Scores) -> list[str | Table]:
         f"{whole['asked']:,} questions ask for a gene, an inheritance pattern or a frequency{left_out}; "
         f"{whole['compared']:,} are compared.{f' The facts of the other references: {others}.' if others else ''}"
     )
-    return [count, facts_table(facts), agreement_sentence()] if whole["compared"] >= FEWEST_FACTS else [count]
+    return [count, facts_table(facts)] if whole["compared"] >= FEWEST_FACTS else [count]
 
 
-def facts_table(facts: dict[str, Any]) -> Table:
+def facts_table(facts: dict[str, Any]) -> str:
     """Of each kind of fact the answers that are right, wrong, several or none; gains; McNemar's p."""
     kinds = {name: kind for name, kind in facts.items() if isinstance(kind, dict) and kind["compared"]}
-    if len(kinds) == 2:  # "all" is the same as the one kind
-        del kinds["all"]
     rows = [[system_name(name)] + [fact_text(kind["systems"][name]) for kind in kinds.values()]
             for name in facts["all"]["systems"]]  # fmt: skip
     rows += [[name, *(gain_text(kind["gains"][name]) for kind in kinds.values())] for name in facts["all"]["gains"]]
     rows.append(["McNemar's p, tuned and base", *(p_text(kind) for kind in kinds.values())])
     counts = [f"{name}, n = {kind['compared']:,}" for name, kind in kinds.items()]
-    return ["right / wrong / several / none, share right", *counts], rows
+    return markdown_table(["right / wrong / several / none, share right", *counts], rows)
 
 
 def fact_text(outcomes: dict[str, dict[str, Any]]) -> str:
@@ -158,44 +136,13 @@ def fact_text(outcomes: dict[str, dict[str, Any]]) -> str:
     return f"{counts}, {rate_text(outcomes['right']).rsplit(' (', 1)[0]}"
 
 
-def agreement_sentence() -> str:
-    """How well facts are found, by the labels that were made without the rules that find them (facts.json)."""
-    kinds = json.loads(AGREEMENT.read_text(encoding="utf-8"))["independent"]
-    texts = []
-    for figure in ("precision", "recall", "precision where one is found"):
-        counts = [f"{name} {rates[figure]['k']} of {rates[figure]['n']}" for name, rates in kinds.items()]
-        texts.append(f"{figure} {', '.join(counts)}")
-    return f"How well facts are found, by independent labels: {'; '.join(texts)}, as in the references compared."
-
-
-def marks_blocks(scores: Scores) -> list[str | Table]:
+def marks_blocks(scores: Scores) -> list[str]:
     """How a person judged a sample of the answers; [] if nobody did."""
     if not (marks := scores.get("marks")):
         return []
-    rows = [[side, *(rate_text(rate) for rate in rates.values())] for side, rates in marks.items()]
-    return ["A person judged these answers without knowing which is whose:", (["", *marks["tuned"]], rows)]
-
-
-def types_table(scores: Scores) -> Table:
-    """The ROUGE-L gains by question type; p is corrected by Holm, over the types with enough groups."""
-    gains = scores["by_type"]
-    rows = [
-        [qtype, f"{gain['n']:,}", *(f"{points(by[qtype], '+')}, p {p_text(by[qtype])}" for by in gains.values())]
-        for qtype, gain in next(iter(gains.values())).items()
-    ]
-    return ["ROUGE-L by question type", "n", *gains], rows
-
-
-def novel_sentence(scores: Scores) -> str:
-    """The gains on questions whose reference shares little with the training answers."""
-    novel = scores["novel"]
-    if not novel:
-        return "Every reference shares at least a fifth of its 8-grams with the training answers."
-    gains = [f"the {name} is {gain_text(gain['rougeL'])}" for name, gain in novel["gains"].items()]
-    return (
-        f"On the {novel['n']:,} of {scores['n']:,} questions whose reference shares under a fifth of its 8-grams with "
-        f"the training answers, {' and '.join(gains)} (ROUGE-L)."
-    )
+    rows = [[side, *map(rate_text, rates.values())] for side, rates in marks.items()]
+    about = "A person judged these answers without knowing which is whose:"
+    return [about, markdown_table(["", *marks["tuned"]], rows)]
 
 
 def verdict(scores: Scores) -> str:
@@ -207,53 +154,35 @@ def verdict(scores: Scores) -> str:
 
 
 def gain_sentence(other: str, gain: dict[str, Any]) -> str:
+    says = {1: "**beats** {}", -1: "**falls short of** {}", 0: "**does not beat** {}: the difference is within noise"}
     text = f"{points(gain, '+')} ROUGE-L points, n = {gain['n']:,}"
-    if above(gain, 0):
-        return f"Tuned **beats** {other} ({text})."
-    if gain["high"] is not None and gain["high"] < 0:
-        return f"Tuned **falls short of** {other} ({text})."
-    return f"Tuned **does not beat** {other}: the difference is within noise ({text})."
+    return f"Tuned {says[sign(gain)].format(other)} ({text})."
 
 
-def above(figure: dict[str, Any], level: float) -> bool:
-    """Whether the whole interval lies above a level."""
-    return figure["low"] is not None and figure["low"] > level
-
-
-def audit_blocks(audit: dict[str, Any]) -> list[str | Table]:
-    """How often each metric scores the better of two answers higher, and what follows from it in two lines."""
-    figures, clear = audit["all"], audit["correct and wrong"]
+def audit_blocks(audit: dict[str, Any]) -> list[str]:
+    """What ROUGE can tell and what it can't, and how often each metric scores the better of two answers higher."""
+    figures = audit["all"]
     rivals = [name for name, figure in figures.items() if not figure["gains"]]
     rows = [
         [name, f"{figure['n']:,} ({figure['groups']:,})", points(figure)]
         + [gain_text(figure["gains"][rival]) if name not in rivals else "" for rival in rivals]
-        + [points(clear[name]) if name in clear else UNKNOWN]
         for name, figure in figures.items()
     ]
-    heads = ["all pairs, %", *(f"over {rival}" for rival in rivals), "correct against wrong, %"]
-    return [*audit_lines(figures, rivals), (["scores the better answer higher", "pairs (questions)", *heads], rows)]
-
-
-def audit_lines(figures: dict[str, Any], rivals: list[str]) -> list[str]:
-    """What ROUGE can tell and what it can't, chosen by the intervals."""
+    head = ["scores the better answer higher", "pairs (questions)", "%", *(f"over {rival}" for rival in rivals)]
+    enough = {name: figure for name, figure in figures.items() if figure["groups"] >= FEW}
     shares = {name: f"{name} ({percent(figure['mean'])} %)" for name, figure in figures.items()}
-    enough = [name for name in figures if name not in rivals and figures[name]["groups"] >= FEW]
-    better = [name for name in enough if all(above(gain, 0) for gain in figures[name]["gains"].values())]
-    kinds = [name for name in enough if name in ROUGE_LABELS.values()]
-    can = ", ".join(shares[name] for name in kinds if above(figures[name], 0.5))
-    level = ", ".join(name for name in kinds if name not in better)
-    beating = f"None of {level}" if level else "Each kind of it" if kinds else "None (too few questions to tell)"
-    others = ", ".join(name for name in better if name not in kinds)
-    few = ", ".join(name for name in figures if name not in [*enough, *rivals])
+    able = [shares[name] for name in enough if name in ROUGE_LABELS.values() and (enough[name]["low"] or 0) > 0.5]
+    better = [shares[name] for name in enough if {*map(sign, enough[name]["gains"].values())} == {1}]
     return [
-        f"**What ROUGE can tell:** the better of two answers, more often than a coin: {can or 'no kind of it'}.",
-        f"**What it can't:** what is true. {beating} does better than both "
-        f"{' and '.join(shares[rival] for rival in rivals)}, which know nothing of truth. Of the other figures, "
-        f"{others or 'none'} does{f' ({few}: too few questions to tell)' if few else ''}.",
+        "**What ROUGE can tell:** the better of two answers, more often than a coin: "
+        f"{', '.join(able) or 'no kind of it'}.",
+        f"**What it can't:** what is true. Of the metrics with at least {FEW} questions, {', '.join(better) or 'none'} "
+        f"does better than both {' and '.join(shares[rival] for rival in rivals)}, which know nothing of truth.",
+        markdown_table(head, rows),
     ]
 
 
-def comparison_blocks(runs: list[tuple[Scores, dict[str, Any]]]) -> list[str | Table]:
+def comparison_blocks(runs: list[tuple[Scores, dict[str, Any]]]) -> list[str]:
     """The figures first reported above those of other runs, and what leaked into train; runs: scores and data.json."""
     rows = [[f"first reported: {name}", *[UNKNOWN] * len(ROUGE_LABELS), *map(percent, means.values())]
             for name, means in REPORTED.items()]  # fmt: skip
@@ -266,5 +195,5 @@ def comparison_blocks(runs: list[tuple[Scores, dict[str, Any]]]) -> list[str | T
         sentences.append(
             f"{scores['config']}: {data['split']} split, {count_text(scores)} questions; also in train: {leaks}"
         )
-    head = ["mean ROUGE F1 × 100; *: with the disclaimer", *ROUGE_LABELS.values()]
-    return [([*head, *(f"{label}*" for label in ROUGE_LABELS.values())], rows), "\n".join(sentences)]
+    heads = [*ROUGE_LABELS.values(), *(f"{label}*" for label in ROUGE_LABELS.values())]
+    return [markdown_table(["mean ROUGE F1 × 100; *: with the disclaimer", *heads], rows), "\n".join(sentences)]
