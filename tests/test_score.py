@@ -106,18 +106,18 @@ def test_a_report_of_an_older_form_is_made_anew_from_the_answers_that_are_there(
     write_json(scores, {"fingerprint": "of an older form", "answers_fingerprint": before["answers_fingerprint"]})
     words = settings(tmp_path / "out", base_model=small_out / "base")
     result = step_here("score", "demo", *words, "--limit", "12")
-    assert "reusing the answers" in result.stdout and "answered" not in result.stdout
+    assert "reusing 36 answers" in result.stdout and "answered" not in result.stdout
     assert read_json(scores, "") == before
 
 
-def test_answers_without_the_questions_about_facts_are_not_reused(small_out, tmp_path):
+def test_questions_about_facts_that_were_not_asked_are_asked_alone(small_out, tmp_path):
     shutil.copytree(small_out, tmp_path / "out")
     run = tmp_path / "out" / "runs" / "demo"
     write_jsonl(run / "answers-test.jsonl", read_jsonl(run / "answers-test.jsonl", "")[:12])
     write_json(run / "scores-test.json", read_json(run / "scores-test.json", "") | {"fingerprint": "of an older form"})
     words = settings(tmp_path / "out", base_model=small_out / "base")
     result = step_here("score", "demo", *words, "--limit", "12", "--no-table")
-    assert "tuned answered    18/18" in result.stdout
+    assert "reusing 24 answers" in result.stdout and "tuned answered     6/6" in result.stdout
     assert read_jsonl(run / "answers-test.jsonl", "") == read_jsonl(small_out / "runs/demo/answers-test.jsonl", "")
 
 
@@ -182,7 +182,7 @@ def test_what_a_person_marked_on_the_page_is_read_and_kept_until_the_answers_cha
     assert " ".join(judged[4].split()) == "tuned 0% [0%, 24%] (0/12) 100% [76%, 100%] (12/12) 0% [0%, 24%] (0/12)"
     pairs = {"adapter_sha256": scores["adapter_sha256"], "tasks": {"pairs": {"right": {next(iter(marks)): [0.0, 1.0]}}}}
     write_json(run / "benchmarks.json", pairs)
-    assert "reusing the answers" in step_here("score", "demo", *words, "--limit", "12").stdout
+    assert "answered" not in step_here("score", "demo", *words, "--limit", "12").stdout
     assert read_json(run / "scores-test.json", "")["marks"]["base"]["wrong"]["k"] == 12
     assert (run / "answers.html").read_text(encoding="utf-8").count('"pair":{"base":"wrong","tuned":"right"}') == 1
     write_json(tmp_path / "marks.json", {"answers": "of another run", "marks": marks})
