@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from conftest import settings, step_here
 
-from training.answers import open_partial, read_partial, scoring_contract, select
+from training.answers import scoring_contract, select
 from training.configs import DEMO, override
 from training.outputs import read_json, read_jsonl, write_json, write_jsonl
 from training.score import sample_questions, score_keys
@@ -45,17 +45,6 @@ def test_types_can_be_chosen_and_one_that_the_split_lacks_is_an_error():
         sample_questions(RECORDS, "test", None, ("cause", "outlook"), seed=1)
 
 
-def test_a_file_cut_by_a_kill_gives_its_whole_lines_and_no_others_answers(tmp_path):
-    path = tmp_path / "answers.partial.jsonl"
-    row = {"side": "base", "id": "1", "text": "a\u2028b", "tokens": 1, "ended": True}
-    open_partial(path, "key", {("base", "1"): row}).close()
-    with path.open("a", encoding="utf-8") as file:
-        file.write('{"side": "tuned", "id": "1", "te')
-    assert read_partial(path, "key") == {("base", "1"): row}
-    assert read_partial(path, "another key") == {}
-    assert read_partial(tmp_path / "absent", "key") == {}
-
-
 def test_scores_and_answers_agree_and_carry_their_n(small_out, small_run, contract):
     run = small_out / "runs" / "demo"
     answers = read_jsonl(run / "answers-test.jsonl", "")
@@ -75,7 +64,7 @@ def test_scores_and_answers_agree_and_carry_their_n(small_out, small_run, contra
     assert scores["facts"]["all"]["asked"] == 7 and scores["facts"]["left out"] == 0
     assert small_run["score"].stderr == ""
     assert (run / "answers.html").exists()
-    assert not (run / "answers-test.partial.jsonl").exists()
+    assert not (run / "answers-test.partial.json").exists()
 
 
 def test_rouge_is_that_of_the_rouge_score_library(small_out):
@@ -138,8 +127,8 @@ def test_constructed_answers_give_the_facts_that_were_put_into_them(small_out, t
     words = settings(tmp_path / "out", base_model=small_out / "base")
     config = override(DEMO, words[1::2])
     key, _ = score_keys(read_json(run / "run.json", ""), "test", 4, scoring_contract(config))
-    rows = {at: {"side": at[0], "id": at[1], "text": text, "tokens": 9, "ended": True} for at, text in said.items()}
-    open_partial(run / "answers-test.partial.jsonl", key, rows).close()
+    rows = [{"side": side, "id": name, "text": text, "tokens": 9, "ended": True} for (side, name), text in said.items()]
+    write_json(run / "answers-test.partial.json", {"fingerprint": key, "answers": rows})
 
     printed = step_here("score", "demo", *words, "--limit", "4").stdout
     scores = read_json(run / "scores-test.json", "")

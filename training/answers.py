@@ -3,13 +3,11 @@
 With several processes each rank answers its share of every round of questions, and rank 0 writes.
 """
 
-import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
@@ -23,7 +21,7 @@ from training.configs import CONTRACT, TrainConfig
 from training.data.splits import shuffled
 from training.model.generate import generate_answers
 from training.model.load import load_adapter, load_base, load_tokenizer, pick_device, pick_precision
-from training.outputs import full_disk_named, write_text
+from training.outputs import read_json, up_to_date, write_json
 
 SIDES = ("base", "tuned")
 Line = dict[str, Any]  # of a file with JSON lines
@@ -56,20 +54,20 @@ def answer_split(
 ) -> list[Line]:
     """Lines of answers-<split>.jsonl, in the order of the records.
 
-    trained: run.json. partial: file with the answers of an interrupted call; its first line is the key of what they
+    trained: run.json. partial: file with the answers so far, for an interrupted call; key: the fingerprint of what they
     depend on. known: answers that need not be generated.
     """
     writes = PartialState().is_main_process
-    [kept] = broadcast_object_list([known | read_partial(partial, key) if writes else None])
+    before = read_json(partial, "")["answers"] if writes and up_to_date(partial, key) else []
+    [kept] = broadcast_object_list([known | by_question(before)])
     if kept:
         print(f"score: reusing {len(kept):,} answers")
     missing = {side: [record for record in records if (side, record["id"]) not in kept] for side in SIDES}
     if any(missing.values()):
-        with full_disk_named(partial), open_partial(partial if writes else None, key, kept) as file:
-            for row in generate_missing(config, trained, missing):
-                kept[row["side"], row["id"]] = row
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-                file.flush()
+        for rows in generate_missing(config, trained, missing):
+            kept |= by_question(rows)
+            if writes:
+                write_json(partial, {"fingerprint": key, "answers": list(kept.values())})
     return [
         {name: record[name] for name in ("id", "question", "qtype", "group")}
         | {"reference": record["answer"]}
@@ -78,27 +76,13 @@ def answer_split(
     ]
 
 
-def answers_in(lines: list[Line], side: str) -> Answers:
-    """The answers of base or tuned in the lines of answers-<split>.jsonl."""
-    return {(side, line["id"]): {"side": side, "id": line["id"], **line[side]} for line in lines}
-
-
-def read_partial(path: Path, key: str) -> Answers:
-    """The answers in a file, if it belongs to the key; an incomplete last line is dropped."""
-    if not path.exists():
-        return {}
-    first, *lines = path.read_text(encoding="utf-8").split("\n")
-    # after the last newline: nothing, or a line cut by a kill
-    rows = [json.loads(line) for line in lines[:-1]] if first == key else []
+def by_question(rows: list[Line]) -> Answers:
     return {(row["side"], row["id"]): row for row in rows}
 
 
-def open_partial(path: Path | None, key: str, kept: Answers) -> TextIO:
-    """The partial file, rewritten with its complete lines and open for more; nothing is kept without a path."""
-    if path is None:
-        return Path(os.devnull).open("w", encoding="utf-8")
-    write_text(path, "\n".join([key, *(json.dumps(row, ensure_ascii=False) for row in kept.values())]) + "\n")
-    return path.open("a", encoding="utf-8")
+def answers_in(lines: list[Line], side: str) -> Answers:
+    """The answers of base or tuned in the lines of answers-<split>.jsonl."""
+    return by_question([{"side": side, "id": line["id"], **line[side]} for line in lines])
 
 
 def load_run(config: TrainConfig, trained: dict[str, Any]) -> tuple[PeftModel, PreTrainedTokenizerBase]:
@@ -118,8 +102,10 @@ def each_side(model: PeftModel, config: TrainConfig) -> Iterator[str]:
     yield "tuned"
 
 
-def generate_missing(config: TrainConfig, trained: dict[str, Any], missing: dict[str, list[Line]]) -> Iterator[Line]:
-    """Yield {"side", "id", "text", "tokens", "ended"} of every missing answer."""
+def generate_missing(
+    config: TrainConfig, trained: dict[str, Any], missing: dict[str, list[Line]]
+) -> Iterator[list[Line]]:
+    """Yield {"side", "id", "text", "tokens", "ended"} of the missing answers, a batch of every process at a time."""
     model, tokenizer = load_run(config, trained)
     contract, processes = scoring_contract(config), PartialState()
     per_round = config.score_batch * processes.num_processes  # a batch for every process
@@ -142,4 +128,4 @@ def generate_missing(config: TrainConfig, trained: dict[str, Any], missing: dict
             done = start + len(rows)
             left = (time.monotonic() - started) / done * (len(ids) - done)
             print(f"  {side:5} answered {done:5,}/{len(ids):,}  ({left:.0f} s left)", flush=True)
-            yield from rows
+            yield rows

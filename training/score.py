@@ -71,7 +71,7 @@ def score(
     sample, others = sample_questions(records, split, limit, qtypes, config.seed)
     more = f" and {len(others):,} more that ask for facts" if others else ""
     print(f"score: {len(sample):,} of {len(records):,} {split} questions{more}, base and tuned, greedy")
-    answers_jsonl, partial = (config.run_dir / f"answers-{split}.{end}" for end in ("jsonl", "partial.jsonl"))
+    answers_jsonl, partial = (config.run_dir / f"answers-{split}.{end}" for end in ("jsonl", "partial.json"))
     known, marks = known or {}, {}
     if force and processes.is_main_process:
         partial.unlink(missing_ok=True)
