@@ -248,7 +248,6 @@ def test_assembling_finds_the_choice_that_is_known_by_hand(three, tmp_path):
     assert (study["n"], study["groups"], study["base"]["parameters"]) == (12, 12, 1000)
     assert (study["rule"]["cost"], study["rule"]["draws"]) == (["trained parameters", "epochs"], 10_000)
     assert "10,000 bootstrap draws of whole groups" in study["rule"]["words"]
-    assert study["others_scored_on_test"] == []
 
 
 def test_assembling_again_changes_nothing(three, tmp_path):
@@ -281,13 +280,6 @@ def test_the_minutes_of_a_resumed_run_are_marked(three):
     text = study_table(assemble(three))
     assert "1.5+" in next(line for line in text.splitlines() if line.startswith("r32"))
     assert "+ since the last resume" in text
-
-
-def test_a_loser_that_was_scored_on_test_elsewhere_is_told(three, capsys):
-    for config in three[:2]:
-        write_json(config.run_dir / "scores-test.json", {})
-    assert assemble(three)["others_scored_on_test"] == ["r16"]
-    assert "scored on test outside this study: r16" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

