@@ -33,11 +33,6 @@ class Trial(NamedTuple):
     scores: dict[str, Any]
     answers: list[dict[str, Any]]
 
-    @property
-    def base(self) -> dict[str, Any]:
-        """The base without the number of trained parameters."""
-        return {key: value for key, value in self.trained["base"].items() if key != "trainable"}
-
 
 def main(options: argparse.Namespace) -> None:
     configs = options.configs if len(options.configs) > 1 else study_of(options.config)
@@ -101,7 +96,6 @@ def assemble(configs: Sequence[TrainConfig], limit: int | None = None) -> dict[s
     contract, folder = scoring_contract(configs[0]), Path(configs[0].out)
     data = read_json(configs[0].data_dir / "data.json", command("prepare", configs[0]))
     trials = [read_trial(config, data, contract, limit) for config in configs]
-    check_same_base(trials)
     study = report(trials, data, contract)
     points = [{"name": row["name"], "winner": row["winner"], **row["rouge1"]} for row in study["rows"]]
     write_text(folder / "study.svg", study_points(points, study["n"]))
@@ -134,15 +128,20 @@ def changed_fields(trained: dict[str, Any], config: TrainConfig) -> str:
     return ", ".join(f"{key}={then.get(key)}, not {now[key]}" for key in fields)
 
 
-def check_same_base(trials: list[Trial]) -> None:
-    """Raise ValueError if two runs have different bases, such as commits of one repository."""
-    first = trials[0]
-    for other in trials[1:]:
-        if first.base != other.base:
+def common_base(trials: list[Trial]) -> dict[str, Any]:
+    """The base of all runs, without the number of trained parameters.
+
+    Raises ValueError if two runs have different ones, such as commits of one repository.
+    """
+    names = [one.config.name for one in trials]
+    bases = [{key: value for key, value in one.trained["base"].items() if key != "trainable"} for one in trials]
+    for name, base in zip(names, bases, strict=True):
+        if base != bases[0]:
             raise ValueError(
-                f"{first.config.name} and {other.config.name} were trained on different bases, {first.base} and "
-                f"{other.base}: set base_revision to one commit and train both on it"
+                f"{names[0]} and {name} were trained on different bases, {bases[0]} and {base}: set base_revision to "
+                "one commit and train both on it"
             )
+    return bases[0]
 
 
 def report(trials: list[Trial], data: dict[str, Any], contract: Contract) -> dict[str, Any]:
@@ -163,5 +162,5 @@ def report(trials: list[Trial], data: dict[str, Any], contract: Contract) -> dic
         "of": trials[0].scores["of"],
         "data": {key: data[key] for key in ("source", "split", "records", "sha256")},
         "contract_sha256": contract.sha256,
-        "base": trials[0].base,
+        "base": common_base(trials),
     }
