@@ -7,6 +7,7 @@ Takes about a quarter of an hour on two cores, on which nothing else should run.
 """
 
 import argparse
+import os
 from importlib import import_module
 from pathlib import Path
 
@@ -16,11 +17,6 @@ from training.configs import EMBEDDED, MEDQUAD_SMOLLM2
 
 def main() -> None:
     """Parse, then import torch and all that needs it: `--help` need not wait for them."""
-    options = parse()
-    import_module("training.command").run(lambda: import_module("training.speed").main(options))
-
-
-def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="benchmark.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -29,7 +25,6 @@ def parse() -> argparse.Namespace:
         help="135m: the embedded base; 1b: random weights of Llama 3.2 1B's shape, for a GPU")  # fmt: skip
     add("--base", type=Path, metavar="DIR",
         help=f"another base; with --shape 1b only its tokenizer is used (default: {EMBEDDED})")  # fmt: skip
-    add("--adapter", type=Path, metavar="DIR", help="an adapter for scoring (default: a new one)")
     add("--device", choices=("cpu", "cuda"), help="default: cuda if there is a GPU")
     add("--data", type=Path, default=MEDQUAD_SMOLLM2.data_dir, metavar="DIR", help="prepared data (%(default)s)")
     add("--rows", type=above_zero, default=16, metavar="N", help="rows to train on (%(default)s)")
@@ -37,7 +32,10 @@ def parse() -> argparse.Namespace:
     add("--new-tokens", type=above_zero, default=96, metavar="N", help="limit of an answer (%(default)s)")
     add("--rounds", type=above_zero, default=1, metavar="N", help="rounds of training (%(default)s)")
     add("--json", type=Path, metavar="FILE", help="write the figures to this file")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # read when torch looks for a GPU, here and in each recipe's process
+    import_module("training.command").run(lambda: import_module("training.speed").main(options))
 
 
 if __name__ == "__main__":

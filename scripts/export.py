@@ -15,11 +15,6 @@ from pathlib import Path
 
 def main() -> None:
     """Parse, then import torch and all that needs it: `--help` need not wait for them."""
-    options = parse()
-    import_module("training.command").run(lambda: import_module("training.export").main(options))
-
-
-def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="export.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -34,7 +29,8 @@ def parse() -> argparse.Namespace:
     add("--vllm", action="store_true", help="the command for vLLM")
     add("--llama-cpp", type=Path, default=Path("outputs/llama.cpp"), metavar="DIR",
         help="llama.cpp's source, built for Q4_K_M (default: %(default)s)")  # fmt: skip
-    return parser.parse_args()
+    options = parser.parse_args()
+    import_module("training.command").run(lambda: import_module("training.export").main(options))
 
 
 if __name__ == "__main__":

@@ -36,13 +36,12 @@ from pathlib import Path
 
 def main() -> None:
     options = parse()
-    code = Path() if options.show else fetch(options.code).resolve()
-    python = "python" if options.show else interpreter(code)
+    code = fetch(options.code).resolve()
+    python = interpreter(code)
     for name, words in commands(options).items():
         print(f"\n== {name}: {shlex.join(words)}", flush=True)
-        if not options.show:
-            call([python, *words], code)
-            keep(options)
+        call([python, *words], code)
+        keep(options)
 
 
 def call(words: list[str], folder: Path | None = None) -> None:
@@ -61,7 +60,6 @@ def parse() -> argparse.Namespace:
     add("--code", default=".", metavar="URL@COMMIT", help="the project, or a folder with it (%(default)s)")
     add("--out", type=Path, default=Path("outputs/job"), metavar="DIR", help="default: %(default)s")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="change one field; repeatable")
-    add("--processes", type=int, default=1, metavar="N", help="GPUs to train and score on (%(default)s)")
     add("--limit", type=int, metavar="N", help="score N random questions")
     add("--benchmark", type=int, metavar="N", help="also ask the tasks of lm-eval, N questions each")
     add("--study", action="store_true", help="score validation for a study; publish nothing")
@@ -69,7 +67,6 @@ def parse() -> argparse.Namespace:
     add("--repo", metavar="OWNER/NAME", help="the adapter's; without it nothing is published")
     add("--publish", action="append", default=[], metavar="WORDS", help="more options for publish.py")
     add("--push", action="store_true", help="push, verify and tag; without it the plan is shown")
-    add("--show", action="store_true", help="only print the steps' commands")
     options = parser.parse_args()
     if options.push and not options.repo:
         parser.error("--push needs --repo")
@@ -82,18 +79,15 @@ def parse() -> argparse.Namespace:
 def commands(options: argparse.Namespace) -> dict[str, list[str]]:
     """Step -> arguments of Python, in order. Before a push `--preflight` comes first, so that no paid work is lost."""
     changes = [word for change in (f"out={options.out}", *options.set) for word in ("--set", change)]
-    step = ["-m", "training"]
-    several = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(options.processes), *step]
-    shared_step = several if options.processes > 1 else step
+
+    def step(name: str, *more: str) -> list[str]:
+        return ["-m", "training", name, options.config, *changes, *more]
+
     sample = ["--split", "validation"] if options.study else []
     sample += ["--limit", str(options.limit)] if options.limit else []
-    steps = {
-        "prepare": [*step, "prepare", options.config, *changes],
-        "train": [*shared_step, "train", options.config, *changes],
-        "score": [*shared_step, "score", options.config, *changes, *sample],
-    }
+    steps = {"prepare": step("prepare"), "train": step("train"), "score": step("score", *sample)}
     if options.benchmark:
-        steps["benchmark"] = [*step, "benchmark", options.config, *changes, "--limit", str(options.benchmark)]
+        steps["benchmark"] = step("benchmark", "--limit", str(options.benchmark))
     if not options.repo:
         return steps
     publish, more = ["scripts/publish.py", options.repo, "--run"], shlex.split(" ".join(options.publish))

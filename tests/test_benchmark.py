@@ -15,8 +15,8 @@ from training.speed import SHAPE_1B, random_1b, sample_by_length, speed_table
 def measured(small_out, small_run, tmp_path_factory):
     """A benchmark of next to nothing, and the file that it wrote."""
     path = tmp_path_factory.mktemp("benchmark") / "speed.json"
-    words = ["--base", small_out / "base", "--adapter", small_out / "runs" / "demo" / "adapter"]
-    words += ["--data", small_out / "data", "--rows", 16, "--questions", 8, "--new-tokens", 8]
+    words = ["--base", small_out / "base", "--data", small_out / "data"]
+    words += ["--rows", 16, "--questions", 8, "--new-tokens", 8]
     result = script_here("benchmark", *words, "--json", path)
     assert result.returncode == 0, result.stderr
     return result, json.loads(path.read_text(encoding="utf-8"))
@@ -29,8 +29,7 @@ def test_every_recipe_is_measured_on_the_same_tokens(measured):
     for row in recipes.values():
         assert row["tokens_per_second"] == pytest.approx(report["tokens"] / row["seconds"][0], rel=0.02)
         assert row["ratio"] == pytest.approx(recipes["first recipe"]["seconds"][0] / row["seconds"][0], rel=0.05)
-        assert row["peak_mib"] > row["growth_mib"] > 0
-    assert recipes["ours"]["growth_mib"] <= recipes["first recipe"]["growth_mib"]
+    assert 0 < recipes["ours"]["peak_mib"] <= recipes["first recipe"]["peak_mib"] + 20, "next to nothing for either"
 
 
 def test_answers_are_the_same(measured):
@@ -38,7 +37,7 @@ def test_answers_are_the_same(measured):
     scoring = report["scoring"]
     assert scoring["questions"] == {"first recipe": 2, "ours": 8}
     assert scoring["equal_answers"] == 2
-    assert scoring["rouge_l"]["ours"] == scoring["rouge_l"]["first recipe"]
+    assert "2 of 2 greedy answers are identical (fp32, at most 8 tokens an answer)" in speed_table(report)
 
 
 def test_the_readmes_table_is_the_one_of_the_terminal(measured):
@@ -50,14 +49,6 @@ def test_the_readmes_table_is_the_one_of_the_terminal(measured):
             rf"^\| {re.escape(row['name'])} +\| +{row['tokens_per_second']:,} \|", result.stdout, re.MULTILINE
         )
     assert "/tmp" not in json.dumps(report), "the file can be published"
-
-
-def test_answers_that_differ_are_told_with_what_they_score(measured):
-    _, report = measured
-    rouge = {"first recipe": 0.25, "ours": 0.26}
-    other = report | {"scoring": report["scoring"] | {"equal_answers": 1, "precision": "bf16", "rouge_l": rouge}}
-    assert "1 of 2 greedy answers are identical" in speed_table(other)
-    assert "ROUGE-L of all is 0.2600, of the first recipe 0.2500 (bf16" in speed_table(other)
 
 
 def test_a_sample_has_the_lengths_of_all_rows():
@@ -73,7 +64,7 @@ def test_a_sample_has_the_lengths_of_all_rows():
 def test_the_1b_shape_is_llamas_with_any_bases_tokenizer(small_out, tmp_path, monkeypatch):
     for name in ("hidden_size", "intermediate_size", "num_hidden_layers"):  # as many weights as a test can hold
         monkeypatch.setitem(SHAPE_1B, name, SHAPE_1B[name] // 16)
-    folder = random_1b(small_out / "base", "cpu", tmp_path / "random")
+    folder = random_1b(small_out / "base", tmp_path / "random")
     config = AutoConfig.from_pretrained(folder)
     assert (config.vocab_size, config.num_attention_heads, config.num_key_value_heads) == (128_256, 32, 8)
     assert len(load_tokenizer(folder)) == len(load_tokenizer(small_out / "base"))
@@ -89,7 +80,8 @@ def test_the_1b_shape_is_llamas_with_any_bases_tokenizer(small_out, tmp_path, mo
 )
 def test_what_is_not_there_is_one_line(words, said, tmp_path, small_out):
     folders = {"TMP": tmp_path, "DATA": small_out / "data"}
-    result = script_here("benchmark", *(folders.get(word, word) for word in words))
+    # `--device cpu` hides the GPUs; afterwards they are as before
+    result = script_here("benchmark", *(folders.get(word, word) for word in words), CUDA_VISIBLE_DEVICES="")
     assert result.returncode == 1
     assert said in result.stderr
     assert result.stderr.count("\n") == 1

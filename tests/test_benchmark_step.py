@@ -21,7 +21,7 @@ from lm_eval.utils import apply_template
 
 from model_card.build import card_text
 from space.prompt import encode_answered, has_system_role, with_system_prompt
-from training.benchmark import PUBMEDQA, cache_folder, check_prompts, context_of, earlier_report, pairs_task
+from training.benchmark import PUBMEDQA, check_prompts, empty_report, pairs_task
 from training.bundle import bundle
 from training.configs import DEMO, override
 from training.model.load import load_tokenizer
@@ -65,9 +65,10 @@ def test_constructed_likelihoods_give_the_figures_that_were_put_into_them(out, c
     task = pairs_task(config)
     pairs = read_jsonl(out / "runs" / "demo" / "lm_eval" / "pairs.jsonl", "")
     tokenizer = load_tokenizer(out / "runs" / "demo" / "adapter")
-    key = earlier_report(config, read_json(out / "runs" / "demo" / "run.json", ""))["key"]
+    key = empty_report(config, read_json(out / "runs" / "demo" / "run.json", ""))["key"]
+    cache = out / "runs" / "demo" / f"benchmarks-{key}.partial"
     for side, right, against in (("base", 5, 10), ("tuned", 30, 8)):
-        hook = CachingLM(EchoLM, str(cache_folder(config, key) / f"{side}.db")).get_cache_hook()
+        hook = CachingLM(EchoLM, str(cache / f"{side}.db")).get_cache_hook()
         for place, pair in enumerate(pairs):
             messages = with_system_prompt(
                 tokenizer, [{"role": "user", "content": pair["question"]}], task["description"]
@@ -173,7 +174,9 @@ def test_lm_eval_gives_the_trained_prompt_with_every_chat_template(family, contr
     with pytest.raises(ValueError, match="would not give the prompt that was trained"):
         check_prompts(lm, task, replace(contract, system_prompt="Answer."))
     question = {"role": "user", "content": pair["question"]}
-    context = context_of(lm, task, task.eval_docs[0])
+    context = task.fewshot_context(
+        task.eval_docs[0], 0, apply_chat_template=True, fewshot_as_multiturn=True, chat_template=lm.apply_chat_template
+    )
     answered = encode_answered(tokenizer, [question, {"role": "assistant", "content": pair["choices"][0]}], contract)
     if family != "inst":  # its template puts a space before an answer, which the model has to say itself
         asked, told = lm._encode_pair(context, pair["choices"][0])
@@ -225,7 +228,7 @@ def test_bundle_and_card_hold_the_results_of_this_adapter_alone(out):
     assert {path.name for path in (made / "evaluation" / "lm_eval").iterdir()} == {"pairs.yaml", "pairs.jsonl"}
     write_json(path, report | {"adapter_sha256": "of another"})
     assert read_benchmarks(path.parent, report["adapter_sha256"]) is None
-    bundle(config, force=True)
+    bundle(config)
     assert not (made / "evaluation" / "lm_eval").exists() and "lm-eval" not in card_text(made, "owner/name")
 
 

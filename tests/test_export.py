@@ -22,7 +22,7 @@ from transformers import AutoTokenizer
 
 from space.prompt import encode_prompt
 from training.configs import CONTRACT, EMBEDDED
-from training.export import finish, read_release
+from training.export import finish, read_bundle
 from training.model.load import load_base, load_tokenizer, lora_targets
 from training.outputs import read_json, write_json
 from training.release import signing
@@ -243,7 +243,7 @@ def test_an_adapter_that_is_no_bundle_yet_is_refused(llama, tmp_path):
 
 def gguf_part(run: Path) -> Path:
     """A folder with a GGUF file of one tensor, as `export.py --gguf F16` leaves it."""
-    release, folder = read_release(str(run / "bundle"), None), run / "export" / "gguf"
+    bundle, folder = read_bundle(str(run / "bundle"), None), run / "export" / "gguf"
     folder.mkdir(parents=True)
     writer = GGUFWriter(folder / "small-F16.gguf", "llama")
     writer.add_tensor("output_norm.weight", np.ones(4, np.float32))
@@ -253,7 +253,7 @@ def gguf_part(run: Path) -> Path:
     writer.close()
     shutil.copyfile(run / "bundle" / "LICENSE", folder / "LICENSE")
     row = {"file": "small-F16.gguf", "loader": "llama.cpp", "prompts": 2, "typed": True}
-    finish(release, folder, "gguf", [row | {"answers": 2, "ended": 2, "disclaimer": 0, "equal": 2, "rougeL": 1.0}])
+    finish(bundle, folder, "gguf", [row | {"answers": 2, "ended": 2, "disclaimer": 0, "equal": 2, "rougeL": 1.0}])
     return folder
 
 

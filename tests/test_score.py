@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from conftest import settings, step_here
 
-from training.answers import open_partial, read_partial, scoring_contract, select
+from training.answers import scoring_contract, select
 from training.configs import DEMO, override
 from training.outputs import read_json, read_jsonl, write_json, write_jsonl
 from training.score import sample_questions, score_keys
@@ -45,17 +45,6 @@ def test_types_can_be_chosen_and_one_that_the_split_lacks_is_an_error():
         sample_questions(RECORDS, "test", None, ("cause", "outlook"), seed=1)
 
 
-def test_a_file_cut_by_a_kill_gives_its_whole_lines_and_no_others_answers(tmp_path):
-    path = tmp_path / "answers.partial.jsonl"
-    row = {"side": "base", "id": "1", "text": "a\u2028b", "tokens": 1, "ended": True}
-    open_partial(path, "key", {("base", "1"): row}).close()
-    with path.open("a", encoding="utf-8") as file:
-        file.write('{"side": "tuned", "id": "1", "te')
-    assert read_partial(path, "key") == {("base", "1"): row}
-    assert read_partial(path, "another key") == {}
-    assert read_partial(tmp_path / "absent", "key") == {}
-
-
 def test_scores_and_answers_agree_and_carry_their_n(small_out, small_run, contract):
     run = small_out / "runs" / "demo"
     answers = read_jsonl(run / "answers-test.jsonl", "")
@@ -75,7 +64,7 @@ def test_scores_and_answers_agree_and_carry_their_n(small_out, small_run, contra
     assert scores["facts"]["all"]["asked"] == 7 and scores["facts"]["left out"] == 0
     assert small_run["score"].stderr == ""
     assert (run / "answers.html").exists()
-    assert not (run / "answers-test.partial.jsonl").exists()
+    assert not (run / "answers-test.partial.json").exists()
 
 
 def test_rouge_is_that_of_the_rouge_score_library(small_out):
@@ -106,18 +95,18 @@ def test_a_report_of_an_older_form_is_made_anew_from_the_answers_that_are_there(
     write_json(scores, {"fingerprint": "of an older form", "answers_fingerprint": before["answers_fingerprint"]})
     words = settings(tmp_path / "out", base_model=small_out / "base")
     result = step_here("score", "demo", *words, "--limit", "12")
-    assert "reusing the answers" in result.stdout and "answered" not in result.stdout
+    assert "reusing 36 answers" in result.stdout and "answered" not in result.stdout
     assert read_json(scores, "") == before
 
 
-def test_answers_without_the_questions_about_facts_are_not_reused(small_out, tmp_path):
+def test_questions_about_facts_that_were_not_asked_are_asked_alone(small_out, tmp_path):
     shutil.copytree(small_out, tmp_path / "out")
     run = tmp_path / "out" / "runs" / "demo"
     write_jsonl(run / "answers-test.jsonl", read_jsonl(run / "answers-test.jsonl", "")[:12])
     write_json(run / "scores-test.json", read_json(run / "scores-test.json", "") | {"fingerprint": "of an older form"})
     words = settings(tmp_path / "out", base_model=small_out / "base")
     result = step_here("score", "demo", *words, "--limit", "12", "--no-table")
-    assert "tuned answered    18/18" in result.stdout
+    assert "reusing 24 answers" in result.stdout and "tuned answered     6/6" in result.stdout
     assert read_jsonl(run / "answers-test.jsonl", "") == read_jsonl(small_out / "runs/demo/answers-test.jsonl", "")
 
 
@@ -138,8 +127,8 @@ def test_constructed_answers_give_the_facts_that_were_put_into_them(small_out, t
     words = settings(tmp_path / "out", base_model=small_out / "base")
     config = override(DEMO, words[1::2])
     key, _ = score_keys(read_json(run / "run.json", ""), "test", 4, scoring_contract(config))
-    rows = {at: {"side": at[0], "id": at[1], "text": text, "tokens": 9, "ended": True} for at, text in said.items()}
-    open_partial(run / "answers-test.partial.jsonl", key, rows).close()
+    rows = [{"side": side, "id": name, "text": text, "tokens": 9, "ended": True} for (side, name), text in said.items()]
+    write_json(run / "answers-test.partial.json", {"fingerprint": key, "answers": rows})
 
     printed = step_here("score", "demo", *words, "--limit", "4").stdout
     scores = read_json(run / "scores-test.json", "")
@@ -184,7 +173,7 @@ def test_what_a_person_marked_on_the_page_is_read_and_kept_until_the_answers_cha
     assert " ".join(judged[5].split()) == tuned
     pairs = {"adapter_sha256": scores["adapter_sha256"], "tasks": {"pairs": {"right": {next(iter(marks)): [0.0, 1.0]}}}}
     write_json(run / "benchmarks.json", pairs)
-    assert "reusing the answers" in step_here("score", "demo", *words, "--limit", "12").stdout
+    assert "answered" not in step_here("score", "demo", *words, "--limit", "12").stdout
     assert read_json(run / "scores-test.json", "")["marks"]["base"]["wrong"]["k"] == 12
     assert (run / "answers.html").read_text(encoding="utf-8").count('"pair":{"base":"wrong","tuned":"right"}') == 1
     write_json(tmp_path / "marks.json", {"answers": "of another run", "marks": marks})

@@ -12,14 +12,14 @@ from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.cache_utils import DynamicLayer
 
-from training.configs import BASE, CONFIGS, DEMO, TrainConfig, override
+from training.configs import CONFIGS, DEMO, TrainConfig, override
 from training.model import generate, trainer
 from training.model.generate import ROOM, RoomyLayer, generate_answers, greedy, new_tokens
 from training.model.load import load_base, load_tokenizer
 from training.model.trainer import GroupedByLength, SmallMaskDropout, tiled_loss
 from training.outputs import read_jsonl
 from training.run_record import peak_gib
-from training.speed import Work, in_fresh_process, ours, training_costs, tuned_model
+from training.speed import encode, in_fresh_process, new_model, ours, training_costs
 from training.train import lora_model, sft_config
 
 
@@ -166,37 +166,34 @@ def test_dropout_with_a_small_mask_is_torchs_own():
 
 
 def test_our_trainer_keeps_small_masks(config, tmp_path):
-    mine = ours(work_of(config, 16, 1), str(tmp_path))
+    base = Path(config.base_model)
+    tokenizer = load_tokenizer(base)
+    mine = ours(base, tokenizer, encode(tokenizer, records_of(config, 16)), str(tmp_path))
     kinds = [type(part) for part in mine.model.modules() if isinstance(part, torch.nn.Dropout)]
     assert kinds and set(kinds) == {SmallMaskDropout}
 
 
-def work_of(config: TrainConfig, rows: int, questions: int) -> Work:
-    records = read_jsonl(config.data_dir / "train.jsonl", "")[:rows]
-    asked = read_jsonl(config.data_dir / "test.jsonl", "")[:questions]
-    return Work(replace(BASE, lora_rank=4), Path(config.base_model), "cpu", None, "", records, asked, new_tokens=12)
+def records_of(config: TrainConfig, rows: int) -> list[dict[str, str]]:
+    return read_jsonl(config.data_dir / "train.jsonl", "")[:rows]
 
 
-def answering_peak(work: Work) -> float:
+def answering_peak(base: Path, prompts: list[list[int]]) -> float:
     """For `in_fresh_process`: MiB that answering adds, eight questions at once."""
-    model = tuned_model(work, "fp32")
-    generate_answers(model, work.tokenizer(), work.prompts()[:8], work.new_tokens, 8)
+    model, tokenizer = new_model(base, "fp32").eval(), load_tokenizer(base)
+    generate_answers(model, tokenizer, prompts[:8], 12, 8)
     before = peak_gib()
-    generate_answers(model, work.tokenizer(), work.prompts(), work.new_tokens, 8)
+    generate_answers(model, tokenizer, prompts, 12, 8)
     return 1024 * (peak_gib() - before)
 
 
 @pytest.mark.slow
-def test_more_rows_or_questions_need_no_more_memory_at_once(config, tmp_path):
-    few, many = (training_memory(config, rows, str(tmp_path / str(rows))) for rows in (96, 288))
-    assert few > 0
+def test_more_rows_or_questions_need_no_more_memory_at_once(config):
+    base = Path(config.base_model)
+    few, many = (in_fresh_process(training_costs, "ours", base, records_of(config, rows))[1] for rows in (96, 288))
     assert many < few + 80, f"{few} MiB for 96 rows, {many} for 288"
-    few, many = (in_fresh_process(answering_peak, work_of(config, 1, questions)) for questions in (16, 80))
+    prompts = [[6 + place % 500] * 40 for place in range(80)]
+    few, many = (in_fresh_process(answering_peak, base, prompts[:questions]) for questions in (16, 80))
     assert many < few + 40, f"{few} MiB for 16 questions, {many} for 80"
-
-
-def training_memory(config: TrainConfig, rows: int, folder: str) -> float:
-    return in_fresh_process(training_costs, "ours", work_of(config, rows, 1), folder)["growth_mib"]
 
 
 def test_tracking_is_off_by_default_and_never_public(small_out, small_run):

@@ -16,12 +16,11 @@ import pytest
 from conftest import ROOT, settings, step, step_here
 
 from space.contract import Contract
-from training.answers import read_partial
 from training.configs import BASE, CONFIGS, DEMO, TrainConfig, override, study_of
 from training.outputs import read_json, write_json, write_jsonl
 from training.score import score_keys
 from training.scoring.choice import Candidate, choice_sentence, choose, study_table
-from training.study import assemble, check_comparable, command, reuse_base_answers
+from training.study import assemble, base_answers, check_comparable, command
 from training.train import run_key
 
 GROUPS = [f"disease {number}" for number in range(12)]  # one question each
@@ -249,7 +248,6 @@ def test_assembling_finds_the_choice_that_is_known_by_hand(three, tmp_path):
     assert (study["n"], study["groups"], study["base"]["parameters"]) == (12, 12, 1000)
     assert (study["rule"]["cost"], study["rule"]["draws"]) == (["trained parameters", "epochs"], 10_000)
     assert "10,000 bootstrap draws of whole groups" in study["rule"]["words"]
-    assert study["others_scored_on_test"] == []
 
 
 def test_assembling_again_changes_nothing(three, tmp_path):
@@ -284,13 +282,6 @@ def test_the_minutes_of_a_resumed_run_are_marked(three):
     assert "1.5 since the resume" in next(line for line in text.splitlines() if line.startswith("| r32"))
 
 
-def test_a_loser_that_was_scored_on_test_elsewhere_is_told(three, capsys):
-    for config in three[:2]:
-        write_json(config.run_dir / "scores-test.json", {})
-    assert assemble(three)["others_scored_on_test"] == ["r16"]
-    assert "scored on test outside this study: r16" in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
     ("name", "command"),
     [
@@ -308,10 +299,8 @@ def test_a_missing_file_is_an_error_that_names_it_and_the_command(three, name, c
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"data": {"sha256": {"train": "other"}}}, "was trained on other data than .*data holds"),
-        ({"contract_sha256": "other"}, "was trained under another contract than contract.toml"),
         ({"config": BASE.public() | {"epochs": 1.0}}, r"was trained with .*epochs=1.0, not 3.0.*: run `python -m "),
-        ({}, "was trained by another version of the code"),
+        ({}, "was trained with other data, another contract or another version of the code: run `python -m "),
     ],
 )
 def test_a_stale_run_is_an_error_that_says_how_it_differs(three, changed, says):
@@ -322,7 +311,7 @@ def test_a_stale_run_is_an_error_that_says_how_it_differs(three, changed, says):
 
 def test_data_prepared_anew_make_every_run_stale(three):
     change(three[0].data_dir / "data.json", sha256={"train": "new"})
-    with pytest.raises(ValueError, match=r"r16/run.json was trained on other data"):
+    with pytest.raises(ValueError, match=r"r16/run.json was trained with other data"):
         assemble(three)
 
 
@@ -342,39 +331,15 @@ def test_scores_of_another_adapter_or_part_of_the_questions_are_an_error(three):
         assemble(three)
 
 
-def test_answers_to_other_questions_are_an_error(three):
-    path = three[1].run_dir / "answers-validation.jsonl"
-    path.write_text(path.read_text(encoding="utf-8").replace("disease 3", "disease X"), encoding="utf-8")
-    with pytest.raises(ValueError, match="doesn't answer the questions of r16"):
-        assemble(three)
-
-
 # the base's answers are generated once
 
 
-def test_the_base_answers_of_an_earlier_run_are_reused(three, contract):
+def test_the_base_answers_of_an_earlier_run_in_the_same_precision_are_reused(three):
     done, config, _ = three
-    (config.run_dir / "scores-validation.json").unlink()
-    reuse_base_answers(config, None, [done])
-    key = score_keys(read_json(config.run_dir / "run.json", ""), "validation", None, contract)[0]
-    kept = read_partial(config.run_dir / "answers-validation.partial.jsonl", key)
-    assert list(kept) == [("base", group) for group in GROUPS]
-    assert kept["base", "disease 3"]["text"] == "base on disease 3"
-
-
-def test_base_answers_are_not_reused_where_scoring_is_done_begun_or_in_another_precision(three, contract):
-    done, config, other = three
-    reuse_base_answers(config, None, [done])  # scored already
-    partial = config.run_dir / "answers-validation.partial.jsonl"
-    assert not partial.exists()
-    (config.run_dir / "scores-validation.json").unlink()
-    reuse_base_answers(config, None, [replace(done, quantize="4bit")])
-    assert not partial.exists()
-    key = score_keys(read_json(config.run_dir / "run.json", ""), "validation", None, contract)[0]
-    begun = f'{key}\n{{"side": "base", "id": "disease 0", "text": "begun", "tokens": 1, "ended": true}}\n'
-    partial.write_text(begun, encoding="utf-8")
-    reuse_base_answers(config, None, [done, other])
-    assert partial.read_text(encoding="utf-8") == begun
+    known = base_answers(config, [replace(done, quantize="4bit"), done])
+    assert list(known) == [("base", group) for group in GROUPS]
+    assert known["base", "disease 3"]["text"] == "base on disease 3"
+    assert base_answers(config, []) == base_answers(config, [replace(done, precision="fp16")]) == {}
 
 
 # a process for each configuration
@@ -490,7 +455,7 @@ def test_a_killed_study_goes_on_and_only_the_chosen_one_meets_the_test_split(sma
     result = step("study", *words)
     assert result.returncode == 0, result.stderr
     assert f"score: {out}/runs/demo/scores-validation.json is up to date" in result.stdout
-    assert "study: reusing the base's 6 answers of demo" in result.stdout
+    assert "score: reusing 6 answers" in result.stdout
     assert "tuned answered" in result.stdout.split("2 of 2")[1].split("is scored on the test split")[0]
     assert "base  answered" not in result.stdout.split("2 of 2")[1].split("is scored on the test split")[0]
     study = read_json(out / "study.json", "")

@@ -63,7 +63,8 @@ def add_step(steps: "argparse._SubParsersAction[argparse.ArgumentParser]", name:
         add("config", nargs="*", default=[BASE.name], metavar="CONFIG", help="one or several, see below")
     elif name != "audit":
         add("config", metavar="CONFIG", help="a configuration, see below")
-        add("--force", action="store_true", help="run the step even if its results are up to date")
+        if name != "bundle":  # always written anew
+            add("--force", action="store_true", help="run the step even if its results are up to date")
     if name != "audit":
         add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a field; repeatable")
     if name in LIMITED:

@@ -3,28 +3,29 @@
 With several processes each rank answers its share of every round of questions, and rank 0 writes.
 """
 
-import json
-import os
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
+from peft import PeftModel
+from transformers import PreTrainedTokenizerBase
 
 from space.contract import Contract, load_contract
 from space.prompt import encode_prompt
+from training.bases import base_of_run
 from training.configs import CONTRACT, TrainConfig
 from training.data.splits import shuffled
 from training.model.generate import generate_answers
 from training.model.load import load_adapter, load_base, load_tokenizer, pick_device, pick_precision
-from training.outputs import full_disk_named, write_text
+from training.outputs import read_json, up_to_date, write_json
 
 SIDES = ("base", "tuned")
 Line = dict[str, Any]  # of a file with JSON lines
+Answers = dict[tuple[str, str], Line]  # (side, record id) -> {"side", "id", "text", "tokens", "ended"}
 
 
 def scoring_contract(config: TrainConfig) -> Contract:
@@ -49,21 +50,24 @@ def select(records: list[Line], limit: int | None, seed: int) -> list[Line]:
 
 
 def answer_split(
-    config: TrainConfig, base: Path, records: list[Line], contract: Contract, partial: Path, key: str
+    config: TrainConfig, trained: dict[str, Any], records: list[Line], partial: Path, key: str, known: Answers
 ) -> list[Line]:
     """Lines of answers-<split>.jsonl, in the order of the records.
 
-    base: its folder. partial: file with the answers so far; its first line is the key of what they depend on.
+    trained: run.json. partial: file with the answers so far, for an interrupted call; key: the fingerprint of what they
+    depend on. known: answers that need not be generated.
     """
     writes = PartialState().is_main_process
-    [kept] = broadcast_object_list([read_partial(partial, key) if writes else None])
+    before = read_json(partial, "")["answers"] if writes and up_to_date(partial, key) else []
+    [kept] = broadcast_object_list([known | by_question(before)])
+    if kept:
+        print(f"score: reusing {len(kept):,} answers")
     missing = {side: [record for record in records if (side, record["id"]) not in kept] for side in SIDES}
     if any(missing.values()):
-        with full_disk_named(partial), open_partial(partial if writes else None, key, kept) as file:
-            for row in generate_missing(config, base, missing, contract):
-                kept[row["side"], row["id"]] = row
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-                file.flush()
+        for rows in generate_missing(config, trained, missing):
+            kept |= by_question(rows)
+            if writes:
+                write_json(partial, {"fingerprint": key, "answers": list(kept.values())})
     return [
         {name: record[name] for name in ("id", "question", "qtype", "group")}
         | {"reference": record["answer"]}
@@ -72,60 +76,56 @@ def answer_split(
     ]
 
 
-def read_partial(path: Path, key: str) -> dict[tuple[str, str], Line]:
-    """(side, record id) -> answer, if the file belongs to the key; an incomplete last line is dropped."""
-    if not path.exists():
-        return {}
-    lines = path.read_text(encoding="utf-8").split("\n")
-    if lines[0] != key:
-        return {}
-    rows = [json.loads(line) for line in lines[1:-1]]  # after the last newline: nothing, or a line cut by a kill
-    if rows:
-        print(f"score: resuming after {len(rows):,} answers")
+def by_question(rows: list[Line]) -> Answers:
     return {(row["side"], row["id"]): row for row in rows}
 
 
-def open_partial(path: Path | None, key: str, kept: dict[tuple[str, str], Line]) -> TextIO:
-    """The partial file, rewritten with its complete lines and open for more; nothing is kept without a path."""
-    if path is None:
-        return Path(os.devnull).open("w", encoding="utf-8")
-    write_text(path, "\n".join([key, *(json.dumps(row, ensure_ascii=False) for row in kept.values())]) + "\n")
-    return path.open("a", encoding="utf-8")
+def answers_in(lines: list[Line], side: str) -> Answers:
+    """The answers of base or tuned in the lines of answers-<split>.jsonl."""
+    return by_question([{"side": side, "id": line["id"], **line[side]} for line in lines])
+
+
+def load_run(config: TrainConfig, trained: dict[str, Any]) -> tuple[PeftModel, PreTrainedTokenizerBase]:
+    """Model and tokenizer of a finished run; on a CPU in float32. trained: run.json."""
+    adapter, device = config.run_dir / "adapter", pick_device()
+    precision = pick_precision(config.precision, device) if device == "cuda" else "fp32"
+    base = load_base(base_of_run(trained, config).files, precision, device, config.quantize)
+    return load_adapter(base, adapter, device), load_tokenizer(adapter)
+
+
+def each_side(model: PeftModel, config: TrainConfig) -> Iterator[str]:
+    """Turn the model into the base, with the adapter off, and then into the tuned one; yields its name."""
+    with model.disable_adapter():
+        yield "base"
+    if config.quantize == "none":
+        model.merge_adapter()  # as in the Space, and faster
+    yield "tuned"
 
 
 def generate_missing(
-    config: TrainConfig, base: Path, missing: dict[str, list[Line]], contract: Contract
-) -> Iterator[Line]:
-    """Yield {"side", "id", "text", "tokens", "ended"} of every missing answer; first the base, with the adapter off."""
-    device = pick_device()
-    precision = pick_precision(config.precision, device) if device == "cuda" else "fp32"
-    tokenizer = load_tokenizer(config.run_dir / "adapter")
-    model = load_adapter(load_base(base, precision, device, config.quantize), config.run_dir / "adapter", device)
-    max_new_tokens = contract.decoding.max_new_tokens
-    prompts = {
-        record["id"]: encode_prompt(tokenizer, [{"role": "user", "content": record["question"]}], contract)
-        for records in missing.values()
-        for record in records
-    }
-
-    processes = PartialState()
+    config: TrainConfig, trained: dict[str, Any], missing: dict[str, list[Line]]
+) -> Iterator[list[Line]]:
+    """Yield {"side", "id", "text", "tokens", "ended"} of the missing answers, a batch of every process at a time."""
+    model, tokenizer = load_run(config, trained)
+    contract, processes = scoring_contract(config), PartialState()
     per_round = config.score_batch * processes.num_processes  # a batch for every process
-    for side in SIDES:
-        if side == "tuned" and config.quantize == "none":
-            model.merge_adapter()  # as in the Space, and faster
-        ids = sorted((record["id"] for record in missing[side]), key=lambda key: len(prompts[key]))
+    for side in each_side(model, config):
+        prompts = {
+            record["id"]: encode_prompt(tokenizer, [{"role": "user", "content": record["question"]}], contract)
+            for record in missing[side]
+        }
+        ids = sorted(prompts, key=lambda key: len(prompts[key]))
         started = time.monotonic()
         for start in range(0, len(ids), per_round):
-            with (
-                model.disable_adapter() if side == "base" else nullcontext(),
-                processes.split_between_processes(ids[start : start + per_round]) as mine,
-            ):
+            with processes.split_between_processes(ids[start : start + per_round]) as mine:
                 asked = [prompts[key] for key in mine]
-                answers = generate_answers(model, tokenizer, asked, max_new_tokens, config.score_batch)
+                answers = generate_answers(
+                    model, tokenizer, asked, contract.decoding.max_new_tokens, config.score_batch
+                )
             rows = gather_object(
                 [{"side": side, "id": key} | asdict(answer) for key, answer in zip(mine, answers, strict=True)]
             )
             done = start + len(rows)
             left = (time.monotonic() - started) / done * (len(ids) - done)
             print(f"  {side:5} answered {done:5,}/{len(ids):,}  ({left:.0f} s left)", flush=True)
-            yield from rows
+            yield rows

@@ -8,8 +8,6 @@ What can't be read is left out. Interrupted calls resume, and a call with other 
 
 import argparse
 import logging
-from contextlib import nullcontext
-from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,11 +16,10 @@ from typing import Any
 
 from space.contract import Contract
 from space.prompt import encode_prompt, has_system_role
-from training.answers import SIDES, scoring_contract
-from training.bases import base_of_run
+from training.answers import each_side, load_run, scoring_contract
 from training.configs import SPLITS, TrainConfig
 from training.data.splits import shuffled
-from training.model.load import load_adapter, load_base, load_tokenizer, pick_device, pick_precision
+from training.model.load import load_tokenizer, pick_device, pick_precision
 from training.outputs import fingerprint, read_json, up_to_date, write_json
 from training.score import read_split
 from training.scoring.benchmarks import BITS, Sample, benchmarks_blocks, score_task
@@ -63,8 +60,11 @@ def benchmark(config: TrainConfig, names: tuple[str, ...], limit: int | None, fo
         raise ValueError("lm-eval is not installed: install the extra `benchmarks`, pip install -e '.[benchmarks]'")
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     trained = read_json(config.run_dir / "run.json", f"python -m training train {config.name}")
-    target, report = config.run_dir / "benchmarks.json", earlier_report(config, trained)
-    cache = cache_folder(config, report["key"])
+    target, report = config.run_dir / "benchmarks.json", empty_report(config, trained)
+    # lm-eval keeps likelihoods there as they come, so that an interrupted call resumes
+    cache = config.run_dir / f"benchmarks-{report['key']}.partial"
+    if up_to_date(target, report["key"], "key"):
+        report = read_json(target, "")
     if force:
         rmtree(cache, ignore_errors=True)
     # published, so a file's name stands there without its folder
@@ -87,27 +87,21 @@ def benchmark(config: TrainConfig, names: tuple[str, ...], limit: int | None, fo
     return report
 
 
-def earlier_report(config: TrainConfig, trained: dict[str, Any]) -> dict[str, Any]:
-    """The report of this run so far, or one without tasks."""
-    target, version = config.run_dir / "benchmarks.json", metadata.version("lm_eval")
+def empty_report(config: TrainConfig, trained: dict[str, Any]) -> dict[str, Any]:
+    """The report of a run before any task; "key" is the fingerprint of what the results depend on."""
+    version, precision = metadata.version("lm_eval"), pick_precision(config.precision, pick_device())
     run = (trained["fingerprint"], trained["adapter_sha256"], trained["data"]["sha256"])
-    precision = pick_precision(config.precision, pick_device())
     key = fingerprint(FORMAT, version, run, scoring_contract(config).sha256, precision)
-    if up_to_date(target, key, "key"):
-        return read_json(target, "")
     about = {"key": key, "adapter_sha256": trained["adapter_sha256"], "lm_eval": version, "precision": precision}
     return about | {"tasks": {}, "left out": {}}
 
 
-def cache_folder(config: TrainConfig, key: str) -> Path:
-    """Where lm-eval keeps likelihoods as they come, so that an interrupted call resumes."""
-    return config.run_dir / f"benchmarks-{key}.partial"
-
-
 def load_tasks(config: TrainConfig, names: list[str]) -> tuple[list[tuple[Any, str]], dict[str, str]]:
     """The tasks with what was asked for, which may be a group; and why others are left out."""
+    from lm_eval.tasks import TaskManager  # of an extra
+
     ours = [name for name in names if name == TASK or Path(name).is_file()]
-    manager = task_manager(include_defaults=ours != names)
+    manager = TaskManager(include_defaults=ours != names)  # reading lm-eval's own tasks takes some seconds
     if unknown := [name for name in names if name not in ours and name not in manager.task_index]:
         raise ValueError(f"--tasks {','.join(unknown)}: neither a task of lm-eval nor a YAML file of one")
     tasks, left_out = [], {}
@@ -126,14 +120,6 @@ def load_tasks(config: TrainConfig, names: list[str]) -> tuple[list[tuple[Any, s
     return tasks, left_out
 
 
-@cache
-def task_manager(include_defaults: bool) -> Any:
-    """lm-eval's index of tasks; reading that of its own tasks takes some seconds."""
-    from lm_eval.tasks import TaskManager  # of an extra
-
-    return TaskManager(include_defaults=include_defaults)
-
-
 def pairs_task(config: TrainConfig) -> dict[str, Any]:
     """Write the pairs to runs/CONFIG/lm_eval, from where they go into the bundle; their task as lm-eval takes it."""
     pairs = make_pairs({split: read_split(config, split) for split in SPLITS}, config.seed)
@@ -149,36 +135,30 @@ def pairs_task(config: TrainConfig) -> dict[str, Any]:
 def ask_sides(
     config: TrainConfig, trained: dict[str, Any], tasks: list[Any], limit: int | None, cache: Path
 ) -> list[list[list[Sample]]]:
-    """What lm-eval says of each question [sides, tasks, questions]; first of the base, with the adapter off."""
+    """What lm-eval says of each question [sides, tasks, questions], of base and tuned."""
     from lm_eval.api.model import CachingLM  # of an extra
     from lm_eval.models.huggingface import HFLM
 
-    adapter, contract, device = config.run_dir / "adapter", scoring_contract(config), pick_device()
-    precision = pick_precision(config.precision, device)
-    held = precision if device == "cuda" else "fp32"
-    base = load_base(base_of_run(trained, config).files, held, device, config.quantize)
-    model = load_adapter(base, adapter, device)
+    model, tokenizer = load_run(config, trained)
+    contract, precision = scoring_contract(config), pick_precision(config.precision, pick_device())
     lm = HFLM(
         pretrained=model,
-        tokenizer=load_tokenizer(adapter),
-        max_length=min(MAX_TOKENS, getattr(base.config, "max_position_embeddings", MAX_TOKENS)),
+        tokenizer=tokenizer,
+        max_length=min(MAX_TOKENS, getattr(model.config, "max_position_embeddings", MAX_TOKENS)),
         mixed_precision_dtype="bfloat16" if precision == "bf16" else None,
         softmax_dtype="float32",
         chat_template_args={"date_string": contract.date_string},
     )
     answers_of_sides = []
-    for side in SIDES:
-        if side == "tuned" and config.quantize == "none":
-            model.merge_adapter()
+    for side in each_side(model, config):
         cached = CachingLM(lm, str(cache / f"{side}.db"))
         answers = []
-        with nullcontext() if side == "tuned" else model.disable_adapter():
-            for task in tasks:
-                if task.task_name == TASK:
-                    check_prompts(lm, task, contract)
-                # windows of a long text are long themselves
-                lm.batch_size_per_gpu = min(BATCH, config.score_batch) if task.OUTPUT_TYPE == "multiple_choice" else 1
-                answers.append(ask(side, cached, task, limit, config.seed))
+        for task in tasks:
+            if task.task_name == TASK:
+                check_prompts(lm, task, contract)
+            # windows of a long text are long themselves
+            lm.batch_size_per_gpu = min(BATCH, config.score_batch) if task.OUTPUT_TYPE == "multiple_choice" else 1
+            answers.append(ask(side, cached, task, limit, config.seed))
         answers_of_sides.append(answers)
         cached.dbdict.close()
     return answers_of_sides
@@ -187,17 +167,14 @@ def ask_sides(
 def check_prompts(lm: Any, task: Any, contract: Contract) -> None:
     """Raise ValueError if lm-eval would put a question otherwise than training did."""
     for pair in task.eval_docs:
-        trained = encode_prompt(lm.tokenizer, [{"role": "user", "content": pair["question"]}], contract)
-        if lm.tok_encode(context_of(lm, task, pair)) != trained:
+        context = task.fewshot_context(
+            pair, 0, apply_chat_template=True, fewshot_as_multiturn=True, chat_template=lm.apply_chat_template
+        )
+        asked = [{"role": "user", "content": pair["question"]}]
+        if lm.tok_encode(context) != encode_prompt(lm.tokenizer, asked, contract):
             raise ValueError(
                 f"{pair['question']!r}: lm-eval would not give the prompt that was trained; leave out pairs"
             )
-
-
-def context_of(lm: Any, task: Any, pair: dict[str, Any]) -> str:
-    return task.fewshot_context(
-        pair, 0, apply_chat_template=True, fewshot_as_multiturn=True, chat_template=lm.apply_chat_template
-    )
 
 
 def ask(side: str, lm: Any, task: Any, limit: int | None, seed: int) -> list[Sample]:

@@ -21,9 +21,9 @@ from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrained
 
 from model_card.build import vllm_command
 from space.contract import Contract, Message, load_contract
-from space.prompt import PROBE, end_of_turn
+from space.prompt import PROBE
 from training.bases import base_folder
-from training.model.generate import Generated, Model, generate_answers
+from training.model.generate import Generated, Model, generate_answers, greedy
 from training.model.golden import TOLERANCES, TOP, golden_log_probs
 from training.model.llama_cpp import LlamaCpp, make_gguf, need_extra, need_tools
 from training.model.load import load_adapter, load_base, load_tokenizer, pick_device
@@ -43,8 +43,8 @@ Encode = Callable[[list[Message]], list[int]]  # how a loader encodes a conversa
 
 
 @dataclass(frozen=True)
-class Release:
-    """An adapter to export: its bundle, its run.json, and the golden conversations with their token ids."""
+class Bundle:
+    """The bundle of an adapter to export, with its run.json, and the golden conversations with their token ids."""
 
     folder: Path
     name: str  # the adapter's, as its card says
@@ -69,18 +69,18 @@ def main(options: argparse.Namespace) -> None:
         need_tools(options.llama_cpp, options.gguf)
     if options.ollama:
         need_extra("gotpl")
-    release = read_release(options.adapter, options.revision)
+    bundle = read_bundle(options.adapter, options.revision)
     if options.vllm:
-        export_vllm(release, options.adapter, options.to / "vllm")
+        export_vllm(bundle, options.adapter, options.to / "vllm")
     if options.merged or options.gguf:
         with tempfile.TemporaryDirectory(prefix="merged-") as temporary:
             merged = (options.to if options.merged else Path(temporary)) / "merged"
-            answers = export_merged(release, merged)
+            answers = export_merged(bundle, merged)
             if options.gguf:
-                export_gguf(release, answers, merged, options)
+                export_gguf(bundle, answers, merged, options)
 
 
-def read_release(adapter: str, revision: str | None) -> Release:
+def read_bundle(adapter: str, revision: str | None) -> Bundle:
     """Read a bundle or a release on the Hub; raises FileNotFoundError naming what it lacks."""
     folder = Path(adapter)
     if not folder.is_dir():
@@ -91,35 +91,35 @@ def read_release(adapter: str, revision: str | None) -> Release:
     name = ModelCard.load(folder / "README.md").data.get("model_name")
     contract, tokenizer = load_contract(folder / "contract.toml"), load_tokenizer(folder)
     run, golden = (json.loads((folder / name).read_text(encoding="utf-8")) for name in ("run.json", "golden.json"))
-    return Release(folder, name.removesuffix("-LoRA"), contract, tokenizer, run, golden)
+    return Bundle(folder, name.removesuffix("-LoRA"), contract, tokenizer, run, golden)
 
 
 # How an export compares with the adapter
 
 
-def compare_prompts(release: Release, file: str, loader: str, encode: Encode) -> Findings:
+def compare_prompts(bundle: Bundle, file: str, loader: str, encode: Encode) -> Findings:
     """Raises ValueError if a loader gives a golden conversation other token ids than golden.json.
 
     "typed": whether a message that is written in control tokens gets none of them.
     """
-    for case in release.served:
+    for case in bundle.served:
         if encode(case["messages"]) != case["token_ids"]:
             raise ValueError(f"{file}: {case['name']!r} has other token ids in {loader} than in golden.json")
-    control, texts = set(release.tokenizer.get_added_vocab().values()), ("Hi", *control_tokens(release.tokenizer))
+    control, texts = set(bundle.tokenizer.get_added_vocab().values()), ("Hi", *control_tokens(bundle.tokenizer))
     harmless, hostile = (
         [token for token in encode([{"role": "user", "content": content}]) if token in control]
         for content in ("Hi", "".join(texts))
     )
-    return {"file": file, "loader": loader, "prompts": len(release.served), "typed": harmless == hostile}
+    return {"file": file, "loader": loader, "prompts": len(bundle.served), "typed": harmless == hostile}
 
 
-def compare_answers(release: Release, answers: Sequence[tuple[str, bool]], wanted: list[Generated]) -> Findings:
-    """How greedy answers (text, whether it ended) compare with the adapter's."""
-    texts, references = [text for text, _ in answers], [given.text for given in wanted]
+def compare_answers(bundle: Bundle, answers: list[Generated], wanted: list[Generated]) -> Findings:
+    """How greedy answers compare with the adapter's."""
+    texts, references = ([answer.text for answer in side] for side in (answers, wanted))
     return {
         "answers": len(answers),
-        "ended": sum(ended for _, ended in answers),
-        "disclaimer": sum(release.contract.disclaimer in text for text in texts),
+        "ended": sum(answer.ended for answer in answers),
+        "disclaimer": sum(bundle.contract.disclaimer in text for text in texts),
         "equal": sum(text == reference for text, reference in zip(texts, references, strict=True)),
         "rougeL": round(float(np.mean(rouge_scores(texts, references)["rougeL"])), 4),
     }
@@ -135,18 +135,18 @@ def template_encoder(tokenizer: PreTrainedTokenizerBase, template: str | None = 
     return encode
 
 
-def finish(release: Release, folder: Path, kind: str, rows: list[Findings]) -> None:
+def finish(bundle: Bundle, folder: Path, kind: str, rows: list[Findings]) -> None:
     """Write the findings and the card, check the files, and show what was found."""
     facts = {
         "kind": kind,
-        "name": release.name,
-        "base": {key: release.run["base"][key] for key in ("model", "revision", "licence")},
-        "adapter_sha256": file_sha256(release.folder / "adapter_model.safetensors"),
+        "name": bundle.name,
+        "base": {key: bundle.run["base"][key] for key in ("model", "revision", "licence")},
+        "adapter_sha256": file_sha256(bundle.folder / "adapter_model.safetensors"),
         "findings": rows,
         "files": {path.name: file_sha256(path) for path in sorted(folder.iterdir())},
     }
     write_json(folder / RECORD, facts)
-    write_text(folder / "README.md", export_card(facts, release.name))
+    write_text(folder / "README.md", export_card(facts, bundle.name))
     check_bundle(folder)
     print(findings_table(rows), flush=True)
 
@@ -154,51 +154,56 @@ def finish(release: Release, folder: Path, kind: str, rows: list[Findings]) -> N
 # Merged weights
 
 
-def export_merged(release: Release, folder: Path) -> list[Generated]:
+def export_merged(bundle: Bundle, folder: Path) -> list[Generated]:
     """Write the base with the adapter merged, in the base's precision, and compare it; returns the adapter's answers.
 
     Raises ValueError if prompts or logits differ; nothing is written then.
     """
-    config = read_json(release.folder / "adapter_config.json", "python -m training train CONFIG")
-    base = base_folder(release.folder, config["base_model_name_or_path"], config.get("revision"))
+    config = read_json(bundle.folder / "adapter_config.json", "python -m training train CONFIG")
+    base = base_folder(bundle.folder, config["base_model_name_or_path"], config.get("revision"))
     dtype = AutoConfig.from_pretrained(base).dtype or torch.float32
-    device = pick_device()
+    precision, device = str(dtype).removeprefix("torch."), pick_device()
     print(f"merged: the adapter on {config['base_model_name_or_path']} answers the golden questions", flush=True)
-    model = load_adapter(load_base(base, "fp32", device), release.folder, device)
-    log_probs, answers = golden_log_probs(model, release.golden), greedy_answers(model, release)
+    model = load_adapter(load_base(base, "fp32", device), bundle.folder, device)
+    log_probs, answers = golden_log_probs(model, bundle.golden), greedy_answers(model, bundle)
     whole = model.merge_and_unload(safe_merge=True).to(dtype)
+    whole.generation_config = sampling(whole, bundle)
     with whole_folder(folder) as new:
         whole.save_pretrained(new)
         del model, whole
         copy_base_config(base, new)
-        copy_files(release, new, (*TOKENIZER, "contract.toml", *TEXTS))
+        copy_files(bundle, new, (*TOKENIZER, "golden.json", "contract.toml", *TEXTS))
         make_portable(new)
-        write_json(new / "golden.json", release.golden)
-        generation_config(base, release).save_pretrained(new)
-        loader = f"transformers {transformers.__version__}, {str(dtype).removeprefix('torch.')}"
-        row = compare_prompts(release, "merged", loader, template_encoder(AutoTokenizer.from_pretrained(new)))
+        loader = f"transformers {transformers.__version__}, {precision}"
+        row = compare_prompts(bundle, "merged", loader, template_encoder(AutoTokenizer.from_pretrained(new)))
         merged = load_base(new, "fp32", device)
-        found, tolerance = golden_log_probs(merged, release.golden), TOLERANCES[str(dtype).removeprefix("torch.")]
-        row["logits"] = logit_difference(found, log_probs, tolerance)
-        again = [(given.text, given.ended) for given in greedy_answers(merged, release)]
-        finish(release, new, "merged", [row | compare_answers(release, again, answers)])
+        pairs = zip(golden_log_probs(merged, bundle.golden), log_probs, strict=True)
+        difference = max(float((found - wanted)[wanted.topk(TOP).indices].abs().max()) for found, wanted in pairs)
+        if difference > TOLERANCES[precision]:
+            raise ValueError(f"the merged weights give other logits than the adapter: by {difference:.3f}")
+        row |= {"logits": round(difference, 5)} | compare_answers(bundle, greedy_answers(merged, bundle), answers)
+        finish(bundle, new, "merged", [row])
     return answers
 
 
-def greedy_answers(model: Model, release: Release) -> list[Generated]:
-    prompts = [case["token_ids"] for case in release.golden]
+def greedy_answers(model: Model, bundle: Bundle) -> list[Generated]:
+    prompts = [case["token_ids"] for case in bundle.golden]
     return generate_answers(
-        model, release.tokenizer, prompts, release.contract.decoding.max_new_tokens, batch_size=len(prompts)
+        model, bundle.tokenizer, prompts, bundle.contract.decoding.max_new_tokens, batch_size=len(prompts)
     )
 
 
-def logit_difference(found: list[torch.Tensor], wanted: list[torch.Tensor], tolerance: float) -> float:
-    """The largest difference among the likeliest tokens; raises ValueError if it is above the tolerance."""
-    differences = ((one - other)[other.topk(TOP).indices] for one, other in zip(found, wanted, strict=True))
-    largest = max(float(difference.abs().max()) for difference in differences)
-    if largest > tolerance:
-        raise ValueError(f"the merged weights give other logits than the adapter: by {largest:.3f} (> {tolerance})")
-    return round(largest, 5)
+def sampling(model: Model, bundle: Bundle) -> GenerationConfig:
+    """The contract's decoding, and every token that ends an answer."""
+    decoding = bundle.contract.decoding
+    config = greedy(model, bundle.tokenizer, decoding.max_new_tokens)
+    config.update(
+        do_sample=True,
+        temperature=decoding.temperature,
+        top_p=decoding.top_p,
+        repetition_penalty=decoding.repetition_penalty,
+    )
+    return config
 
 
 def copy_base_config(base: Path, folder: Path) -> None:
@@ -211,54 +216,40 @@ def copy_base_config(base: Path, folder: Path) -> None:
     write_json(folder / "config.json", {key: value for key, value in config.items() if key != "_name_or_path"})
 
 
-def copy_files(release: Release, folder: Path, names: Sequence[str]) -> None:
-    for path in (release.folder / name for name in names):
+def copy_files(bundle: Bundle, folder: Path, names: Sequence[str]) -> None:
+    for path in (bundle.folder / name for name in names):
         if path.is_file():
             shutil.copyfile(path, folder / path.name)
-
-
-def generation_config(base: Path, release: Release) -> GenerationConfig:
-    """The contract's decoding, and every token that ends an answer."""
-    path, decoding = base / "generation_config.json", release.contract.decoding
-    config = GenerationConfig.from_pretrained(base) if path.is_file() else GenerationConfig()
-    own = config.eos_token_id
-    ends = {end_of_turn(release.tokenizer), *(own if isinstance(own, list) else [own])} - {None}
-    config.update(
-        do_sample=True, temperature=decoding.temperature, top_p=decoding.top_p, max_new_tokens=decoding.max_new_tokens,
-        repetition_penalty=decoding.repetition_penalty, eos_token_id=sorted(ends),
-        pad_token_id=release.tokenizer.pad_token_id, _from_model_config=False,
-    )  # fmt: skip
-    return config
 
 
 # GGUF and Ollama
 
 
-def export_gguf(release: Release, answers: list[Generated], merged: Path, options: argparse.Namespace) -> None:
+def export_gguf(bundle: Bundle, answers: list[Generated], merged: Path, options: argparse.Namespace) -> None:
     """Write GGUF files, each asked by llama.cpp, with a Modelfile for the last one. answers: the adapter's."""
-    wanted = [given for case, given in zip(release.golden, answers, strict=True) if case in release.served]
-    limit, rows = release.contract.decoding.max_new_tokens, []
+    wanted = [given for case, given in zip(bundle.golden, answers, strict=True) if case in bundle.served]
+    limit, rows = bundle.contract.decoding.max_new_tokens, []
     with whole_folder(options.to / "gguf") as new:
-        copy_files(release, new, ("contract.toml", *TEXTS))
+        copy_files(bundle, new, ("contract.toml", *TEXTS))
         for kind in options.gguf:
-            path = new / f"{release.name}-{kind}.gguf"
+            path = new / f"{bundle.name}-{kind}.gguf"
             print(f"gguf: {path.name}", flush=True)
             make_gguf(merged, path, kind, options.llama_cpp)
             server = LlamaCpp(path, CONTEXT)
-            row = compare_prompts(release, path.name, "llama.cpp", server.prompt_ids)
-            given = [server.answer(case["messages"], limit) for case in release.served]
-            rows.append(row | compare_answers(release, given, wanted))
+            row = compare_prompts(bundle, path.name, "llama.cpp", server.prompt_ids)
+            given = [server.answer(case["messages"], limit) for case in bundle.served]
+            rows.append(row | compare_answers(bundle, given, wanted))
             if options.ollama and kind == options.gguf[-1]:
-                rows.append(write_modelfile(release, path, server))
-        finish(release, new, "gguf", rows)
+                rows.append(write_modelfile(bundle, path, server))
+        finish(bundle, new, "gguf", rows)
 
 
-def write_modelfile(release: Release, gguf: Path, server: LlamaCpp) -> Findings:
+def write_modelfile(bundle: Bundle, gguf: Path, server: LlamaCpp) -> Findings:
     """A Modelfile whose template gives the golden prompts, as llama.cpp reads them; raises ValueError if it doesn't."""
     from gotpl import render  # optional
 
-    bos = release.tokenizer.bos_token if server.token_ids("") else ""
-    template, contract = ollama_template(release.tokenizer, bos or ""), release.contract
+    bos = bundle.tokenizer.bos_token if server.token_ids("") else ""
+    template, contract = ollama_template(bundle.tokenizer, bos or ""), bundle.contract
 
     def encode(messages: list[Message]) -> list[int]:
         """As Ollama does: .Messages begins with the system message, whose text is also .System."""
@@ -272,9 +263,9 @@ def write_modelfile(release: Release, gguf: Path, server: LlamaCpp) -> Findings:
         "repeat_penalty": contract.decoding.repetition_penalty,
         "num_predict": contract.decoding.max_new_tokens,
         "num_ctx": CONTEXT,
-        "stop": json.dumps(release.tokenizer.eos_token),
+        "stop": json.dumps(bundle.tokenizer.eos_token),
     }
-    texts = [path.read_text(encoding="utf-8") for name in TEXTS if (path := release.folder / name).is_file()]
+    texts = [path.read_text(encoding="utf-8") for name in TEXTS if (path := bundle.folder / name).is_file()]
     lines = [
         f"FROM ./{gguf.name}",
         f'TEMPLATE """{template}"""',
@@ -283,7 +274,7 @@ def write_modelfile(release: Release, gguf: Path, server: LlamaCpp) -> Findings:
         *(f'LICENSE """\n{text}"""' for text in texts),
     ]
     write_text(gguf.with_name("Modelfile"), "\n".join(lines) + "\n")
-    return compare_prompts(release, "Modelfile", "its Go template", encode)
+    return compare_prompts(bundle, "Modelfile", "its Go template", encode)
 
 
 def ollama_template(tokenizer: PreTrainedTokenizerBase, bos: str) -> str:
@@ -306,14 +297,14 @@ def ollama_template(tokenizer: PreTrainedTokenizerBase, bos: str) -> str:
 # vLLM
 
 
-def export_vllm(release: Release, adapter: str, folder: Path) -> None:
+def export_vllm(bundle: Bundle, adapter: str, folder: Path) -> None:
     """Write the chat template and the command that serves the adapter; raises ValueError if the template differs."""
-    tokenizer, contract = release.tokenizer, release.contract
+    tokenizer, contract = bundle.tokenizer, bundle.contract
     template = portable_template(tokenizer, contract)
-    compare_prompts(release, "vllm", "its chat template", template_encoder(tokenizer, template))
-    rank = read_json(release.folder / "adapter_config.json", "")["r"]
+    compare_prompts(bundle, "vllm", "its chat template", template_encoder(tokenizer, template))
+    rank = read_json(bundle.folder / "adapter_config.json", "")["r"]
     where = str(Path(adapter).resolve()) if Path(adapter).is_dir() else adapter
-    command = vllm_command(release.name, where, release.run["base"], rank, contract)
+    command = vllm_command(bundle.name, where, bundle.run["base"], rank, contract)
     with whole_folder(folder) as new:
         write_text(new / "chat_template.jinja", template)
         write_text(new / "serve.sh", f"#!/bin/sh\n# vLLM adds no disclaimer and checks nothing.\n{command}\n")

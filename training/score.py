@@ -7,12 +7,10 @@ whether an answer is right. With a limit they stand last in answers-test.jsonl a
 """
 
 import argparse
-import time
 from typing import Any
 
 from space.contract import Contract
-from training.answers import SIDES, answer_split, scoring_contract, select
-from training.bases import base_of_run
+from training.answers import SIDES, Answers, answer_split, answers_in, scoring_contract, select
 from training.configs import CONFIGS, TrainConfig
 from training.data.examples import reference_lengths
 from training.loop import join, silence_other_ranks
@@ -51,10 +49,12 @@ def score(
     limit: int | None = None,
     force: bool = False,
     qtypes: tuple[str, ...] = (),
+    known: Answers | None = None,
 ) -> dict[str, Any] | None:
     """Write the answers and scores of a split, and return the scores; None on all ranks except 0.
 
-    qtypes: the question types to ask; all without any. Raises ValueError if the split has none of one.
+    qtypes: the question types to ask; all without any. known: answers that need not be generated. Raises ValueError if
+    the split has no question of one of the types.
     """
     contract = scoring_contract(config)
     trained = read_json(config.run_dir / "run.json", f"python -m training train {config.name}")
@@ -70,17 +70,17 @@ def score(
     sample, others = sample_questions(records, split, limit, qtypes, config.seed)
     more = f" and {len(others):,} more that ask for facts" if others else ""
     print(f"score: {len(sample):,} of {len(records):,} {split} questions{more}, base and tuned, greedy")
-    partial = config.run_dir / f"answers-{split}.partial.jsonl"
+    answers_jsonl, partial = (config.run_dir / f"answers-{split}.{end}" for end in ("jsonl", "partial.json"))
+    known, marks = known or {}, {}
     if force and processes.is_main_process:
         partial.unlink(missing_ok=True)
-    answers = None if force else reusable_answers(config, split, answers_key, sample + others)
-    marks = read_json(target, "").get("marks") if answers else None
-    if answers is None:
-        base = base_of_run(trained, config).files
-        answers = answer_split(config, base, sample + others, contract, partial, answers_key)
+    elif answers_jsonl.exists() and up_to_date(target, answers_key, "answers_fingerprint"):  # an older form of report
+        lines = read_jsonl(answers_jsonl, f"python -m training score {config.name}")
+        known = answers_in(lines, "base") | answers_in(lines, "tuned")
+        marks = {name: value for name, value in read_json(target, "").items() if name == "marks"}
+    answers = answer_split(config, trained, sample + others, partial, answers_key, known)
     if not processes.is_main_process:
         return None
-    started = time.monotonic()
     figures, comparisons = score_all(config, answers, len(sample), contract)
     asking = sum(record["qtype"] in KINDS for record in records)
     figures["facts"]["left out"] = asking - figures["facts"]["all"]["asked"]
@@ -96,14 +96,14 @@ def score(
         "seed": config.seed,
         "max_new_tokens": contract.decoding.max_new_tokens,
         **figures,
-    } | ({"marks": marks} if marks else {})
-    write_jsonl(config.run_dir / f"answers-{split}.jsonl", answers)
+        **marks,
+    }
+    write_jsonl(answers_jsonl, answers)
     if split == "test":
         write_pages(config, report, page_rows(answers, comparisons, pairs, report, contract))
     write_json(target, report)
     partial.unlink(missing_ok=True)
-    seconds = time.monotonic() - started
-    print(f"score: {len(report['systems'])} systems compared in {seconds:.0f} s, written to {target}")
+    print(f"score: {len(report['systems'])} systems compared, written to {target}")
     return report
 
 
@@ -134,21 +134,6 @@ def score_keys(
     return answers, fingerprint(FORMAT, answers)
 
 
-def reusable_answers(config: TrainConfig, split: str, key: str, asked: Rows) -> Rows | None:
-    """The answers of an earlier report that are still valid, so that only the report is made again.
-
-    Answers without the questions about facts were written by an earlier version.
-    """
-    scores, answers = config.run_dir / f"scores-{split}.json", config.run_dir / f"answers-{split}.jsonl"
-    if not answers.exists() or not up_to_date(scores, key, "answers_fingerprint"):
-        return None
-    lines = read_jsonl(answers, f"python -m training score {config.name}")
-    if [line["id"] for line in lines] != [record["id"] for record in asked]:
-        return None
-    print(f"score: reusing the answers in {answers}")
-    return lines
-
-
 def score_all(config: TrainConfig, answers: Rows, n: int, contract: Contract) -> tuple[dict[str, Any], list[Any]]:
     """All figures, and the comparison of each answer's facts; n: how many of the first answers ROUGE is reported on."""
     train = read_split(config, "train")
@@ -165,9 +150,8 @@ def read_split(config: TrainConfig, split: str) -> Rows:
 def known_pairs(config: TrainConfig, adapter: str) -> dict[str, dict[str, bool]]:
     """Question -> whether base and tuned know its likelihood pair, if `benchmark` asked this adapter for them."""
     path = config.run_dir / "benchmarks.json"
-    if not up_to_date(path, adapter, "adapter_sha256"):
-        return {}
-    right = read_json(path, "")["tasks"].get("pairs", {"right": {}})["right"]
+    tasks = read_json(path, "")["tasks"] if up_to_date(path, adapter, "adapter_sha256") else {}
+    right = tasks.get("pairs", {"right": {}})["right"]
     return {key: dict(zip(SIDES, map(bool, both), strict=True)) for key, both in right.items()}
 
 

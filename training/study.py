@@ -9,15 +9,15 @@ scored (--split validation) on different machines: collect the run folders under
 import argparse
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from space.contract import Contract
-from training.answers import open_partial, read_partial, scoring_contract
+from training.answers import Answers, answers_in, scoring_contract
 from training.command import in_own_process
-from training.configs import CONFIGS, CONTRACT, TrainConfig, study_of
-from training.outputs import read_json, read_jsonl, up_to_date, write_json, write_text
+from training.configs import CONFIGS, TrainConfig, study_of
+from training.outputs import read_json, read_jsonl, write_json, write_text
 from training.score import score, score_keys
 from training.scoring.choice import Candidate, decision, study_table
 from training.scoring.plots import study_points
@@ -25,19 +25,13 @@ from training.scoring.report import rouge1
 from training.train import NOT_TRAINING, run_key, train
 
 
-@dataclass(frozen=True)
-class Trial:
+class Trial(NamedTuple):
     """A configuration with its run.json, scores-validation.json and answers."""
 
     config: TrainConfig
     trained: dict[str, Any]
     scores: dict[str, Any]
     answers: list[dict[str, Any]]
-
-    @property
-    def base(self) -> dict[str, Any]:
-        """The base without the number of trained parameters."""
-        return {key: value for key, value in self.trained["base"].items() if key != "trainable"}
 
 
 def main(options: argparse.Namespace) -> None:
@@ -59,11 +53,11 @@ def main(options: argparse.Namespace) -> None:
 
 
 def check_comparable(configs: Sequence[TrainConfig]) -> None:
-    """Raise ValueError if two configurations have one name, or they differ in folder or base."""
+    """Raise ValueError if two configurations have one name, or they differ in folder, base or questions."""
     names = [config.name for config in configs]
     if len(set(names)) < len(names):
         raise ValueError(f"{', '.join(names)}: each configuration of a study needs a name of its own")
-    for key in ("out", "base_model", "base_revision", "answer_tokens"):
+    for key in ("out", "base_model", "base_revision", "answer_tokens", "seed"):
         values = sorted({str(getattr(config, key)) for config in configs})
         if len(values) > 1:
             raise ValueError(f"{', '.join(names)} differ in {key} ({', '.join(values)}): add --set {key}=VALUE for all")
@@ -82,24 +76,16 @@ def command(step: str, config: TrainConfig) -> str:
 def train_and_score(config: TrainConfig, limit: int | None, earlier: Sequence[TrainConfig]) -> None:
     """One configuration's part of the study, for `in_own_process`."""
     train(config)
-    reuse_base_answers(config, limit, earlier)
-    score(config, "validation", limit)
+    score(config, "validation", limit, known=base_answers(config, earlier))
 
 
-def reuse_base_answers(config: TrainConfig, limit: int | None, earlier: Sequence[TrainConfig]) -> None:
-    """Let scoring start with the base's answers from an earlier run of this study: the base is the same."""
-    trained = read_json(config.run_dir / "run.json", command("train", config))
-    answers_key, scores_key = score_keys(trained, "validation", limit, scoring_contract(config))
-    partial = config.run_dir / "answers-validation.partial.jsonl"
-    if up_to_date(config.run_dir / "scores-validation.json", scores_key) or read_partial(partial, answers_key):
-        return
+def base_answers(config: TrainConfig, earlier: Sequence[TrainConfig]) -> Answers:
+    """The base's answers from an earlier run of this study in the same precision: it is the same base."""
     for other in earlier:
         if (other.precision, other.quantize) == (config.precision, config.quantize):
             lines = read_jsonl(other.run_dir / "answers-validation.jsonl", command("score", other))
-            rows = {("base", line["id"]): {"side": "base", "id": line["id"], **line["base"]} for line in lines}
-            open_partial(partial, answers_key, rows).close()
-            print(f"study: reusing the base's {len(rows):,} answers of {other.name}")
-            return
+            return answers_in(lines, "base")
+    return {}
 
 
 def assemble(configs: Sequence[TrainConfig], limit: int | None = None) -> dict[str, Any]:
@@ -110,15 +96,11 @@ def assemble(configs: Sequence[TrainConfig], limit: int | None = None) -> dict[s
     contract, folder = scoring_contract(configs[0]), Path(configs[0].out)
     data = read_json(configs[0].data_dir / "data.json", command("prepare", configs[0]))
     trials = [read_trial(config, data, contract, limit) for config in configs]
-    for other in trials[1:]:
-        check_same_task(trials[0], other)
     study = report(trials, data, contract)
     points = [{"name": row["name"], "winner": row["winner"], **row["rouge1"]} for row in study["rows"]]
     write_text(folder / "study.svg", study_points(points, study["n"]))
     write_json(folder / "study.json", study)
     print(f"\n{study_table(study)}\n\nstudy: written to {folder / 'study.json'} and study.svg")
-    if study["others_scored_on_test"]:
-        print(f"study: scored on test outside this study: {', '.join(study['others_scored_on_test'])}")
     return study
 
 
@@ -127,8 +109,9 @@ def read_trial(config: TrainConfig, data: dict[str, Any], contract: Contract, li
     training, scoring = command("train", config), f"{command('score', config)} --split validation"
     scoring += f" --limit {limit}" if limit else ""
     trained = read_json(config.run_dir / "run.json", training)
-    if reason := stale_reason(trained, config, data, contract):
-        raise ValueError(f"{config.run_dir / 'run.json'} was trained {reason}: run `{training}` again")
+    if trained["fingerprint"] != run_key(config, data, contract, trained.get("base_key", "")):
+        how = changed_fields(trained, config) or "other data, another contract or another version of the code"
+        raise ValueError(f"{config.run_dir / 'run.json'} was trained with {how}: run `{training}` again")
     scores = read_json(config.run_dir / "scores-validation.json", scoring)
     if scores["fingerprint"] != score_keys(trained, "validation", limit, contract)[1]:
         raise ValueError(
@@ -138,34 +121,27 @@ def read_trial(config: TrainConfig, data: dict[str, Any], contract: Contract, li
     return Trial(config, trained, scores, read_jsonl(config.run_dir / "answers-validation.jsonl", scoring))
 
 
-def stale_reason(trained: dict[str, Any], config: TrainConfig, data: dict[str, Any], contract: Contract) -> str | None:
-    """How a run.json differs from what training would write now; None if it doesn't."""
-    if trained["fingerprint"] == run_key(config, data, contract, trained.get("base_key", "")):
-        return None
-    if trained["data"]["sha256"] != data["sha256"]:
-        return f"on other data than {config.data_dir} holds"
-    if trained["contract_sha256"] != contract.sha256:
-        return f"under another contract than {CONTRACT.name}"
+def changed_fields(trained: dict[str, Any], config: TrainConfig) -> str:
+    """How the configuration in a run.json differs from the one to train now, as far as that changes the adapter."""
     then, now = trained["config"], config.public()
-    changed = [key for key in now if key not in NOT_TRAINING and then.get(key) != now[key]]
-    if changed:
-        return "with " + ", ".join(f"{key}={then.get(key)}, not {now[key]}" for key in changed)
-    return "by another version of the code"
+    fields = [key for key in now if key not in NOT_TRAINING and then.get(key) != now[key]]
+    return ", ".join(f"{key}={then.get(key)}, not {now[key]}" for key in fields)
 
 
-def check_same_task(first: Trial, other: Trial) -> None:
-    """Raise ValueError if two runs have different bases or different questions."""
-    if first.base != other.base:
-        raise ValueError(
-            f"{first.config.name} and {other.config.name} were trained on different bases, {first.base} and "
-            f"{other.base}: set base_revision to one commit and train both on it"
-        )
-    asked = [[(line["id"], line["group"], line["reference"]) for line in one.answers] for one in (first, other)]
-    if asked[0] != asked[1]:
-        raise ValueError(
-            f"{other.config.run_dir / 'answers-validation.jsonl'} doesn't answer the questions of {first.config.name}: "
-            f"run `{command('score', other.config)} --split validation --force`"
-        )
+def common_base(trials: list[Trial]) -> dict[str, Any]:
+    """The base of all runs, without the number of trained parameters.
+
+    Raises ValueError if two runs have different ones, such as commits of one repository.
+    """
+    names = [one.config.name for one in trials]
+    bases = [{key: value for key, value in one.trained["base"].items() if key != "trainable"} for one in trials]
+    for name, base in zip(names, bases, strict=True):
+        if base != bases[0]:
+            raise ValueError(
+                f"{names[0]} and {name} were trained on different bases, {bases[0]} and {base}: set base_revision to "
+                "one commit and train both on it"
+            )
+    return bases[0]
 
 
 def report(trials: list[Trial], data: dict[str, Any], contract: Contract) -> dict[str, Any]:
@@ -182,11 +158,9 @@ def report(trials: list[Trial], data: dict[str, Any], contract: Contract) -> dic
             | {key: one.trained[key] for key in ("minutes", "resumed_from_step", "adapter_sha256")}
         )
     study = decision(candidates, facts, groups, trials[0].config.seed)
-    others = [one.config for one in trials if one.config.name != study["winner"]]
     return study | {
         "of": trials[0].scores["of"],
-        "others_scored_on_test": [one.name for one in others if (one.run_dir / "scores-test.json").exists()],
         "data": {key: data[key] for key in ("source", "split", "records", "sha256")},
         "contract_sha256": contract.sha256,
-        "base": trials[0].base,
+        "base": common_base(trials),
     }

@@ -33,32 +33,26 @@ def golden_logits(
     at: the token ids to look up, by conversation; default: the likeliest ones of the tuned model. Computed in the
     model's own precision.
     """
-    training = model.training
+    training, golden = model.training, golden_ids(tokenizer, contract)
     model.eval()
-    cases = []
-    with torch.no_grad():
-        for case in contract.golden:
-            ids = torch.tensor([encode_prompt(tokenizer, list(case.messages), contract)], device=model.device)
-            tuned = next_token(model, ids)
-            with model.disable_adapter():
-                base = next_token(model, ids)
-            tokens = at[case.name] if at else tuned.topk(TOP).indices.tolist()
-            both = [[round(value, 5) for value in side[tokens].tolist()] for side in (tuned, base)]
-            cases.append({"name": case.name, "token_ids": tokens, "tuned": both[0], "base": both[1]})
+    tuned = golden_log_probs(model, golden)
+    with model.disable_adapter():
+        base = golden_log_probs(model, golden)
     model.train(training)
+    cases = []
+    for case, *sides in zip(golden, tuned, base, strict=True):
+        tokens = at[case["name"]] if at else sides[0].topk(TOP).indices.tolist()
+        both = [[round(value, 5) for value in side[tokens].tolist()] for side in sides]
+        cases.append({"name": case["name"], "token_ids": tokens, "tuned": both[0], "base": both[1]})
     dtype = str(model.get_input_embeddings().weight.dtype).removeprefix("torch.")
     return {"dtype": "4bit" if getattr(model.config, "quantization_config", None) else dtype, "cases": cases}
 
 
+@torch.no_grad()
 def golden_log_probs(model: Model, golden: list[dict[str, Any]]) -> list[torch.Tensor]:
     """Log-probabilities of the token after each conversation of golden.json, [vocabulary] each."""
-    with torch.no_grad():
-        return [next_token(model, torch.tensor([case["token_ids"]], device=model.device)) for case in golden]
-
-
-def next_token(model: Model, ids: torch.Tensor) -> torch.Tensor:
-    """Log-probabilities of the token after a prompt [1, tokens] -> [vocabulary]."""
-    return model(input_ids=ids).logits[0, -1].float().log_softmax(-1).cpu()
+    prompts = (torch.tensor([case["token_ids"]], device=model.device) for case in golden)
+    return [model(input_ids=ids).logits[0, -1].float().log_softmax(-1).cpu() for ids in prompts]
 
 
 def compare_logits(found: dict[str, Any], recorded: dict[str, Any] | None) -> dict[str, float | None]:

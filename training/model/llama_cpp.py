@@ -1,15 +1,17 @@
 """llama.cpp: convert a model's folder to GGUF, quantise it, and ask it as llama.cpp's own server does."""
 
-import json
 import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.request import Request, urlopen
+
+from huggingface_hub.utils import httpx
 
 from space.contract import Message
+from training.model.generate import Generated
 
 CONVERTER, QUANTISER = "convert_hf_to_gguf.py", "llama-quantize"
 CONVERTED = {"F16": "f16", "Q8_0": "q8_0"}  # what the converter writes itself; the others are made from F16
@@ -42,25 +44,27 @@ def find_quantiser(llama_cpp: Path) -> str | None:
 
 
 def make_gguf(model: Path, out: Path, kind: str, llama_cpp: Path) -> None:
-    """Write a GGUF file of a kind: by the converter from a model's folder, else by the quantiser from its F16 file."""
+    """Write a GGUF file of a kind: by the converter from a model's folder, else by the quantiser from its F16 file.
+
+    The name of `out` ends in -KIND.gguf. Raises ValueError with what a tool said if it fails.
+    """
     if kind in CONVERTED:
-        words = [sys.executable, str(llama_cpp / CONVERTER), str(model), "--outtype", CONVERTED[kind]]
-        run([*words, "--model-name", out.name.partition(f"-{kind}")[0], "--outfile", str(out)])
+        name = out.name.removesuffix(f"-{kind}.gguf")
+        words = [model, "--outtype", CONVERTED[kind], "--model-name", name, "--outfile", out]
+        run(sys.executable, llama_cpp / CONVERTER, *words)
         return
-    f16 = out.with_name(f"{out.name}.f16")
-    try:
+    with TemporaryDirectory(dir=out.parent) as folder:
+        f16 = Path(folder) / out.name.replace(f"-{kind}.gguf", "-F16.gguf")
         make_gguf(model, f16, "F16", llama_cpp)
-        run([str(find_quantiser(llama_cpp)), str(f16), str(out), kind])
-    finally:
-        f16.unlink(missing_ok=True)
+        run(find_quantiser(llama_cpp), f16, out, kind)
 
 
-def run(words: list[str]) -> None:
+def run(*words: object) -> None:
     """Run a tool of llama.cpp; raises ValueError with its last line if it fails."""
-    done = subprocess.run(words, capture_output=True, encoding="utf-8", errors="replace", check=False)
+    done = subprocess.run([*map(str, words)], capture_output=True, encoding="utf-8", errors="replace", check=False)
     if done.returncode:
         said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()] or ["no message"]
-        raise ValueError(f"{Path(words[0] if len(words) < 5 else words[1]).name} failed: {said[-1].strip()}")
+        raise ValueError(f"llama.cpp failed to write GGUF: {said[-1].strip()}")
 
 
 class LlamaCpp:
@@ -77,10 +81,8 @@ class LlamaCpp:
         self.server = Server(parameters)
 
     def post(self, path: str, **body: Any) -> dict[str, Any]:
-        data = json.dumps(body).encode()
-        request = Request(self.server.listening_address + path, data, {"Content-Type": "application/json"})
-        with urlopen(request) as answer:
-            return dict(json.load(answer))
+        answer = httpx.post(self.server.listening_address + path, json=body, timeout=None)
+        return dict(answer.raise_for_status().json())
 
     def prompt_ids(self, messages: list[Message]) -> list[int]:
         """The tokens of a conversation, rendered with the template in the file."""
@@ -90,10 +92,10 @@ class LlamaCpp:
         """The tokens that the server makes of a prompt: with BOS if the file asks for it; control tokens are read."""
         return list(self.post("/tokenize", content=text, add_special=True, parse_special=True)["tokens"])
 
-    def answer(self, messages: list[Message], max_tokens: int) -> tuple[str, bool]:
-        """The greedy answer to a conversation, and whether it ended by itself."""
+    def answer(self, messages: list[Message], max_tokens: int) -> Generated:
+        """The greedy answer to a conversation."""
         # TRAP: the file holds the contract's decoding, of which `temperature` alone would leave the penalty
         greedy = {"temperature": 0, "top_k": 1, "repeat_penalty": 1.0, "cache_prompt": False}
-        asked = {"messages": messages, "max_tokens": max_tokens}
-        [choice] = self.server.handle_chat_completions(asked | greedy)["choices"]
-        return choice["message"]["content"].strip(), choice["finish_reason"] == "stop"
+        response = self.server.handle_chat_completions({"messages": messages, "max_tokens": max_tokens} | greedy)
+        [choice], tokens = response["choices"], response["usage"]["completion_tokens"]
+        return Generated(choice["message"]["content"].strip(), tokens, choice["finish_reason"] == "stop")
