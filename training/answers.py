@@ -21,7 +21,7 @@ from training.configs import CONTRACT, TrainConfig
 from training.data.splits import shuffled
 from training.model.generate import generate_answers
 from training.model.load import load_adapter, load_base, load_tokenizer, pick_device, pick_precision
-from training.outputs import full_disk_named, write_text
+from training.outputs import write_text
 
 SIDES = ("base", "tuned")
 Line = dict[str, Any]  # of a file with JSON lines
@@ -59,7 +59,7 @@ def answer_split(
     [kept] = broadcast_object_list([read_partial(partial, key) if writes else None])
     missing = {side: [record for record in records if (side, record["id"]) not in kept] for side in SIDES}
     if any(missing.values()):
-        with full_disk_named(partial), open_partial(partial if writes else None, key, kept) as file:
+        with open_partial(partial if writes else None, key, kept) as file:
             for row in generate_missing(config, base, missing, contract):
                 kept[row["side"], row["id"]] = row
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
