@@ -112,15 +112,15 @@ def local_files(path: Path) -> list[Path]:
 
 def card_credit(dataset: str, commit: str, metadata: DatasetCardData) -> Credit:
     """The credit in a card on the Hub: `pretty_name`, `license`, and the first BibTeX entry of its text."""
-    licence = metadata.get("license") or ""
-    if isinstance(licence, list):  # of several, a person must say which one applies
-        licence = licence[0] if len(licence) == 1 else ""
-    if licence in ("other", "unknown"):
-        licence = metadata.get("license_name") or ""
+    licence = metadata.get("license")
+    if isinstance(licence, list) and len(licence) == 1:
+        [licence] = licence
+    if not isinstance(licence, str) or licence in ("other", "unknown"):  # a person must say which one applies
+        licence = ""
     try:
         path = hf_hub_download(dataset, "README.md", repo_type="dataset", revision=commit)
         entry = BIBTEX.search(Path(path).read_text(encoding="utf-8", errors="replace"))
     except RemoteEntryNotFoundError:
         entry = None
     title = " ".join(str(metadata.get("pretty_name") or "").split())
-    return Credit(title, str(licence), entry[1] if entry else "")
+    return Credit(title, licence, entry[1] if entry else "")

@@ -133,9 +133,9 @@ def run_key(config: TrainConfig, data: dict[str, Any], contract: Contract, base:
 def name_base(run_json: Path, base: Base) -> None:
     """Record a Hub id, commit or licence of the base that was declared only after training."""
     record = read_json(run_json, "")
-    if record["base"] != record["base"] | base.record():
-        record["base"] |= base.record()
-        write_json(run_json, record)
+    named = record["base"] | base.record()
+    if named != record["base"]:
+        write_json(run_json, record | {"base": named})
         set_base(run_json.parent / "adapter", base)
         print(f"train: {run_json} now names the base {base.model} at {base.revision or 'no commit'}, {base.licence}")
 
@@ -218,7 +218,6 @@ def sft_config(config: TrainConfig, precision: str, examples: int, processes: in
         per_device_eval_batch_size=config.batch_size,
         gradient_accumulation_steps=config.accumulation,
         train_sampling_strategy="group_by_length",
-        length_column_name="length",
         pad_to_multiple_of=PAD_TO,
         max_length=None,  # the examples are cut already, in a way that keeps their ends
         learning_rate=config.learning_rate,
