@@ -54,8 +54,6 @@ def client_error(what: str, error: BaseException, instead: str = "") -> OSError 
         return PermissionError(f"{what}: no token by trusted publishing: {error}")
     if isinstance(error, httpx.LocalProtocolError | UnicodeEncodeError):  # the message may hold the token
         return ValueError(f"{what}: the request can't be sent, is the token whole? It is {token_in_use()[0]}")
-    if passed_through_httpx(error) and (fault := settings_fault()):
-        return ValueError(f"{what}: {fault}")
     carriers = (httpx.HTTPError, LocalEntryNotFoundError, RuntimeError, ConnectionError, json.JSONDecodeError)
     known = (httpx.HTTPError, OfflineModeIsEnabled)
     cause = next((link for link in causes(error) if isinstance(link, known)), error)
@@ -63,6 +61,8 @@ def client_error(what: str, error: BaseException, instead: str = "") -> OSError 
         refused = cause.response.status_code == 401 and not isinstance(cause, RepositoryNotFoundError)
         unsaid = refused and isinstance(error, FileNotFoundError)  # which doesn't say what token was used
         return status_error(what, cause, instead) if unsaid or isinstance(error, carriers) else None
+    if passed_through_httpx(error) and (fault := settings_fault()):
+        return ValueError(f"{what}: {fault}")
     if not isinstance(error, carriers):
         return None
     if isinstance(cause, OfflineModeIsEnabled):
