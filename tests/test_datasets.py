@@ -189,8 +189,8 @@ def test_texts_of_another_script_are_warned_of(tmp_path, capsys):
     frame["Question"] = [f"这是什么病{'子丑寅卯辰巳午未'[n % 8] * (n + 1)}" for n in range(len(frame))]
     frame.to_csv(tmp_path / "zh.csv", index=False)
     prepare(config(tmp_path, tmp_path / "zh.csv"))
-    assert "warning: ROUGE reads only the letters a to z" in capsys.readouterr().out
-    assert len(report(config(tmp_path, tmp_path / "zh.csv"))["warnings"]) == 2
+    [warning] = report(config(tmp_path, tmp_path / "zh.csv"))["warnings"]
+    assert f"warning: {warning}" in capsys.readouterr().out
 
 
 def words_of(folder: Path, dataset: str | Path, *changes: str) -> list[str]:

@@ -25,7 +25,6 @@ MISSING = {"", "nan", "-nan", "na", "n/a", "#n/a", "#na", "<na>", "none", "null"
 UNSPECIFIED = "unspecified"  # the type of a question without one
 
 LANGUAGE_SAMPLE = 500  # records; sorted by a hash of their text, so the first ones are as good as random
-FOREIGN_LETTERS = 0.2  # share; English has next to none, Polish 7 %, Vietnamese a quarter, Greek all
 STOP_WORDS = 0.1  # share; English prose has more than twice as much, other languages next to nothing
 ENGLISH = {"the", "of", "and", "to", "is", "are", "that", "with", "for", "by", "this", "it", "be", "which", "have",
            "has", "not", "can", "may", "from", "what", "how"}  # fmt: skip
@@ -212,16 +211,13 @@ def validate(rows: list[Row]) -> tuple[list[Record], dict[str, int], dict[str, i
 
 
 def language_warnings(records: list[Record]) -> list[str]:
-    """Warnings if the texts are not English, for which ROUGE and the app are made; usually none."""
+    """A warning if the texts are not English, for which ROUGE and the app are made."""
     text = " ".join(f"{record.question} {record.answer}" for record in records[:LANGUAGE_SAMPLE]).lower()
-    letters, words = sum(map(str.isalpha, text)), re.findall(r"[^\W\d_]+", text)
-    foreign = 1 - len(re.findall("[a-z]", text)) / max(letters, 1)
-    warnings = []
-    if foreign > FOREIGN_LETTERS:
-        warnings.append(
-            f"ROUGE reads only the letters a to z, and {foreign:.0%} of the letters of these texts are others: its "
-            "scores say little or nothing here."
-        )
-    if sum(word in ENGLISH for word in words) <= STOP_WORDS * len(words):
-        warnings.append("The texts are mostly not English, but prompt, disclaimer, notices and checks of the app are.")
-    return warnings
+    words = re.findall(r"[^\W\d_]+", text)
+    if sum(word in ENGLISH for word in words) > STOP_WORDS * len(words):
+        return []
+    unread = 1 - len(re.findall("[a-z]", text)) / max(sum(map(str.isalpha, text)), 1)
+    return [
+        "The texts are mostly not English, but prompt, disclaimer, notices and the checks of the app are. ROUGE reads "
+        f"only the letters a to z; {unread:.0%} of the letters of these texts are others."
+    ]
