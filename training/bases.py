@@ -88,8 +88,16 @@ def recorded_base(record: dict[str, Any]) -> Base:
 
 
 def fetch(model: str, revision: str, only: tuple[str, ...] = FILES) -> Path:
-    """A local folder, or the files of a Hub id at a revision; raises like `find_base`."""
-    return local_folder(model) if is_local(model) else download(model, revision, only)
+    """A local folder, or that of a Hub id's revision in the cache, whose name is the commit; downloaded if necessary.
+
+    Without a network it is the commit that the cache knows. Raises PermissionError for a gated repository, ValueError
+    if it doesn't exist, Unfinished if it can't be reached.
+    """
+    if is_local(model):
+        return local_folder(model)
+    what = f"base_model={model}, base_revision={revision}"
+    with plain_errors(what, ", or give a downloaded folder with --set base_model=FOLDER"):
+        return Path(snapshot_download(model, revision=revision, allow_patterns=list(only), ignore_patterns=["*/*"]))
 
 
 def declared_identity(config: TrainConfig, folder: Path) -> tuple[str, str | None]:
@@ -175,18 +183,6 @@ def base_key(base: Base, config: TrainConfig) -> str:
     paths = sorted(path for pattern in LOADED for path in base.files.glob(pattern) if path.name != ORIGIN)
     files = {path.name: base.weights.get(path.name) or file_sha256(path) for path in paths}
     return fingerprint(files, None if is_local(config.base_model) else base.revision)
-
-
-def download(model: str, revision: str, only: tuple[str, ...] = FILES) -> Path:
-    """The folder of a revision in the Hub's cache, downloaded if necessary; the folder's name is the commit.
-
-    Without a network it is the commit that the cache knows. Raises PermissionError for a gated repository, ValueError
-    if it doesn't exist, Unfinished if it can't be reached.
-    """
-    with plain_errors(
-        f"base_model={model}, base_revision={revision}", ", or give a downloaded folder with --set base_model=FOLDER"
-    ):
-        return Path(snapshot_download(model, revision=revision, allow_patterns=list(only), ignore_patterns=["*/*"]))
 
 
 def remember_folder(run_dir: Path, base: Base, config: TrainConfig) -> None:
