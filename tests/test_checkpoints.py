@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import settings, step_here
 
-from training.checkpoints import CHECKSUMS, resume_point
+from training.loop import CHECKSUMS, resume_point
 from training.outputs import file_sha256, read_json
 
 # What transformers must find to go on as if it had never stopped; a missing one it would pass over in silence.
@@ -80,7 +80,7 @@ def test_with_every_checkpoint_damaged_the_run_starts_anew_and_says_so(copy, cap
     for checkpoint in checkpoints(copy):
         (checkpoint / "optimizer.pt").unlink()
     assert resume_point(folder_of(copy), force=False) is None
-    assert capsys.readouterr().out.count("optimizer.pt missing") == 2
+    assert capsys.readouterr().out.count("damaged or missing: optimizer.pt") == 2
     assert len(checkpoints(copy)) == 2
 
 

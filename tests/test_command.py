@@ -3,6 +3,7 @@
 import io
 import os
 import pkgutil
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -16,7 +17,8 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, models
 
 from training.__main__ import STEPS, main
-from training.outputs import DiskFull, full_disk_named, whole_folder, write_text
+from training.command import user_error
+from training.outputs import whole_folder, write_text
 
 WITHOUT_POSIX = """
 import builtins, importlib, sys
@@ -72,14 +74,15 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("write", [write_state, write_weights, write_tokenizer, write_lines])
 def test_a_full_disk_is_recognised_whatever_library_met_it(write, tmp_path):
-    line = r"^outputs/x can't be written, the disk is full .*: free some space"
-    with files_of_at_most(10_000), pytest.raises(DiskFull, match=line), full_disk_named(Path("outputs/x")):
+    with files_of_at_most(10_000), pytest.raises(Exception, match=r"\w") as failed:
         write(tmp_path / "file")
+    assert re.match(r"the disk is full \(.+\): free some space", str(user_error(failed.value)))
 
 
 def test_what_fails_for_another_reason_is_not_called_a_full_disk(tmp_path):
-    with pytest.raises(FileNotFoundError), full_disk_named(tmp_path):
+    with pytest.raises(FileNotFoundError) as failed:
         write_lines(tmp_path / "missing" / "file")
+    assert "disk" not in str(user_error(failed.value))
 
 
 def test_a_folder_that_cannot_be_filled_leaves_the_old_one_and_no_trace(tmp_path):
@@ -122,7 +125,7 @@ def test_preparing_on_a_full_disk_keeps_the_data_that_was_there(small_out):
     with files_of_at_most(50_000):
         full = step_here("prepare", "demo", *settings(small_out), "--force")
     assert full.returncode == 1
-    assert full.stderr.count("\n") == 1 and f"{small_out / 'data'} can't be written" in full.stderr
+    assert full.stderr.count("\n") == 1 and "the disk is full" in full.stderr
     assert contents(small_out / "data") == before
     assert not list(small_out.glob(".data*"))
 

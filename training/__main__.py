@@ -15,6 +15,11 @@ LIMITED = {
     "study": "N validation questions, stratified by type",
     "benchmark": "N random questions of each task",
 }
+AUDITED = {
+    "judgements": "a table (TSV) with the columns question, answer (its id), score (1 to 4)",
+    "questions": "JSON lines with id, summary and, if there are any, reference: the text of a reference",
+    "medquad": "MedQuAD as Parquet, with the columns of lavita/MedQuAD on the Hub",
+}
 
 
 def main(words: list[str] | None = None) -> None:
@@ -31,7 +36,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     steps = parser.add_subparsers(dest="step", metavar="STEP", required=True, help=", ".join(STEPS))
     parsers = {name: add_step(steps, name) for name in STEPS}
     options = parser.parse_args(words)
-    if options.step == "audit":  # it depends on no configuration
+    if options.step == "audit":
         return options
     names = options.config if options.step == "study" else [options.config]
     try:
@@ -46,27 +51,28 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
 
 def add_step(steps: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str) -> argparse.ArgumentParser:
     """The parser of a step with its options. It is described by the docstring of its module, which is not imported."""
+    code = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+    about = ast.get_docstring(ast.parse(code))
+    parser = steps.add_parser(name, description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    if name == "audit":  # it depends on no configuration
+        for option, meaning in AUDITED.items():
+            add(f"--{option}", type=Path, required=True, metavar="FILE", help=meaning)
+        return parser
     configs = "\n".join(
         f"  {c.name:16} {c.split} split of {c.dataset}; {c.base_model}; rank {c.lora_rank}, rate {c.learning_rate:g}"
         for c in CONFIGS.values()
     )
     keys = ", ".join(field.name for field in fields(TrainConfig))
-    code = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
-    parser = steps.add_parser(
-        name,
-        description=ast.get_docstring(ast.parse(code)),
-        epilog=None if name == "audit" else f"configurations:\n{configs}\n\nkeys for --set: {keys}\n",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
+    parser.epilog = f"configurations:\n{configs}\n\nkeys for --set: {keys}\n"
     if name == "study":
         add("config", nargs="*", default=[BASE.name], metavar="CONFIG", help="one or several, see below")
-    elif name != "audit":
+        add("--assemble", action="store_true", help="only read the run folders; nothing is trained")
+    else:
         add("config", metavar="CONFIG", help="a configuration, see below")
         if name != "bundle":  # always written anew
             add("--force", action="store_true", help="run the step even if its results are up to date")
-    if name != "audit":
-        add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a field; repeatable")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a field; repeatable")
     if name in LIMITED:
         add("--limit", type=above_zero, metavar="N", help=LIMITED[name])
     if name == "score":
@@ -75,22 +81,13 @@ def add_step(steps: "argparse._SubParsersAction[argparse.ArgumentParser]", name:
         add("--compare", choices=CONFIGS, metavar="CONFIG", help="print both runs beside the first report")
         add("--marks", type=Path, metavar="FILE", help="what a person saved who judged a sample in answers.html")
         add("--no-table", action="store_true", help="don't print the scores: `bundle` prints them too")
-    elif name == "study":
-        add("--assemble", action="store_true", help="only read the run folders; nothing is trained")
     elif name == "benchmark":
-        add("--tasks", type=comma_list, metavar="TASK,TASK",
-            help="pairs, tasks of lm-eval, or their YAML files (default: 13)")  # fmt: skip
+        tasks = "pairs, tasks of lm-eval, or their YAML files (default: 13)"
+        add("--tasks", type=comma_list, metavar="TASK,TASK", help=tasks)
     elif name == "bundle":
         add("--repo", metavar="OWNER/NAME", help="repository named in the card (default: the folder)")
-        add("--llama-licence", "--licence-texts", type=Path, metavar="DIR",
-            help="LICENSE of the base, and USE_POLICY.md of a Llama")  # fmt: skip
-    elif name == "audit":
-        for option, about in (
-            ("judgements", "a table (TSV) with the columns question, answer (its id), score (1 to 4)"),
-            ("questions", "JSON lines with id, summary and, if there are any, reference: the text of a reference"),
-            ("medquad", "MedQuAD as Parquet, with the columns of lavita/MedQuAD on the Hub"),
-        ):
-            add(f"--{option}", type=Path, required=True, metavar="FILE", help=about)
+        texts = "LICENSE of the base, and USE_POLICY.md of a Llama"
+        add("--llama-licence", "--licence-texts", type=Path, metavar="DIR", help=texts)
     return parser
 
 

@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData, snapshot_download
-from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
-from space.licences import LLAMAS
 from training.configs import EMBEDDED, TrainConfig, is_local
-from training.network import plain_errors, repository_error
+from training.network import plain_errors
 from training.outputs import file_sha256, fingerprint, read_json, write_json
 
-FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "README.md", "LICENSE*", "USE_POLICY.md", "NOTICE")
-LOADED = FILES[:4]
-ABOUT_FILES = ("config.json", *FILES[4:])
-TOKENIZER_FILES = LOADED[1:]
+TOKENIZER_FILES = ("*.json", "*.jinja", "tokenizer.model")
+LOADED = ("*.safetensors", *TOKENIZER_FILES)
+TEXTS = ("README.md", "LICENSE*", "USE_POLICY.md", "NOTICE")
+FILES = (*LOADED, *TEXTS)
+ABOUT_FILES = ("config.json", *TEXTS)
 COMMIT = re.compile(r"[0-9a-f]{40}")
 ORIGIN = "origin.json"  # in the folder of a base: a sentence about what it was made from
 WHERE = "base.json"  # in the folder of a run: where its base is, if in a folder; never published
@@ -53,18 +52,13 @@ class Base:
 def find_base(config: TrainConfig, only: tuple[str, ...] = FILES) -> Base:
     """The base that a configuration names, downloaded; only: patterns of the files to fetch from the Hub.
 
-    Raises FileNotFoundError or PermissionError if it can't be fetched, ValueError if its licence is unknown or a
-    declaration contradicts its files.
+    Raises OSError or ValueError if it can't be fetched, its licence is unknown, or a declaration contradicts its files.
     """
     local = is_local(config.base_model)
-    if local:
-        folder = local_folder(config.base_model)
-        model, revision = declared_identity(config, folder)
-    elif config.base_id:
+    if config.base_id and not local:
         raise ValueError(f"base_id={config.base_id}: it is for a base in a folder, and {config.base_model} is a Hub id")
-    else:
-        folder = download(config.base_model, config.base_revision, only)
-        model, revision = config.base_model, folder.name
+    folder = fetch(config.base_model, config.base_revision, only)
+    model, revision = declared_identity(config, folder) if local else (config.base_model, folder.name)
     weights = weights_of(folder) if local or only == FILES else {}
     origin = read_json(folder / ORIGIN, "")["origin"] if (folder / ORIGIN).is_file() else ""
     return Base(model, revision, folder, licence_of(model, folder, config.base_licence), weights, origin)
@@ -75,17 +69,16 @@ def base_of_run(record: dict[str, Any], config: TrainConfig) -> Base:
 
     record: run.json. Raises ValueError if the folder now holds other weights.
     """
-    recorded = recorded_base(record)
+    base = recorded_base(record)
     if is_local(config.base_model):
         folder = local_folder(config.base_model)
     else:
-        folder = remembered_folder(config.run_dir / "adapter") or download(recorded.model, recorded.revision or "main")
-    if weights_of(folder) != recorded.weights:
+        folder = base_folder(config.run_dir / "adapter", base.model, base.revision)
+    if weights_of(folder) != base.weights:
         raise ValueError(
-            f"{folder} holds other weights than {config.run_dir} was trained on: train again, or bring "
-            "those weights back"
+            f"{folder} holds other weights than {config.run_dir} was trained on: give those, or train again"
         )
-    return replace(recorded, folder=folder)
+    return replace(base, folder=folder)
 
 
 def recorded_base(record: dict[str, Any]) -> Base:
@@ -94,17 +87,32 @@ def recorded_base(record: dict[str, Any]) -> Base:
     return Base(folder=None, **{key: record["base"][key] for key in fields})
 
 
-def find_tokenizer(config: TrainConfig) -> Path:
-    """A folder with the base's tokenizer, maybe without the weights."""
-    if is_local(config.base_model):
-        return local_folder(config.base_model)
-    return download(config.base_model, config.base_revision, TOKENIZER_FILES)
+def fetch(model: str, revision: str, only: tuple[str, ...] = FILES) -> Path:
+    """A local folder, or that of a Hub id's revision in the cache, whose name is the commit; downloaded if necessary.
+
+    Without a network it is the commit that the cache knows. Raises PermissionError for a gated repository, ValueError
+    if it doesn't exist, Unfinished if it can't be reached.
+    """
+    if is_local(model):
+        return local_folder(model)
+    what = f"base_model={model}, base_revision={revision}"
+    with plain_errors(what, ", or give a downloaded folder with --set base_model=FOLDER"):
+        return Path(snapshot_download(model, revision=revision, allow_patterns=list(only), ignore_patterns=["*/*"]))
 
 
 def declared_identity(config: TrainConfig, folder: Path) -> tuple[str, str | None]:
-    """Hub id and commit of a base in a folder, as declared or found in its files; without both its path and None."""
-    model, commit = identity(folder)
-    declared = config.base_revision if config.base_revision != "main" else None
+    """Hub id and commit of a base in a folder, as declared or found in its files; without both its path and None.
+
+    The Hub's cache shows both, a folder that `hf download` made only the commit.
+    """
+    *_, repo, kind, cached = ("", "", *folder.resolve().parts)
+    if kind == "snapshots" and repo.startswith("models--") and COMMIT.fullmatch(cached):
+        model, commit = repo.removeprefix("models--").replace("--", "/", 1), cached
+    else:
+        marks = (folder / ".cache" / "huggingface" / "download").glob("*.metadata")
+        commits = {path.read_text(encoding="utf-8").split("\n")[0] for path in marks}
+        model, commit = "", commits.pop() if len(commits) == 1 else ""
+    declared = config.base_revision if config.base_revision != "main" else ""
     if declared and not COMMIT.fullmatch(declared):
         raise ValueError(f"base_revision={declared}: for a folder give the commit, 40 hexadecimal digits")
     for name, given, found in (("base_id", config.base_id, model), ("base_revision", declared, commit)):
@@ -136,16 +144,6 @@ def local_folder(base_model: str) -> Path:
     return path
 
 
-def identity(folder: Path) -> tuple[str | None, str | None]:
-    """Hub id and commit of a folder: a cache folder shows both, one made by `hf download` only the commit."""
-    *_, repo, kind, commit = ("", "", *folder.resolve().parts)
-    if kind == "snapshots" and repo.startswith("models--") and COMMIT.fullmatch(commit):
-        return repo.removeprefix("models--").replace("--", "/", 1), commit
-    marks = (folder / ".cache" / "huggingface" / "download").glob("*.metadata")
-    commits = {path.read_text(encoding="utf-8").split("\n")[0] for path in marks}
-    return None, commits.pop() if len(commits) == 1 else None
-
-
 def licence_of(model: str, folder: Path, declared: str) -> str:
     """The id of the licence on the Hub: from the card of the base, else as declared.
 
@@ -154,11 +152,8 @@ def licence_of(model: str, folder: Path, declared: str) -> str:
     card = folder / "README.md"
     data = ModelCard.load(card).data if card.is_file() else ModelCardData()
     named = data.get("license")
-    if isinstance(named, list) and len(named) == 1:
-        [named] = named
-    if named == "other":  # as the cards of Meta's older models say
-        name = str(data.get("license_name") or "").lower().replace("_", ".")
-        named = name if name in LLAMAS else None
+    if not isinstance(named, str) or named == "other":  # of several licences a person must say which one applies
+        named = None
     if declared and named and declared != named:
         raise ValueError(f"base_licence={declared}: the card of {model} says {named}; leave base_licence out")
     if not (named or declared):
@@ -190,19 +185,6 @@ def base_key(base: Base, config: TrainConfig) -> str:
     return fingerprint(files, None if is_local(config.base_model) else base.revision)
 
 
-def download(model: str, revision: str, only: tuple[str, ...] = FILES) -> Path:
-    """The folder of a revision in the Hub's cache, downloaded if necessary; the folder's name is the commit.
-
-    Without a network it is the commit that the cache knows. Raises PermissionError for a gated repository,
-    FileNotFoundError if it doesn't exist, Unfinished if it can't be reached.
-    """
-    with plain_errors(f"base_model={model}", ", or give a downloaded folder with --set base_model=FOLDER"):
-        try:
-            return Path(snapshot_download(model, revision=revision, allow_patterns=list(only), ignore_patterns=["*/*"]))
-        except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-            raise repository_error("base_model", model, revision, error) from error
-
-
 def remember_folder(run_dir: Path, base: Base, config: TrainConfig) -> None:
     """Record where the base is if it is in a folder, so that the adapter can be used before it is published."""
     if is_local(config.base_model):
@@ -220,9 +202,7 @@ def remembered_folder(adapter: Path) -> Path | None:
 
 def base_folder(adapter: Path, model: str, revision: str | None) -> Path:
     """The folder of an adapter's base: as the run recorded it, else as the adapter names it, or in the Hub's cache."""
-    if folder := remembered_folder(adapter):
-        return folder
-    return local_folder(model) if is_local(model) else download(model, revision or "main")
+    return remembered_folder(adapter) or fetch(model, revision or "main")
 
 
 def set_base(adapter: Path, base: Base) -> None:

@@ -1,5 +1,6 @@
 """How commands end: errors of users, data, disk and network as one line with exit code 1, bugs with a traceback."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -11,11 +12,13 @@ from typing import Any
 
 from huggingface_hub import constants
 
-from training.network import Unfinished, client_error, redacted
-from training.outputs import DiskFull, full_disk
+from training.network import Unfinished, causes, client_error, redacted
 
 # What users and their data get wrong; anything else is our own bug and shows its traceback.
 USER_ERRORS = (OSError, ValueError, FloatingPointError)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# How torch, safetensors and tokenizers report a full disk, without an OSError.
+FULL_TEXTS = ("PytorchStreamWriter failed", "unexpected pos", "iostream error", *(f"(os error {n})" for n in FULL))
 
 
 def run(main: Callable[[], object]) -> None:
@@ -45,13 +48,23 @@ def never_fail_to_print() -> None:
 
 def user_error(error: Exception) -> Exception | None:
     """The error as one line if users, data, disk, network or token caused it; None for a bug of ours."""
-    if not isinstance(error, DiskFull) and (reason := full_disk(error)):
-        error = DiskFull(f"the disk is full ({reason}): free some space and try again")
+    if reason := full_disk(error):
+        error = OSError(f"the disk is full ({reason}): free some space and try again")
     clear = client_error(f"asking {constants.ENDPOINT}", error) or error
     if not isinstance(clear, USER_ERRORS):
         return None
     line = redacted(" ".join(str(clear).split())) or type(clear).__name__
     return Unfinished(line) if isinstance(clear, Unfinished) else ValueError(line)
+
+
+def full_disk(error: BaseException) -> str | None:
+    """What a library said about a full disk, quota or file size limit; None if the error has another cause."""
+    texts = [
+        str(link).strip().split("\n")[0]
+        for link in causes(error)
+        if (isinstance(link, OSError) and link.errno in FULL) or any(text in str(link) for text in FULL_TEXTS)
+    ]
+    return texts[-1] if texts else None
 
 
 def leave_group(failed: bool) -> None:

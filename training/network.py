@@ -3,12 +3,10 @@
 import json
 import os
 import re
-import ssl
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
-from urllib.request import getproxies
 
 from huggingface_hub import constants
 from huggingface_hub.errors import (
@@ -22,11 +20,10 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import httpx
 
-from training.outputs import causes
-
 RETRIED = (408, 412, 425, 429, 500, 502, 503, 504)  # 412: another commit came between
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # in the order in which the client looks
 SECRETS = (*TOKENS, "HF_OIDC_ID_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+SETTINGS = ("SSL_CERT_FILE", "SSL_CERT_DIR", "ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY")
 
 
 class Unfinished(OSError):
@@ -57,15 +54,15 @@ def client_error(what: str, error: BaseException, instead: str = "") -> OSError 
         return PermissionError(f"{what}: no token by trusted publishing: {error}")
     if isinstance(error, httpx.LocalProtocolError | UnicodeEncodeError):  # the message may hold the token
         return ValueError(f"{what}: the request can't be sent, is the token whole? It is {token_in_use()[0]}")
-    if may_be_settings(error) and (fault := settings_fault()):
-        return ValueError(f"{what}: {fault}")
     carriers = (httpx.HTTPError, LocalEntryNotFoundError, RuntimeError, ConnectionError, json.JSONDecodeError)
     known = (httpx.HTTPError, OfflineModeIsEnabled)
     cause = next((link for link in causes(error) if isinstance(link, known)), error)
     if isinstance(cause, HfHubHTTPError):
         refused = cause.response.status_code == 401 and not isinstance(cause, RepositoryNotFoundError)
         unsaid = refused and isinstance(error, FileNotFoundError)  # which doesn't say what token was used
-        return status_error(what, cause) if unsaid or isinstance(error, carriers) else None
+        return status_error(what, cause, instead) if unsaid or isinstance(error, carriers) else None
+    if passed_through_httpx(error) and (fault := settings_fault()):
+        return ValueError(f"{what}: {fault}")
     if not isinstance(error, carriers):
         return None
     if isinstance(cause, OfflineModeIsEnabled):
@@ -78,68 +75,49 @@ def client_error(what: str, error: BaseException, instead: str = "") -> OSError 
     return None
 
 
-def status_error(what: str, error: HfHubHTTPError) -> OSError | ValueError:
+def status_error(what: str, error: HfHubHTTPError, instead: str) -> OSError | ValueError:
     """An HTTP error status in plain words, with what to do about it."""
     status = error.response.status_code
     reason = " ".join((error.server_message or error.response.reason_phrase or "no reason given").split())
+    answered, (source, remedy) = f"{what}: the Hub answered {status} ({reason})", token_in_use()
     if isinstance(error, GatedRepoError):
-        return PermissionError(f"{what}: the repository is gated ({reason}); ask for access on its page first")
+        page = f"https://huggingface.co/{'datasets/' if error.repo_type == 'dataset' else ''}{error.repo_id}"
+        return PermissionError(f"{what}: the repository is gated ({reason}); ask for access on {page}, then {remedy}")
     if status in RETRIED:
-        return Unfinished(f"{what}: the Hub answered {status} ({reason})")
-    if status in (401, 403):
-        source, remedy = token_in_use()
-        return PermissionError(f"{what}: the Hub answered {status} ({reason}) to {source}; {remedy}")
-    hint = "; check the name, and that the token may see it" if status == 404 else ""
-    return ValueError(f"{what}: the Hub answered {status} ({reason}){hint}")
-
-
-def repository_error(option: str, repo: str, revision: str, error: HfHubHTTPError) -> OSError:
-    """Why the Hub doesn't give a base or a data set, and what to do; option: base_model or dataset."""
-    what, page = ("data set", f"datasets/{repo}") if option == "dataset" else ("model", repo)
-    if isinstance(error, GatedRepoError):
-        return PermissionError(
-            f"{repo} is gated: ask for access on https://huggingface.co/{page}, then log in with `hf auth "
-            "login` or HF_TOKEN as the account that was granted it"
-        )
+        return Unfinished(answered)
     if isinstance(error, RevisionNotFoundError):
-        setting = option.removesuffix("_model") + "_revision"
-        return FileNotFoundError(f"{setting}={revision}: {repo} has no such branch, tag or commit")
-    return FileNotFoundError(
-        f"{option}={repo}: the Hub has no such {what} that this token may see, and there is no such path here; check "
-        "the name"
-    )
+        return ValueError(f"{what}: {error.repo_id} has no such branch, tag or commit")
+    if isinstance(error, RepositoryNotFoundError) or status == 404:  # the Hub answers 401 if nobody is logged in
+        return ValueError(f"{answered}; check the name, and that {source} may see it{instead}")
+    if status in (401, 403):
+        return PermissionError(f"{answered} to {source}; {remedy}")
+    return ValueError(answered)
 
 
-def may_be_settings(error: BaseException) -> bool:
-    """Whether a wrong network setting may have caused the error: it came from HTTP, TLS or the choice of a proxy."""
-    return any(
-        isinstance(link, httpx.HTTPError | ssl.SSLError | ConnectionError)
-        or (isinstance(link, FileNotFoundError) and link.errno and not link.filename)  # SSL_CERT_FILE, unnamed
-        or (isinstance(link, ImportError) and "socksio" in str(link))
-        or (isinstance(link, ValueError) and "proxy URL" in str(link))
-        for link in causes(error)
-    )
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and the errors that caused it, newest first."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def passed_through_httpx(error: BaseException) -> bool:
+    """Whether the HTTP client raised the error or one that caused it, so that a network setting may be wrong."""
+    frames = (frame for link in causes(error) for frame, _ in traceback.walk_tb(link.__traceback__))
+    return any(frame.f_globals.get("__name__", "").startswith(httpx.__name__) for frame in frames)
 
 
 def settings_fault() -> str | None:
-    """The first network setting that can't work, and its remedy: endpoint, certificates, proxies."""
+    """The network setting that can't work, and its remedy; None if the HTTP client takes them all."""
     endpoint = os.environ.get("HF_ENDPOINT", "")
     if endpoint and not endpoint.startswith(("http://", "https://")):
         return f"HF_ENDPOINT={endpoint} lacks its scheme: write http://{endpoint} or https://{endpoint}, or unset it"
-    certificates = os.environ.get("SSL_CERT_FILE", "")
     try:
-        ssl.create_default_context(cafile=certificates or None)
-    except OSError as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or "not readable"
-        return f"SSL_CERT_FILE={certificates}: {reason}; give a file of certificates in PEM form, or unset it"
-    for kind, url in getproxies().items():
-        scheme = url.partition("://")[0] if "://" in url else "http"
-        socks = scheme in ("socks5", "socks5h")
-        if kind == "no" or scheme in ("http", "https") or (socks and find_spec("socksio")):
-            continue
-        variable = next((name for name in (f"{kind.upper()}_PROXY", f"{kind}_proxy") if name in os.environ), kind)
-        needed = "a SOCKS proxy needs `pip install socksio`" if socks else "a proxy begins with http:// or socks5://"
-        return f"{variable}={re.sub(r'//[^/@]*@', '//', url)}: {needed}; change or unset {variable}"
+        httpx.Client().close()
+    except (ImportError, OSError, ValueError) as error:
+        names = [name for name in os.environ if name.upper() in SETTINGS]
+        values = ", ".join(f"{name}={re.sub(r'//[^/@]*@', '//', os.environ[name])}" for name in names)
+        return f"{values}: {error}; change or unset it"
     return None
 
 

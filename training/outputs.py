@@ -1,6 +1,5 @@
 """Read and write the files of a run: atomically, and with errors that name the step which writes a missing file."""
 
-import errno
 import json
 import os
 import shutil
@@ -10,52 +9,14 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# torch, safetensors and tokenizers report it in these words, without an OSError.
-FULL_TEXTS = ("PytorchStreamWriter failed", "unexpected pos", "iostream error", *(f"(os error {n})" for n in FULL))
-
-
-class DiskFull(OSError):
-    """A file could not be written because the disk, a quota or a limit is full."""
-
-
-@contextmanager
-def full_disk_named(path: Path) -> Iterator[None]:
-    """Raise DiskFull naming the path, whatever error a library raises on a full disk."""
-    try:
-        yield
-    except Exception as error:
-        if reason := full_disk(error):
-            text = f"{path} can't be written, the disk is full ({reason}): free some space and try again"
-            raise DiskFull(text) from error
-        raise
-
-
-def full_disk(error: BaseException) -> str | None:
-    """What a library said about the full disk; None if the error has another cause."""
-    texts = [
-        str(link).strip().split("\n")[0]
-        for link in causes(error)
-        if (isinstance(link, OSError) and link.errno in FULL) or any(text in str(link) for text in FULL_TEXTS)
-    ]
-    return texts[-1] if texts else None
-
-
-def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and the errors that caused it, newest first."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
 
 def write_text(path: Path, text: str) -> None:
-    """Write to a temporary name and rename, so that nobody reads half a file. Raises DiskFull."""
+    """Write to a temporary name and rename, so that nobody reads half a file."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with full_disk_named(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -70,16 +31,15 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """An empty folder to fill, which then replaces `path`; after an error `path` is unchanged. Raises DiskFull."""
+    """An empty folder to fill, which then replaces `path`; after an error `path` is unchanged."""
     temporary, old = (path.with_name(f".{path.name}.{os.getpid()}{end}") for end in ("", ".old"))
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        with full_disk_named(path):
-            temporary.mkdir(parents=True)
-            yield temporary
-            if path.exists():
-                path.replace(old)
-            temporary.replace(path)
+        temporary.mkdir(parents=True)
+        yield temporary
+        if path.exists():
+            path.replace(old)
+        temporary.replace(path)
     finally:
         if old.exists() and not path.exists():
             old.replace(path)

@@ -2,11 +2,11 @@
 
 Reads a Hub data set, or a local CSV, TSV or Parquet file or a folder of them. Writes OUT/data/{train,validation,
 test}.jsonl and data.json. The order of the rows does not matter. Title, licence and citation of the data can be added
-later: run the same command with --set dataset_title=, dataset_licence= or dataset_citation=.
+later: run the same command with --set dataset_title=, dataset_licence= or dataset_citation=. That changes no split.
 """
 
 import argparse
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from space.contract import load_contract
 from space.credit import Credit
-from training.bases import find_tokenizer
+from training.bases import TOKENIZER_FILES, fetch
 from training.configs import CONTRACT, TrainConfig
 from training.data.examples import example_lengths, length_report
 from training.data.load import language_warnings, load_rows, validate
@@ -22,9 +22,9 @@ from training.data.splits import find_subjects, leakage, separation, split_recor
 from training.datasets import Columns, Source, as_settings, columns_of, declared_credit, find_source
 from training.model.load import load_tokenizer
 from training.network import Unfinished
-from training.outputs import file_sha256, fingerprint, read_json, up_to_date, whole_folder, write_json, write_jsonl
+from training.outputs import file_sha256, fingerprint, up_to_date, whole_folder, write_json, write_jsonl
 
-FORMAT = 2  # of the written files; a new number makes older files out of date
+FORMAT = 3  # of the written files; a new number makes older files out of date
 Lines = dict[str, list[dict[str, Any]]]  # split -> lines of its file
 
 
@@ -36,23 +36,20 @@ def prepare(config: TrainConfig, force: bool = False) -> None:
     """Write OUT/data; raises ValueError or OSError like `find_source`, `load_rows` and `split_records`."""
     target, columns = config.data_dir / "data.json", columns_of(config)
     settings = (FORMAT, asdict(columns), config.split, config.seed)
-    asked = fingerprint(settings, config.dataset, config.dataset_revision)
+    asked = fingerprint(settings, config.dataset, config.dataset_revision, asdict(declared_credit(config)))
     try:
         source = find_source(config)
     except Unfinished as error:
         if force or not up_to_date(target, asked, "asked"):
             raise
         print(f"prepare: using {config.data_dir} as prepared before with these settings: {error}")
-        return record_credit(target, declared_credit(config))
+        return
     tokenizer = base_tokenizer(config)
-    expected = fingerprint(settings, source.name, source.revision, tokenizer is not None and config.base_model)
+    expected = fingerprint(settings, asdict(source), tokenizer is not None and config.base_model)
     if not force and up_to_date(target, expected):
         print(f"prepare: {config.data_dir} is up to date")
-        return record_credit(target, source.credit)
+        return
     print(f"prepare: reading {config.dataset} at {source.revision[:12]}")
-    before = read_json(target, "")["source"] if target.exists() else {}
-    if (before.get("name"), before.get("revision")) == (source.name, source.revision):
-        source = replace(source, credit=source.credit.completed(Credit.of(before)))  # given as options then
     lines, report = read_and_split(config, source, columns, tokenizer)
     with whole_folder(config.data_dir) as new:
         for name, members in lines.items():
@@ -62,20 +59,11 @@ def prepare(config: TrainConfig, force: bool = False) -> None:
     print_report(report, config.data_dir)
 
 
-def record_credit(path: Path, credit: Credit) -> None:
-    """Update title, licence and citation in data.json; the data and fields that are unknown now stay as they are."""
-    report = read_json(path, "python -m training prepare CONFIG")
-    before = Credit.of(report["source"])
-    if (credit := credit.completed(before)) != before:
-        write_json(path, report | {"source": report["source"] | asdict(credit)})
-        print(f"prepare: {path} now says: {credit.attribution(report['source']['name'])}")
-
-
 def base_tokenizer(config: TrainConfig) -> PreTrainedTokenizerBase | None:
     """The tokenizer of the base; None, and a printed reason, if it is not available yet."""
     try:
-        return load_tokenizer(find_tokenizer(config))
-    except OSError as error:
+        return load_tokenizer(fetch(config.base_model, config.base_revision, TOKENIZER_FILES))
+    except (OSError, ValueError) as error:
         print(f"prepare: no token lengths: {error}")
         return None
 
@@ -108,7 +96,7 @@ def read_and_split(
         "changed": changed,
         "records": {name: len(members) for name, members in lines.items()},
         "groups": {name: len({line["group"] for line in members}) for name, members in lines.items()},
-        "subjects": separation(records, subjects, config.split, columns.group, leaks),
+        "subjects": separation(records, subjects, config.split, leaks),
         "leakage": leaks,
         "warnings": language_warnings(records),
         "tokens": tokens,

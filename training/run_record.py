@@ -54,16 +54,12 @@ def energy_meter() -> Iterator[dict[str, Any]]:
     from codecarbon import OfflineEmissionsTracker  # optional
 
     logging.getLogger("codecarbon").setLevel(logging.ERROR)  # importing it sets another level
-    tracker = OfflineEmissionsTracker(output_methods=[], log_level="error")
-    tracker.start()
-    try:
+    with OfflineEmissionsTracker(output_methods=[], log_level="error") as tracker:
         yield facts
-    finally:
-        tracker.stop()
-        if data := getattr(tracker, "final_emissions_data", None):  # its own errors it only logs
-            used = {"kwh": data.energy_consumed, "co2_kg": data.emissions}
-            facts |= {name: float(f"{value:.3g}") for name, value in used.items()}
-            facts |= {"grid": data.country_name or "world average", "by": f"codecarbon {version('codecarbon')}"}
+    if data := getattr(tracker, "final_emissions_data", None):  # its own errors it only logs
+        used = {"kwh": data.energy_consumed, "co2_kg": data.emissions}
+        facts |= {name: float(f"{value:.3g}") for name, value in used.items()}
+        facts |= {"grid": data.country_name or "world average", "by": f"codecarbon {version('codecarbon')}"}
 
 
 def machine_facts(device: str, precision: str) -> dict[str, Any]:
@@ -113,9 +109,10 @@ def peak_gib() -> float:
 
 def git_state() -> dict[str, Any]:
     """Commit, and whether tracked files differ from it; None for both outside of a checkout."""
+    words = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        changes = subprocess.run(["git", "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
+        described = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return {"commit": None, "dirty": None}
-    return {"commit": commit, "dirty": bool(changes.stdout.strip())}
+    commit, _, changed = described.partition("-")
+    return {"commit": commit, "dirty": bool(changed)}

@@ -25,17 +25,23 @@ from trl import SFTConfig
 from space.contract import Contract, load_contract
 from space.prompt import has_system_role
 from training.bases import Base, base_key, find_base, remember_folder, set_base
-from training.checkpoints import WriteChecksums, resume_point, train_from
 from training.configs import CONTRACT, TrainConfig
 from training.data.examples import encode_records, length_report
-from training.loop import ProgressLines, StopOnSignal, join, silence_other_ranks
+from training.loop import (
+    ProgressLines,
+    StopOnSignal,
+    WriteChecksums,
+    join,
+    resume_point,
+    silence_other_ranks,
+    train_from,
+)
 from training.model.golden import golden_logits
 from training.model.load import check_template, load_base, load_tokenizer, lora_targets, pick_device, pick_precision
 from training.model.trainer import PAD_TO, CompletionTrainer
 from training.outputs import (
     file_sha256,
     fingerprint,
-    full_disk_named,
     read_json,
     read_jsonl,
     up_to_date,
@@ -88,7 +94,7 @@ def train(config: TrainConfig, force: bool = False) -> None:
     trainer, stop = make_trainer(config, model, tokenizer, examples, precision)
     trainer.args.output_dir = str(checkpoints)
     started = time.monotonic()
-    with energy_meter() as energy, full_disk_named(checkpoints):
+    with energy_meter() as energy:
         train_from(trainer, checkpoint)
     if stop.received:
         print(f"train: stopped at step {trainer.state.global_step} with a checkpoint; the same command resumes from it")
@@ -127,22 +133,18 @@ def run_key(config: TrainConfig, data: dict[str, Any], contract: Contract, base:
 def name_base(run_json: Path, base: Base) -> None:
     """Record a Hub id, commit or licence of the base that was declared only after training."""
     record = read_json(run_json, "")
-    if record["base"] != record["base"] | base.record():
-        record["base"] |= base.record()
-        write_json(run_json, record)
+    named = record["base"] | base.record()
+    if named != record["base"]:
+        write_json(run_json, record | {"base": named})
         set_base(run_json.parent / "adapter", base)
         print(f"train: {run_json} now names the base {base.model} at {base.revision or 'no commit'}, {base.licence}")
 
 
 def print_if_base_moved(run_json: Path, base: Base) -> None:
     """Print that a finished run is trained again because the base's repository has a new commit."""
-    trained = read_json(run_json, "")["base"] if run_json.exists() else {}
-    before = trained.get("revision")
-    if trained.get("model") == base.model and before and base.revision and base.revision != before:
-        print(
-            f"train: {base.model} is now at {base.revision[:10]}, the run was trained at {before[:10]} and is trained "
-            f"again; --set base_revision={before} keeps it as it is"
-        )
+    before = read_json(run_json, "")["base"] if run_json.exists() else {}
+    if base.revision and before.get("model") == base.model and before["revision"] != base.revision:
+        print(f"train: {base.model} is now at {base.revision}; --set base_revision={before['revision']} keeps the run")
 
 
 def encode_splits(
@@ -216,7 +218,6 @@ def sft_config(config: TrainConfig, precision: str, examples: int, processes: in
         per_device_eval_batch_size=config.batch_size,
         gradient_accumulation_steps=config.accumulation,
         train_sampling_strategy="group_by_length",
-        length_column_name="length",
         pad_to_multiple_of=PAD_TO,
         max_length=None,  # the examples are cut already, in a way that keeps their ends
         learning_rate=config.learning_rate,

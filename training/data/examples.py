@@ -95,12 +95,6 @@ def token_counts(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> np.nda
 
 def length_report(lengths: np.ndarray, limit: int) -> dict[str, float]:
     """Quantiles of lengths [examples], their sum, and the share above a limit."""
-    p50, p90, p99 = (int(value) for value in np.percentile(lengths, [50, 90, 99]))
-    return {
-        "p50": p50,
-        "p90": p90,
-        "p99": p99,
-        "max": int(lengths.max()),
-        "sum": int(lengths.sum()),
-        f"share over {limit}": round(float((lengths > limit).mean()), 4),
-    }
+    quantiles = {f"p{share}": int(np.percentile(lengths, share)) for share in (50, 90, 99)}
+    above = {f"share over {limit}": round(float((lengths > limit).mean()), 4)}
+    return quantiles | {"max": int(lengths.max()), "sum": int(lengths.sum())} | above

@@ -18,15 +18,13 @@ from pyarrow.parquet import ParquetFile
 from training.configs import is_local
 from training.datasets import SUFFIXES, Columns, local_files
 
-DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+DELIMITERS = ",;\t|"
 LONGEST_FIELD = 1 << 30  # characters; the default of csv is 131,072
 # What spreadsheets, databases and pandas write for a missing value. `datasets` reads most of them as missing.
-MISSING_WORDS = {"nan", "-nan", "na", "n/a", "#n/a", "#na", "<na>", "none", "null", "nil", "1.#ind", "1.#qnan", "-",
-                 "--"}  # fmt: skip
+MISSING = {"", "nan", "-nan", "na", "n/a", "#n/a", "#na", "<na>", "none", "null", "nil", "1.#ind", "1.#qnan", "-", "--"}
 UNSPECIFIED = "unspecified"  # the type of a question without one
 
 LANGUAGE_SAMPLE = 500  # records; sorted by a hash of their text, so the first ones are as good as random
-FOREIGN_LETTERS = 0.2  # share; English has next to none, Polish 7 %, Vietnamese a quarter, Greek all
 STOP_WORDS = 0.1  # share; English prose has more than twice as much, other languages next to nothing
 ENGLISH = {"the", "of", "and", "to", "is", "are", "that", "with", "for", "by", "this", "it", "be", "which", "have",
            "has", "not", "can", "may", "from", "what", "how"}  # fmt: skip
@@ -137,13 +135,20 @@ def read_csv(path: Path, columns: Columns) -> list[Row]:
         begin = reader.line_num
         for fields in reader:
             if fields and len(fields) != len(header):
-                raise ValueError(f"{path} line {begin + 1}: {count_error(fields, header, DELIMITERS[delimiter])}")
+                raise ValueError(
+                    f"{path} line {begin + 1}: {len(fields)} fields, but the header has {len(header)} "
+                    f"({', '.join(header)}); the last one is {excerpt(fields[-1])}. Put double quotes around a field "
+                    f"that holds {delimiter!r} or line breaks, and name every column in the header"
+                )
             if fields:
                 table.append(dict(zip(header, fields, strict=True)))
             begin = reader.line_num
     except csv.Error as error:
-        text = "".join(lines[begin : reader.line_num])
-        raise ValueError(f"{path} line {begin + 1}: {quotes_error(error, text)}") from error
+        text = excerpt("".join(lines[begin : reader.line_num]))
+        raise ValueError(
+            f"{path} line {begin + 1}: its quotes don't close where the field ends ({error}), in {text}. Put double "
+            'quotes around a whole field, and write one inside it twice (""), not \\"'
+        ) from error
     return as_rows(table, names)
 
 
@@ -164,27 +169,6 @@ def delimiter_of(lines: list[str], columns: Columns) -> str:
     return max(headers, key=lambda delimiter: (needed <= set(headers[delimiter]), len(headers[delimiter])))
 
 
-def count_error(fields: list[str], header: list[str], delimiters: str) -> str:
-    """Why a row with more or fewer fields than the header can't be read, and what to do."""
-    surplus = f"; the first surplus one is {excerpt(fields[len(header)])}" if len(fields) > len(header) else ""
-    return (
-        f"{len(fields)} fields, but the header has {len(header)} ({', '.join(header)}){surplus}. Put double quotes "
-        f"around a field that holds {delimiters} or line breaks, and name every column in the header"
-    )
-
-
-def quotes_error(error: csv.Error, text: str) -> str:
-    """Why the quotes of a row can't be read, and what to do."""
-    if '\\"' in text:
-        return 'a quote inside a field is written \\": write it twice ("") instead'
-    if str(error) == "unexpected end of data":
-        return f"a quote that is opened here is never closed: {excerpt(text)}"
-    return (
-        f"its quotes don't close where the field ends ({error}), in {excerpt(text)}: put double quotes around a "
-        'whole field, and write one inside it twice ("")'
-    )
-
-
 def excerpt(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:60] + "…")
 
@@ -194,21 +178,6 @@ def clean(text: str) -> str:
     text = re.sub(r"[ \t\f\v\u00a0]+", " ", text.replace("\r\n", "\n").replace("\r", "\n"))
     text = re.sub(r" ?\n", "\n", text)
     return re.sub(r"\n{3,}", "\n\n", text).strip()
-
-
-def without_missing_word(text: str) -> str:
-    """The text, or nothing if it is only a word for a missing value."""
-    return "" if text.lower() in MISSING_WORDS else text
-
-
-def drop_reason(question: str, answer: str) -> str | None:
-    """Why a cleaned question and answer make no record; None if they do."""
-    for what, text in (("question", question), ("answer", answer)):
-        if not text:
-            return f"empty {what}"
-        if not without_missing_word(text):
-            return f"{what} is only a word for a missing value (nan, N/A, null, …)"
-    return None
 
 
 def validate(rows: list[Row]) -> tuple[list[Record], dict[str, int], dict[str, int]]:
@@ -221,15 +190,16 @@ def validate(rows: list[Row]) -> tuple[list[Record], dict[str, int], dict[str, i
     changed: Counter[str] = Counter()
     for row in rows:
         question, answer = " ".join(row.question.split()), clean(row.answer)
-        if reason := drop_reason(question, answer):
-            dropped[reason] += 1
+        if missing := [what for what, text in (("question", question), ("answer", answer)) if text.lower() in MISSING]:
+            dropped[f"no {missing[0]} (empty, or a word for a missing value: nan, N/A, null, …)"] += 1
             continue
+        qtype, subject = row.qtype.strip(), " ".join(row.group.lower().split())
         record = Record(
             sha256(f"{question}\0{answer}".encode()).hexdigest()[:16],
             question,
             answer,
-            without_missing_word(row.qtype.strip()) or UNSPECIFIED,
-            without_missing_word(" ".join(row.group.lower().split())),
+            UNSPECIFIED if qtype.lower() in MISSING else qtype,
+            "" if subject in MISSING else subject,
         )
         if (question, answer) != row[:2]:
             changed["white space settled"] += 1
@@ -241,15 +211,13 @@ def validate(rows: list[Row]) -> tuple[list[Record], dict[str, int], dict[str, i
 
 
 def language_warnings(records: list[Record]) -> list[str]:
-    """Warnings if the texts are not English, for which ROUGE and the app are made; usually none."""
+    """A warning if the texts are not English, for which ROUGE and the app are made."""
     text = " ".join(f"{record.question} {record.answer}" for record in records[:LANGUAGE_SAMPLE]).lower()
-    letters = sum(map(str.isalpha, text))
-    foreign = 1 - len(re.findall("[a-z]", text)) / letters if letters else 1.0
     words = re.findall(r"[^\W\d_]+", text)
-    few_common = not words or sum(word in ENGLISH for word in words) / len(words) < STOP_WORDS
-    warnings = {
-        f"ROUGE reads only the letters a to z, and {foreign:.0%} of the letters of these texts are others: its scores "
-        "say little or nothing here.": foreign > FOREIGN_LETTERS,
-        "The texts are mostly not English, but prompt, disclaimer, notices and the checks of the app are.": few_common,
-    }
-    return [text for text, applies in warnings.items() if applies]
+    if sum(word in ENGLISH for word in words) > STOP_WORDS * len(words):
+        return []
+    unread = 1 - len(re.findall("[a-z]", text)) / max(sum(map(str.isalpha, text)), 1)
+    return [
+        "The texts are mostly not English, but prompt, disclaimer, notices and the checks of the app are. ROUGE reads "
+        f"only the letters a to z; {unread:.0%} of the letters of these texts are others."
+    ]

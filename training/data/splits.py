@@ -16,7 +16,6 @@ from training.data.load import Record
 
 HELD_OUT = 0.1  # share of the rows in test, and again in validation
 BOILERPLATE = 3  # an answer shared by more diseases than this is boilerplate and joins no groups
-LONG_SENTENCE = 8  # words
 LONGEST_NAME = 20  # words in the name of a disease
 ESTABLISHED = 0.99  # share of questions with a known subject that a claim about the split needs
 
@@ -66,11 +65,17 @@ class Subjects:
     """Record id -> subject: the value of the group column, else the disease.
 
     known: ids with a group, or a disease that a template names. The subject of others is a guess, or the question.
+    column: the name of the group column; empty without one.
     """
 
     of: dict[str, str]
     known: frozenset[str]
-    name: str = "diseases"  # for tables
+    column: str
+
+    @property
+    def name(self) -> str:
+        """For tables, in the plural."""
+        return f"values of `{self.column}`" if self.column else "diseases"
 
     def share(self, records: list[Record]) -> float:
         """The share (0..1) of records whose subject is known."""
@@ -78,10 +83,7 @@ class Subjects:
 
 
 def find_subjects(records: list[Record], column: str = "") -> Subjects:
-    """The subject of each record; without group and template a disease that the question mentions, or the question.
-
-    column: the name of the group column; empty without one.
-    """
+    """The subject of each record; without group and template a disease that the question mentions, or the question."""
     of = {record.id: f"column: {record.subject}" for record in records if record.subject}
     named = {r.id: name for r in records if r.id not in of and (name := templated_disease(r.question))}
     known = frozenset(of) | frozenset(named)
@@ -94,7 +96,7 @@ def find_subjects(records: list[Record], column: str = "") -> Subjects:
     named |= {key: mentions[key] or question for key, question in free.items()}
     known |= {key for key, name in mentions.items() if name in certain}
     of |= {key: disease_key(name) or name for key, name in named.items()}
-    return Subjects(of, known, f"values of `{column}`" if column else "diseases")
+    return Subjects(of, known, column)
 
 
 def longest_mentioned(question: str, names: set[str]) -> str | None:
@@ -148,7 +150,7 @@ def assign_splits(records: list[Record], groups: dict[str, str], held_out: int, 
 
 
 def leakage(splits: dict[str, list[Record]], subjects: Subjects) -> dict[str, float]:
-    """Shares (0..1) of the test split that are also in train, from questions down to 8-grams.
+    """Shares (0..1) of the test split that are also in train: questions, answers, subjects, 8-grams of answers.
 
     Only known subjects count; without any in the test split that measure is left out.
     """
@@ -166,35 +168,23 @@ def leakage(splits: dict[str, list[Record]], subjects: Subjects) -> dict[str, fl
         "questions": share(lambda record: {normal(record.question)}),
         "answers": share(lambda record: {record.answer}),
         **({subjects.name: round(len(tested & trained) / len(tested), 4)} if tested else {}),
-        f"sentences of {LONG_SENTENCE} words or more": share(lambda record: long_sentences(record.answer)),
         "8-grams of answers": share(lambda record: ngrams(record.answer)),
     }
 
 
-def separation(
-    records: list[Record], subjects: Subjects, how: str, column: str, leaks: dict[str, float]
-) -> dict[str, Any]:
-    """The share of known subjects, and `claim`, a clause about the test questions that is established.
-
-    column: the name of the group column; empty if diseases were derived from the questions. leaks: from `leakage`.
-    """
-    known, one = subjects.share(records), f"`{column}`" if column else "disease"
+def separation(records: list[Record], subjects: Subjects, how: str, leaks: dict[str, float]) -> dict[str, Any]:
+    """The share of known subjects, and `claim`, a clause about the test questions that is established."""
+    known, one = subjects.share(records), f"`{subjects.column}`" if subjects.column else "disease"
     if known < ESTABLISHED:
         claim = (
-            f"{one if column else 'a disease'} is known of only {known:.1%} of all questions, so it is not established "
-            "that none of theirs stands in train"
+            f"the {one} is known of only {known:.1%} of all questions, so it is not established that none of theirs "
+            "stands in train"
         )
     elif how == "grouped":
         claim = f"no {one} of which stands in train"
     else:
         claim = f"{leaks[subjects.name]:.0%} of whose {subjects.name} also stand in train"
-    return {"by": column or "question templates", "known": known, "established": known >= ESTABLISHED, "claim": claim}
-
-
-def long_sentences(answer: str) -> set[str]:
-    """The distinct sentences of at least `LONG_SENTENCE` words, in lower case."""
-    sentences = (" ".join(part.lower().split()) for part in re.split(r"(?<=[.!?])\s+|\n+", answer))
-    return {sentence for sentence in sentences if sentence.count(" ") >= LONG_SENTENCE - 1}
+    return {"by": subjects.column or "question templates", "known": known, "claim": claim}
 
 
 def ngrams(answer: str, n: int = 8) -> set[str]:
