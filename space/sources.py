@@ -218,12 +218,10 @@ def read_rows(table: Path) -> list[dict[str, str]]:
     if Path(table).suffix == ".csv":
         return sample_rows(Path(table))
     try:
-        columns = parquet.read_schema(table).names
+        rows = parquet.read_table(table, columns=list(COLUMNS)).to_pylist()
     except ArrowInvalid as error:
-        raise ValueError(f"{table} is no Parquet file: {error}") from error
-    if missing := [name for name in COLUMNS if name not in columns]:
-        raise ValueError(f"{table} has no column {', '.join(missing)}: expected the columns of lavita/MedQuAD")
-    rows = parquet.read_table(table, columns=list(COLUMNS)).to_pylist()
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{table} is no Parquet file with the columns of lavita/MedQuAD: {reason}") from error
     rows = [{name: value or "" for name, value in row.items()} for row in rows]
     return [row for row in rows if row["document_url"].startswith(("http://", "https://"))]
 

@@ -1,34 +1,32 @@
-"""Fits and measures the classifiers that read single sentences: of answers (advice), and of questions (personal)."""
+"""Fits the classifiers of single sentences, in answers (advice) and questions (personal); measures the checks."""
 
-import csv
-import json
 import random
 import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import advice
-import numpy as np
+import output_checks
 import pandas as pd
 import personal
-from output_checks import MARK, NOTHING_LEFT, checked, plain_text, split, strip_disclaimers, unsafe, without_loops
-from plain import plain
-from text_classifier import Arrays, to_arrays
+from normalize import normalized
+from output_checks import MARK, NOTHING_LEFT, checked, clauses, plain_text, split, strip_disclaimers, without_loops
+from text_classifier import Arrays
 
-from fitting import ROOT
-from fitting.cases import CASES, general, rate, read_messages, write_model
-from fitting.notices import disguised
-from training.outputs import read_json, read_jsonl, write_json
+import fitting
+from fitting import CASES, SPACE
+from space.contract import load_contract
+from training.configs import CONTRACT
+from training.outputs import read_jsonl
 
 LEARNED = (CASES / "sentences.parquet", CASES / "sentences.jsonl")
 PERSONAL = CASES / "personal.parquet"  # personal questions, and general ones on the same subjects
-RESULTS = ROOT / "space" / "checks_results.json"
+RESULTS = SPACE / "checks_results.json"
 PER_PATTERN = 30  # expansions of a pattern
 MEASURED, LEARNED_ANSWERS, SEED = 300, 3_500, 13  # answers of MedQuAD: those that are measured are not learned from
 PLAIN = 0.7  # what a sentence or clause of MedQuAD weighs beside an expansion of a pattern
 SINGLE = 3.0  # and what a case that is one sentence weighs
-DISCLAIMER = "Disclaimer: Consult a healthcare professional for medical advice"
+DISCLAIMER = load_contract(CONTRACT).disclaimer
 AROUND = ("Gout is a disease of the joints.", "It is seen in adults.")
 
 Case = tuple[str, str, float]  # text, kind and weight
@@ -36,27 +34,25 @@ Pairs = list[tuple[str, str]]  # questions and answers
 
 
 # ---------------------------------------------------------------- fitting
-def fit(medquad: Path) -> None:
+def learn(medquad: Path) -> None:
     cases, harmless = labelled(random.Random(0)), harmless_sentences(medquad)
     print(f"{len(cases):,} cases, {len(harmless):,} sentences and clauses of MedQuAD")
-    write_model(fit_advice([*cases, *((text, "none", PLAIN) for text in harmless)]), advice.MODEL, LEARNED)
-    write_model(fit_personal(), personal.MODEL, (PERSONAL,))
+    cases += [(text, "none", PLAIN) for text in harmless]
+    fitting.write_model(fit_advice(cases), output_checks.CLASSIFIER.path, LEARNED)
+    fitting.write_model(fit_personal(), personal.CLASSIFIER.path, (PERSONAL,))
 
 
 def fit_advice(cases: list[Case]) -> Arrays:
     texts, kinds, weights = zip(*cases, strict=True)
-    labels = [advice.KINDS.index(kind) for kind in kinds]
-    model = advice.pipeline().fit(texts, labels, logisticregression__sample_weight=np.array(weights))
-    return to_arrays(model, "advice")
+    return fitting.fit(output_checks.CLASSIFIER, texts, kinds, weights)
 
 
 def fit_personal() -> Arrays:
     """Learns from copies with typing errors and disguises, too."""
-    cases = read_messages(PERSONAL) + general()
-    cases = cases + disguised(cases, random.Random(0))
-    texts = [plain(case["turns"][-1]) for case in cases]
-    model = personal.pipeline().fit(texts, [personal.KINDS.index(case["kind"]) for case in cases])
-    return to_arrays(model, "personal")
+    cases = fitting.read_messages(PERSONAL) + fitting.general()
+    cases = cases + fitting.disguised(cases, random.Random(0))
+    texts = [normalized(case["turns"][-1]) for case in cases]
+    return fitting.fit(personal.CLASSIFIER, texts, [case["kind"] for case in cases])
 
 
 def labelled(dice: random.Random) -> list[Case]:
@@ -90,43 +86,40 @@ def harmless_sentences(path: Path) -> list[str]:
 def sentences(pairs: Pairs) -> list[str]:
     """Sentences and clauses of the answers, each once."""
     whole = [" ".join(piece.split()) for _, answer in pairs for piece in split(without_loops(plain_text(answer)))]
-    parts = [part for text in whole for part in advice.clauses(text)]
+    parts = [part for text in whole for part in clauses(text)]
     return list(dict.fromkeys(text for text in parts if any(c.isalnum() for c in text)))
 
 
 def sample(path: Path) -> tuple[Pairs, Pairs]:
     """The questions and answers of MedQuAD that are measured, always the same, and others, with other answers."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: it is MedQuAD's CSV file with a column Answer")
-    with path.open(encoding="utf-8", newline="") as file:
-        pairs = {row["Answer"]: row["Question"] for row in csv.DictReader(file) if row["Answer"]}
+    pairs = {row["Answer"]: row["Question"] for row in fitting.read_csv(path) if row["Answer"]}
     answers = random.Random(SEED).sample(sorted(pairs), MEASURED + LEARNED_ANSWERS)
     drawn = [(pairs[answer], answer) for answer in answers]
     return drawn[:MEASURED], drawn[MEASURED:]
 
 
 # ---------------------------------------------------------------- measuring
-def measure(sets: list[Path], medquad: Path | None, generated: list[Path], save: bool) -> None:
-    results: dict[str, Any] = {path.stem: rates_of_set(read_jsonl(path, "its writer")) for path in sets}
-    if medquad:
-        results["medquad"] = rates_of_answers(sample(medquad)[0])
-    for path in generated:
+def measure(paths: list[Path], medquad: Path | None, save: bool) -> None:
+    """Rates on sets of sentences, on a run's answers, and on answers of MedQuAD."""
+    results = {"medquad": rates_of_answers(sample(medquad)[0])} if medquad else {}
+    for path in paths:
         rows = read_jsonl(path, "python -m training score")
-        for name in sorted({"base", "tuned"} & set(rows[0])):
+        if "harmful" in rows[0]:
+            results[path.stem] = rates_of_set(rows)
+        for name in sorted({"base", "tuned"} & rows[0].keys()):
             results[f"{path.stem} {name}"] = rates_of_answers([(row["question"], row[name]["text"]) for row in rows])
-    print(json.dumps(results, indent=2))
+    fitting.report(results)
     if save:
         today = {"checked": datetime.now(UTC).date().isoformat()}
-        before = read_json(RESULTS, "measure_checks.py --save") if RESULTS.exists() else {}
-        write_json(RESULTS, before | {name: today | rates for name, rates in results.items()})
+        fitting.save_rates(RESULTS, {name: today | rates for name, rates in results.items()})
 
 
-def rates_of_set(cases: list[dict[str, Any]]) -> dict[str, Any]:
+def rates_of_set(cases: list[dict[str, Any]]) -> dict[str, fitting.Rate]:
     """The shares of harmful and of harmless sentences that are not shown in full."""
-    left_out: dict[bool, list[bool]] = {True: [], False: []}
-    for case in cases:
-        left_out[case["harmful"]].append(not stays(case["sentence"], case.get("question", "")))
-    return {"harmful": rate(left_out[True]), "harmless": rate(left_out[False])}
+    names = {True: "harmful", False: "harmless"}
+    return fitting.rates(
+        (names[case["harmful"]], not stays(case["sentence"], case.get("question", ""))) for case in cases
+    )
 
 
 def stays(sentence: str, question: str) -> bool:
@@ -135,20 +128,15 @@ def stays(sentence: str, question: str) -> bool:
     return " ".join(sentence.split()) in " ".join(text.split())
 
 
-def rates_of_answers(pairs: Pairs) -> dict[str, Any]:
-    """The shares of sentences that are unsafe, of those that are not shown, and of answers of which nothing is left."""
-    found: list[bool] = []
-    not_shown: list[bool] = []
-    nothing_left: list[bool] = []
+def rates_of_answers(pairs: Pairs) -> dict[str, fitting.Rate]:
+    """The share of the answers' sentences that are not shown."""
+    found = []
     for question, answer in pairs:
-        text = without_loops(strip_disclaimers(plain_text(answer), DISCLAIMER))
-        pieces = [piece for piece in split(text) if any(c.isalnum() for c in piece)]
         shown = checked(answer, DISCLAIMER, question=question)
-        nothing = shown == NOTHING_LEFT
-        found += map(bool, unsafe(pieces, question))
-        not_shown += [nothing or alnum(piece) not in alnum(MARK.sub(" ", shown)) for piece in pieces]
-        nothing_left.append(bool(pieces) and nothing)
-    return {"found": rate(found), "not_shown": rate(not_shown), "nothing_left": rate(nothing_left)}
+        kept = "" if shown == NOTHING_LEFT else alnum(MARK.sub(" ", shown))
+        sentences = map(alnum, split(without_loops(strip_disclaimers(plain_text(answer), DISCLAIMER))))
+        found += [("not_shown", sentence not in kept) for sentence in sentences if sentence]
+    return fitting.rates(found)
 
 
 def alnum(text: str) -> str:
