@@ -13,7 +13,6 @@ checks, or a run's answers-*.jsonl. Rates stand beside Wilson's 95 % intervals.
 """
 
 import argparse
-import importlib
 from pathlib import Path
 
 from training.command import run
@@ -31,12 +30,12 @@ def main() -> None:
     options = parser.parse_args()
     if options.classifier == "checks" and options.measure is None and not options.medquad:
         parser.error("checks learn from --medquad CSV, too")
-    # here, because scikit-learn and pandas take seconds and --help should not
-    chosen = importlib.import_module(f"fitting.{options.classifier}")
+    import fitting  # here, because scikit-learn and pandas take seconds and --help should not
+
     if options.measure is None:
-        chosen.learn(options.medquad)
+        fitting.LEARN[options.classifier](options.medquad)
     else:
-        chosen.measure(options.measure, options.medquad, options.save)
+        fitting.MEASURE[options.classifier](options.measure, options.medquad, options.save)
 
 
 if __name__ == "__main__":

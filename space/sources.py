@@ -190,15 +190,15 @@ def ready() -> bool:
     return _index is not None
 
 
-def find(question: str, k: int = 3, least: float = LEAST) -> list[Source]:
-    """At most k different pages with a score from `least` on, best first; none where nothing fits well enough."""
+def find(question: str, k: int = 3) -> list[Source]:
+    """At most k different pages, best first; none where nothing fits well enough."""
     asked = _index.query(question) if _index else []
     if not (_index and asked):
         return []
     scores = _index.scores(asked, kinds_of(question))
     best: dict[str, int] = {}  # each page once, with its best row
     for row in np.argsort(-scores, kind="stable").tolist():
-        if len(best) == k or scores[row] < least:
+        if len(best) == k or scores[row] < LEAST:
             break
         page = _index.rows[row]
         best.setdefault(page["document_url"] or page["question_id"], row)

@@ -19,7 +19,6 @@ sys.path[:0] = [str(SPACE), str(ROOT / "scripts")]  # their modules import each 
 import fitting  # noqa: E402
 import languages  # noqa: E402
 import safety  # noqa: E402
-from fitting import languages as fitted  # noqa: E402
 
 KINDS = languages.KINDS[1:]
 DATA = languages.data()
@@ -34,21 +33,21 @@ def notice(*turns: str) -> tuple[str, str] | None:
 def test_the_model_was_fitted_to_the_cases_as_they_are():
     with safe_open(languages.MODEL, "np") as file:
         sums = json.loads(file.metadata()["cases_sha256"])
-    learned = {path.name: file_sha256(path) for path in (fitted.MESSAGES, fitting.MESSAGES)}
+    learned = {path.name: file_sha256(path) for path in fitting.LANGUAGES}
     assert sums == learned, "run `python scripts/fit_notices.py languages`"
 
 
 def test_fitting_twice_gives_the_same_bytes(tmp_path, monkeypatch):
     for name in ("KIND", "LANGUAGE"):
         monkeypatch.setattr(languages, name, replace(getattr(languages, name), features=2**8))
-    few = sorted(fitted.learned(), key=lambda case: case["language"])[::200]
+    few = sorted(fitting.language_cases(), key=lambda case: case["language"])[::200]
     for name in ("once", "twice"):
-        fitting.write_model(fitted.fit_both(few), tmp_path / name, (fitted.MESSAGES,))
+        fitting.write_model(fitting.fit_languages(few), tmp_path / name, fitting.LANGUAGES)
     assert (tmp_path / "once").read_bytes() == (tmp_path / "twice").read_bytes()
 
 
 def test_every_language_has_messages_of_every_kind():
-    known = {(case["language"], case["kind"]) for case in fitted.learned()}
+    known = {(case["language"], case["kind"]) for case in fitting.language_cases()}
     assert known >= {(code, kind) for code in languages.CODES for kind in languages.KINDS}
 
 

@@ -27,7 +27,6 @@ sys.path[:0] = [str(ROOT / "space"), str(ROOT / "scripts")]  # their modules imp
 import fitting  # noqa: E402
 import output_checks  # noqa: E402
 import personal  # noqa: E402
-from fitting import checks  # noqa: E402
 
 CASES = Path(__file__).with_name("cases") / "sentences.jsonl"
 DISCLAIMER = "Disclaimer: Consult a healthcare professional for medical advice"
@@ -352,7 +351,7 @@ def test_neighbours_leave_one_mark_and_an_answer_that_is_mostly_left_out_goes():
 
 # ---------------------------------------------------------------- the classifiers
 def test_the_classifiers_were_fitted_to_the_cases_as_they_are():
-    fitted = ((output_checks.CLASSIFIER.path, checks.LEARNED), (personal.CLASSIFIER.path, (checks.PERSONAL,)))
+    fitted = ((output_checks.CLASSIFIER.path, fitting.SENTENCES), (personal.CLASSIFIER.path, fitting.PERSONAL))
     for model, learned in fitted:
         with safe_open(model, "np") as file:
             sums = json.loads(file.metadata()["cases_sha256"])
@@ -362,21 +361,21 @@ def test_the_classifiers_were_fitted_to_the_cases_as_they_are():
 
 def test_fitting_twice_gives_the_same_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr(output_checks, "CLASSIFIER", replace(output_checks.CLASSIFIER, features=2**10))
-    cases = checks.labelled(random.Random(0))[::40]
+    cases = fitting.labelled(random.Random(0))[::40]
     for name in ("once", "twice"):
-        fitting.write_model(checks.fit_advice(cases), tmp_path / name, checks.LEARNED)
+        fitting.write_model(fitting.fit_advice(cases), tmp_path / name, fitting.SENTENCES)
     assert (tmp_path / "once").read_bytes() == (tmp_path / "twice").read_bytes()
 
 
 def test_what_is_measured_was_not_learned_from():
     blind = (CASES.with_name("sentences_blind.jsonl")).read_text(encoding="utf-8").splitlines()
-    learned = {text for text, _, _ in checks.labelled(random.Random(0)) if text.count(" ") > 4}
+    learned = {text for text, _, _ in fitting.labelled(random.Random(0)) if text.count(" ") > 4}
     assert len(learned & {json.loads(line)["sentence"] for line in blind}) < 5, "nothing but what anyone would write"
 
 
 def test_what_it_was_fitted_to_is_mostly_known_again():
     for kind, least in (("advice", 0.97), ("claim", 0.95), ("none", 0.95)):
-        texts = [text for text, of, weight in checks.labelled(random.Random(0)) if of == kind and weight > 1]
+        texts = [text for text, of, weight in fitting.labelled(random.Random(0)) if of == kind and weight > 1]
         known = [(of == "") == (kind == "none") for of in output_checks.advice_in(texts)]
         assert len(texts) > 50 and sum(known) >= least * len(texts), kind
 

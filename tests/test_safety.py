@@ -24,7 +24,6 @@ sys.path[:0] = [str(ROOT / "space"), str(ROOT / "scripts")]  # their modules imp
 # isort: split
 import fitting  # noqa: E402
 import safety  # noqa: E402
-from fitting import notices  # noqa: E402
 from normalize import WINDOW, apart, clean, normalized  # noqa: E402
 from safety import Reply  # noqa: E402
 
@@ -44,7 +43,7 @@ def kind(*said: str) -> str | None:
 def test_the_model_was_fitted_to_the_cases_as_they_are():
     with safe_open(safety.CLASSIFIER.path, "np") as file:
         sums = json.loads(file.metadata()["cases_sha256"])
-    learned = {path.name: file_sha256(path) for path in notices.LEARNED}
+    learned = {path.name: file_sha256(path) for path in fitting.ENGLISH}
     assert sums == learned, "run `python scripts/fit_notices.py`"
     assert safety.CLASSIFIER.path.stat().st_size < 5_000_000
 
@@ -54,19 +53,19 @@ def test_fitting_twice_gives_the_same_bytes(tmp_path, monkeypatch):
     cases = fitting.read_messages()
     few = [next(case for case in cases if case["kind"] == kind) for kind in safety.KINDS] + cases[::100]
     for name in ("once", "twice"):
-        fitting.write_model(notices.fit_notices(few), tmp_path / name, notices.LEARNED)
+        fitting.write_model(fitting.fit_notices(few), tmp_path / name, fitting.ENGLISH)
     assert (tmp_path / "once").read_bytes() == (tmp_path / "twice").read_bytes()
 
 
 def test_the_sets_that_are_reported_were_not_learned_from():
-    learned = {tuple(case["turns"]) for case in notices.learned()}
-    for path in notices.UNSEEN:
+    learned = {tuple(case["turns"]) for case in fitting.english_cases()}
+    for path in fitting.UNSEEN:
         assert not learned & {tuple(case["turns"]) for case in fitting.read_cases(path)}, path.name
 
 
 def test_the_report_counts_every_case_of_a_set():
-    for path, name in notices.UNSEEN.items():
-        rates = json.loads(notices.RESULTS.read_text(encoding="utf-8"))[name]
+    for path, name in fitting.UNSEEN.items():
+        rates = json.loads((fitting.SPACE / "safety_results.json").read_text(encoding="utf-8"))[name]
         assert rates["sensitivity"]["n"] + rates["specificity"]["n"] == len(fitting.read_cases(path))
 
 
