@@ -134,7 +134,7 @@ def run_together(word: str, dice: random.Random) -> str:
 
 # ---------------------------------------------------------------- fitting
 def fit(
-    classifier: TextClassifier, texts: list[str], kinds: Iterable[str], weights: Sequence[float] | None = None
+    classifier: TextClassifier, texts: Sequence[str], kinds: Iterable[str], weights: Sequence[float] | None = None
 ) -> Arrays:
     """What the classifier learns from texts and their kinds."""
     labels = [classifier.kinds.index(kind) for kind in kinds]

@@ -50,21 +50,6 @@ MARK = re.compile(rf"\*\((?:Sentence|Warning|Paragraph|Steps) with (?:{'|'.join(
 BULLET = re.compile(r"[ \t]*[-*•+][ \t]+")
 STEP = re.compile(r"[ \t]*(\d{1,2})[.)][ \t]+")
 END = re.compile(r"([.!?…][\"'”’)*_]*)(?:\s+|$)|\n+")
-WHOLE, PART = 0.25, 0.45  # probability from which a sentence is left out, of itself and of one of its clauses
-TOKEN = re.compile(r"[a-z]+(?:'[a-z]+)?|\d+|[.,;:!?]")
-LONGEST = 80  # tokens of a clause that are read
-NEGATED = re.compile(r"\b(not|no|never|without|avoid|cannot|\w+n't)((?: [a-z0-9][a-z0-9']*)+)")
-CLAUSE = re.compile(r"[,;:()–—]+ *| - ")
-CONDITION = re.compile(r"\b(?:if|when|whether|unless|until|in case|or)\b", re.IGNORECASE)
-# Patterns keep these words beside scikit-learn's stop words.
-KEPT = ENGLISH_STOP_WORDS | frozenset(
-    """take takes taking taken gives given using used uses use stop stops stopped stopping start starting skip double
-    combine mix change switch increase lower reduce quit try drink eat apply pour rub cut pull hold wait ask tell talk
-    check avoid treat cure doctor pharmacist nurse hospital emergency ambulance poison person people patient patients
-    child children baby son daughter mother father husband wife safe fine okay ok normal harmless dangerous serious
-    urgent worry dose symptoms results pain vomit burn wound seizure sounds looks means likely probably yes sure course
-    definitely certainly does did just today tomorrow""".split()  # noqa: SIM905
-)
 
 
 def checked(answer: str, disclaimer: str, cut: bool = False, question: str = "") -> str:
@@ -248,6 +233,23 @@ def tidy(text: str) -> str:
 
 
 # ---------------------------------------------------------------- judgements, advice and claims
+WHOLE, PART = 0.25, 0.45  # probability from which a sentence is left out, of itself and of one of its clauses
+TOKEN = re.compile(r"[a-z]+(?:'[a-z]+)?|\d+|[.,;:!?]")
+LONGEST = 80  # tokens of a clause that are read
+NEGATED = re.compile(r"\b(not|no|never|without|avoid|cannot|\w+n't)((?: [a-z0-9][a-z0-9']*)+)")
+CLAUSE = re.compile(r"[,;:()–—]+ *| - ")
+CONDITION = re.compile(r"\b(?:if|when|whether|unless|until|in case|or)\b", re.IGNORECASE)
+# Patterns keep these words beside scikit-learn's stop words.
+KEPT = ENGLISH_STOP_WORDS | frozenset(
+    """take takes taking taken gives given using used uses use stop stops stopped stopping start starting skip double
+    combine mix change switch increase lower reduce quit try drink eat apply pour rub cut pull hold wait ask tell talk
+    check avoid treat cure doctor pharmacist nurse hospital emergency ambulance poison person people patient patients
+    child children baby son daughter mother father husband wife safe fine okay ok normal harmless dangerous serious
+    urgent worry dose symptoms results pain vomit burn wound seizure sounds looks means likely probably yes sure course
+    definitely certainly does did just today tomorrow""".split()  # noqa: SIM905
+)
+
+
 def advice_in(sentences: list[str]) -> list[str]:
     """Of each sentence what the classifier finds: "advice" (or a judgement), "claim", or "".
 
