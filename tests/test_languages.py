@@ -111,7 +111,7 @@ def test_no_english_question_of_the_data_is_taken_for_another_language(real_medq
 
 
 def test_hardly_any_english_look_alike_is_taken_for_another_language():
-    quiet = [case["turns"] for case in fitting.learned() if case["language"] == "en" and case["kind"] == "none"]
+    quiet = [case["turns"] for case in fitting.language_cases() if case["language"] == "en" and case["kind"] == "none"]
     assert sum(notice(*turns) is not None for turns in quiet[::10]) <= 0.005 * len(quiet[::10])
 
 
