@@ -1,7 +1,7 @@
 """Crises, emergencies and poisonings in languages other than English, and the fixed texts for them.
 
 `reading` classifies the last turns with two pipelines of scikit-learn's parts (`languages.safetensors`, fitted by
-scripts/fit_languages.py): what a text calls for, and which language it is in. `text` gives the fixed text for it.
+scripts/fit_notices.py): what a text calls for, and which language it is in. `text` gives the fixed text for it.
 Like the English notices, this recognises words: it is no diagnosis, and silence never means that nothing is wrong.
 """
 
@@ -13,13 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import text_classifier
-from safetensors.numpy import load_file
-from sklearn.feature_extraction.text import HashingVectorizer
-from sklearn.pipeline import Pipeline
-from text_classifier import COUNTS, from_arrays
+from text_classifier import TextClassifier
 
-TEXTS = Path(__file__).with_name("languages.toml")
 MODEL = Path(__file__).with_name("languages.safetensors")
 KINDS = ("none", "crisis", "emergency", "poison")
 FIRST = ("es", "pt", "fr", "de", "it", "hi", "th")  # the languages of Llama 3.2 beside English
@@ -35,8 +30,6 @@ SURE = 0.5  # probability from which a language is named
 TURNS = 3  # user turns that count together
 WINDOW = 200  # characters that are read at once, in steps of half of them
 READ = 20  # windows that are read: both ends of a long text
-# Hashed features of each vectoriser. In fewer, words that nobody has taught share their weights with others by chance.
-FEATURES = {"kind": 2**19, "language": 2**15}
 MARKS = re.compile("[\u0300-\u036f]")  # accents
 SPELT = str.maketrans({"đ": "d", "ł": "l", "ø": "o", "ı": "i", "ß": "s"})
 
@@ -52,12 +45,12 @@ def reading(turns: list[str]) -> tuple[tuple[str, str] | None, str]:
     read = list(dict.fromkeys(window for text in (" ".join(turns), *turns) for window in windows(text)))
     if not read:
         return None, "en"
-    codes = classifier("language").predict_proba(read)  # [windows, codes]
+    codes = LANGUAGE.chances(read)  # [windows, codes]
     last = written_in(turns[-1], codes[[read.index(window) for window in windows(turns[-1])]].mean(0))
     foreign = 1 - codes[:, 0] > FOREIGN
     if not foreign.any():
         return None, last
-    kinds = classifier("kind").predict_proba(read) * foreign[:, None]  # [windows, kinds]
+    kinds = KIND.chances(read) * foreign[:, None]  # [windows, kinds]
     needed = np.where(codes[:, 1:].argmax(1) < len(FIRST), NOTICE, NOTICE_OTHERS)
     needed = np.where([window in together for window in read], needed, NOTICE_EARLIER)
     above = kinds[:, 1:].sum(1) - (needed if len(read) <= SHORT else NOTICE_IN_LONG)
@@ -107,25 +100,26 @@ def windows(text: str) -> list[str]:
 
 
 # ---------------------------------------------------------------- the classifiers
-def pipeline(head: str) -> Pipeline:
-    """TF-IDF of words and of one to five (for the language three) characters, and a multinomial logistic regression.
-
-    Characters also carry what Thai, Chinese and Japanese write without spaces, and what is misspelled.
-    """
-    counts: dict[str, Any] = COUNTS | {"n_features": FEATURES[head]}
-    longest = 5 if head == "kind" else 3
-    # not \w+, which would split words at the vowel signs of Hindi and Thai
-    words = HashingVectorizer(ngram_range=(1, 2), token_pattern=r"[^\s?!]+|[?!]", **counts)
-    letters = HashingVectorizer(analyzer="char_wb", ngram_range=(1, longest), **counts)
-    # The fit must converge: one that stops early lets common words such as "my" and "and" call for a notice.
-    exact = {"tol": 1e-5, "max_iter": 1000} if head == "kind" else {"max_iter": 200}
-    return text_classifier.pipeline(words, letters, C=10, **exact)
-
-
-@cache
-def classifier(head: str) -> Pipeline:
-    """A fitted pipeline, `kind` or `language`."""
-    return from_arrays(pipeline(head), head, load_file(MODEL))
+# not \w+, which would split words at the vowel signs of Hindi and Thai
+WORDS = {"ngram_range": (1, 2), "token_pattern": r"[^\s?!]+|[?!]"}
+# Characters also carry what Thai, Chinese and Japanese write without spaces, and what is misspelled.
+KIND = TextClassifier(
+    MODEL,
+    "kind",
+    KINDS,
+    features=2**19,  # in fewer, words that nobody has taught share their weights with others by chance
+    vectorizers={"words": WORDS, "letters": {"analyzer": "char_wb", "ngram_range": (1, 5)}},
+    # It must converge: a fit that stops early lets common words such as "my" and "and" call for a notice.
+    regression={"C": 10, "tol": 1e-5, "max_iter": 1000},
+)
+LANGUAGE = TextClassifier(
+    MODEL,
+    "language",
+    CODES,
+    features=2**15,
+    vectorizers={"words": WORDS, "letters": {"analyzer": "char_wb", "ngram_range": (1, 3)}},
+    regression={"C": 10, "tol": 1e-3, "max_iter": 200},
+)
 
 
 # ---------------------------------------------------------------- texts
@@ -147,4 +141,4 @@ def link(number: dict[str, str]) -> str:
 @cache
 def data() -> dict[str, Any]:
     """`languages.toml`: texts, numbers and their sources, scripts."""
-    return tomllib.loads(TEXTS.read_text(encoding="utf-8"))
+    return tomllib.loads(Path(__file__).with_name("languages.toml").read_text(encoding="utf-8"))

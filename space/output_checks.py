@@ -2,8 +2,9 @@
 
 `checked` is the one call the chat needs. It takes markup out, cuts loops, trims an answer that was cut off, leaves out
 sentences that must not come from a small model, with a mark in their place, and removes disclaimers the model wrote;
-the one disclaimer that is shown is appended elsewhere. Expressions find doses, numbers and links, the classifier of
-`advice.py` finds judgements, advice and claims.
+the one disclaimer that is shown is appended elsewhere. Expressions find doses, numbers and links, a classifier finds
+judgements (a verdict on the reader's health), advice (a permission or instruction on a medicine, harmful first aid) and
+claims to be a person.
 """
 
 import html
@@ -13,7 +14,10 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-import advice
+import personal
+from normalize import without_unseen
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+from text_classifier import TextClassifier
 
 CUT = "*(The answer was cut off here because it reached its length limit.)*"
 LOOPED = "*(The answer was cut off here because it began to repeat itself.)*"
@@ -28,9 +32,7 @@ def expressions(path: Path) -> dict[str, re.Pattern[str]]:
     """The expressions of the file, in which earlier ones are named."""
     found: dict[str, str] = {}
     for name, text in tomllib.loads(path.read_text(encoding="utf-8")).items():
-        for known, value in found.items():
-            text = text.replace(f"{{{known}}}", value)
-        found[name] = "".join(line.lstrip() for line in text.splitlines())
+        found[name] = personal.filled(text, found)
     return {name: re.compile(text, re.IGNORECASE) for name, text in found.items()}
 
 
@@ -77,8 +79,7 @@ def so_far(answer: str, disclaimer: str, question: str = "") -> str:
 def plain_text(text: str) -> str:
     """Markdown in which nothing is an element, image, link, reference or code block; the words of a link stay."""
     text = html.unescape(text.replace("\r\n", "\n"))
-    bad = {c for c in set(text) if unicodedata.category(c) in ("Cc", "Cf", "Co", "Cs") and c not in "\n\t"}
-    text = FIND["markup"].sub(r"\2", text.translate(dict.fromkeys(map(ord, bad))))
+    text = FIND["markup"].sub(r"\2", without_unseen(text))
     return re.sub(r"\n{3,}", "\n\n", FIND["opening"].sub(r"\g<0> ", text)).strip()
 
 
@@ -123,7 +124,7 @@ def unsafe(sentences: list[str], question: str = "") -> list[str]:
     said = [STEP.sub("", BULLET.sub("", text, count=1), count=1) for text in plain]
     general = bool(question) and not FIND["personal"].search(question)
     found = []
-    for text, words, kind in zip(plain, said, advice.kinds(said), strict=True):
+    for text, words, kind in zip(plain, said, advice_in(said), strict=True):
         rules = (rule for rule in RULES if FIND[rule].search(FIND[f"no_{rule}"].sub(" ; ", text)))
         bare = general and FIND["bare"].fullmatch(words)
         found.append(next(rules, "" if bare else kind))
@@ -199,12 +200,8 @@ def strip_disclaimers(text: str, disclaimer: str) -> str:
     beginnings = (disclaimer[:length].rstrip() for length in range(len(disclaimer) - 1, 10, -1))
     begun = next((words for words in beginnings if text.casefold().endswith(words.casefold())), "")
     pieces = split(text[: len(text) - len(begun)])
-    return tidy("".join(sentence for sentence in pieces if not is_disclaimer(sentence)))
-
-
-def is_disclaimer(sentence: str) -> bool:
-    """Whether it only says that a program wrote this; what is urgent or holds a condition is more than that."""
-    return bool(FIND["disclaimer"].search(sentence)) and not FIND["urgent"].search(sentence)
+    # what is urgent or holds a condition says more than that a program wrote this
+    return tidy("".join(each for each in pieces if FIND["urgent"].search(each) or not FIND["disclaimer"].search(each)))
 
 
 def split(text: str) -> list[str]:
@@ -233,3 +230,80 @@ def tidy(text: str) -> str:
     while lines and (not lines[-1] or lines[-1].endswith(":")):
         lines.pop()
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+# ---------------------------------------------------------------- judgements, advice and claims
+WHOLE, PART = 0.25, 0.45  # probability from which a sentence is left out, of itself and of one of its clauses
+TOKEN = re.compile(r"[a-z]+(?:'[a-z]+)?|\d+|[.,;:!?]")
+LONGEST = 80  # tokens of a clause that are read
+NEGATED = re.compile(r"\b(not|no|never|without|avoid|cannot|\w+n't)((?: [a-z0-9][a-z0-9']*)+)")
+CLAUSE = re.compile(r"[,;:()–—]+ *| - ")
+CONDITION = re.compile(r"\b(?:if|when|whether|unless|until|in case|or)\b", re.IGNORECASE)
+# Patterns keep these words beside scikit-learn's stop words.
+KEPT = ENGLISH_STOP_WORDS | frozenset(
+    """take takes taking taken gives given using used uses use stop stops stopped stopping start starting skip double
+    combine mix change switch increase lower reduce quit try drink eat apply pour rub cut pull hold wait ask tell talk
+    check avoid treat cure doctor pharmacist nurse hospital emergency ambulance poison person people patient patients
+    child children baby son daughter mother father husband wife safe fine okay ok normal harmless dangerous serious
+    urgent worry dose symptoms results pain vomit burn wound seizure sounds looks means likely probably yes sure course
+    definitely certainly does did just today tomorrow""".split()  # noqa: SIM905
+)
+
+
+def advice_in(sentences: list[str]) -> list[str]:
+    """Of each sentence what the classifier finds: "advice" (or a judgement), "claim", or "".
+
+    A clause that no condition governs counts too: a verdict drowns in a long sentence.
+    """
+    parts = {sentence: clauses(sentence) for sentence in sentences}
+    texts = list(dict.fromkeys(text for found in parts.values() for text in found))
+    if not texts:
+        return []
+    chances = dict(zip(texts, CLASSIFIER.chances(texts), strict=True))
+    known = {}
+    for sentence, (whole, *others) in parts.items():
+        found = [chances[whole], *(chances[text] for text in others if 1 - chances[text][0] > PART)]
+        surest = max(found, key=lambda chance: 1 - chance[0])
+        is_unsafe = 1 - chances[whole][0] > WHOLE or len(found) > 1
+        known[sentence] = CLASSIFIER.kinds[1 + surest[1:].argmax()] if is_unsafe else ""
+    return [known[sentence] for sentence in sentences]
+
+
+def clauses(sentence: str) -> list[str]:
+    """The sentence, and its clauses unless one is conditional."""
+    parts = [part for part in CLAUSE.split(sentence) if part.count(" ") >= 2]
+    return [sentence] if len(parts) < 2 or CONDITION.search(sentence) else [sentence, *parts]
+
+
+def with_negations(text: str) -> str:
+    """The words in lower case between `^` and `$`; up to the next punctuation, a negation marks those after it."""
+    return NEGATED.sub(lambda found: found[1] + found[2].replace(" ", " !"), f"^ {' '.join(tokens(text))} $")
+
+
+def pattern_of(text: str) -> str:
+    """The text with medicines and contents replaced, so that what holds of asthma holds of every disease."""
+    kept = ["^"]
+    for token in tokens(text):
+        known = token in KEPT or "'" in token or not token.isalnum()
+        word = "med" if personal.word("medicine").fullmatch(token) else token if known else "x"
+        if word != "x" or kept[-1] != "x":
+            kept.append(word)
+    return " ".join([*kept, "$"])
+
+
+def tokens(text: str) -> list[str]:
+    return TOKEN.findall(text.lower().replace("’", "'"))[:LONGEST]
+
+
+CLASSIFIER = TextClassifier(
+    Path(__file__).with_name("advice.safetensors"),
+    "advice",
+    kinds=("none", "advice", "claim"),
+    features=2**16,
+    vectorizers={
+        "words": {"preprocessor": with_negations, "token_pattern": r"\S+", "ngram_range": (1, 3)},
+        "letters": {"preprocessor": with_negations, "analyzer": "char_wb", "ngram_range": (3, 5)},
+        "patterns": {"preprocessor": pattern_of, "token_pattern": r"\S+", "ngram_range": (2, 5)},
+    },
+    regression={"C": 5, "tol": 1e-5, "max_iter": 500},
+)

@@ -1,6 +1,6 @@
 """Fixed replies to personal questions and to reports of violence: the patterns and texts of `personal.toml`.
 
-The patterns know which text helps; a classifier, fitted by scripts/fit_checks.py, knows more ways to ask.
+The patterns know which text helps; a classifier, fitted by scripts/fit_notices.py, knows more ways to ask.
 """
 
 import re
@@ -9,35 +9,38 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from safetensors.numpy import load_file
-from sklearn.feature_extraction.text import HashingVectorizer
-from sklearn.pipeline import Pipeline
-from text_classifier import COUNTS, from_arrays
-from text_classifier import pipeline as text_pipeline
+from text_classifier import TextClassifier
 
-MODEL = Path(__file__).with_name("personal.safetensors")
-KINDS = ("none", "personal", "violence")
-FEATURES = 2**15  # hashed, of words and of characters each
-RULES = Path(__file__).with_name("personal.toml")
 LONGEST = 1_000  # characters from each end of the last message that are read
+CLASSIFIER = TextClassifier(  # of `normalized` text
+    Path(__file__).with_name("personal.safetensors"),
+    "personal",
+    kinds=("none", "personal", "violence"),
+    features=2**15,
+    vectorizers={
+        "words": {"ngram_range": (1, 3), "token_pattern": r"[a-z]+|\d+|[?]"},
+        "letters": {"ngram_range": (2, 5), "analyzer": "char_wb"},
+    },
+    regression={"C": 30, "tol": 1e-4},
+)
 
 
 def matched(last: str) -> str | None:
     """The name of the reply that the patterns choose for a message: on a medicine, how serious it is, violence, …"""
     text = one_line(last)
-    about_someone = re.search(filled("{person}"), text)
+    about_someone = word("person").search(text)
     asked = (rule for rule in rules() if about_someone or not rule.get("personal"))
-    return next((rule["kind"] for rule in asked if any(pattern.search(text) for pattern in rule["patterns"])), None)
+    return next((rule["kind"] for rule in asked if rule["find"].search(text)), None)
 
 
 def danger(last: str) -> bool:
     """Whether a message about violence tells of danger to life or of an injury now."""
-    return bool(re.search(filled("{danger}"), one_line(last)))
+    return bool(word("danger").search(one_line(last)))
 
 
 def topic(last: str) -> str:
     """The reply for a personal question that no pattern knows: on a medicine if it names one."""
-    return "medicine" if re.search(filled("{medicine}"), one_line(last)) else "serious"
+    return "medicine" if word("medicine").search(one_line(last)) else "serious"
 
 
 def reply(name: str) -> str:
@@ -52,31 +55,25 @@ def one_line(text: str) -> str:
 
 @cache
 def rules() -> list[dict[str, Any]]:
-    """The rules with their patterns compiled."""
-    return [rule | {"patterns": [re.compile(filled(text)) for text in rule["patterns"]]} for rule in data()["rule"]]
+    """The rules with one expression for all of their patterns."""
+    words = data()["words"]
+    return [rule | {"find": re.compile(filled("|".join(rule["patterns"]), words))} for rule in data()["rule"]]
 
 
 @cache
-def filled(pattern: str) -> str:
-    """The pattern with the named words in it, on one line."""
-    for name, value in data()["words"].items():
+def word(name: str) -> re.Pattern[str]:
+    """The expression for `{name}`."""
+    return re.compile(filled(data()["words"][name], {}))
+
+
+def filled(pattern: str, words: dict[str, str]) -> str:
+    """The pattern on one line, with the words for which `{name}` stands."""
+    for name, value in words.items():
         pattern = pattern.replace(f"{{{name}}}", value)
-    return re.sub(r"\n\s*", "", pattern)
+    return "".join(line.lstrip() for line in pattern.splitlines())
 
 
 @cache
-def data() -> dict:
-    """personal.toml, read once."""
-    return tomllib.loads(RULES.read_text(encoding="utf-8"))
-
-
-def pipeline() -> Pipeline:
-    """TF-IDF of one to three words and two to five characters of `plain.plain` text."""
-    counts = COUNTS | {"n_features": FEATURES}
-    words = HashingVectorizer(ngram_range=(1, 3), token_pattern=r"[a-z]+|\d+|[?]", **counts)
-    return text_pipeline(words, HashingVectorizer(ngram_range=(2, 5), analyzer="char_wb", **counts), tol=1e-4)
-
-
-@cache
-def classifier() -> Pipeline:
-    return from_arrays(pipeline(), "personal", load_file(MODEL))
+def data() -> dict[str, Any]:
+    """`personal.toml`: patterns, fixed replies and their sources."""
+    return tomllib.loads(Path(__file__).with_name("personal.toml").read_text(encoding="utf-8"))

@@ -16,20 +16,14 @@ from typing import Any
 import languages
 import numpy as np
 import personal
-import text_classifier
-from plain import apart, negated, plain, windowed
-from plain import clean as clean  # part of what this module offers
+from normalize import apart, negated, normalized, windowed
+from normalize import clean as clean  # part of what this module offers
 from safetensors.numpy import load_file
-from sklearn.feature_extraction.text import HashingVectorizer
-from sklearn.pipeline import Pipeline
-from text_classifier import COUNTS, from_arrays
+from text_classifier import TextClassifier
 
-TRIAGE = Path(__file__).with_name("triage.toml")
-MODEL = Path(__file__).with_name("notices.safetensors")
 NOTICES = ("crisis", "emergency", "poison")  # the first one that a rule calls for is shown
 REDIRECTS = ("harmful", "medicine", "off_topic")
 KINDS = ("none", *NOTICES, *REDIRECTS)  # the classes of the classifier
-FEATURES = 2**17  # hashed, of words and of characters each
 NOTICE = 0.5  # probability of all notices together from which one is shown
 NOTICE_ALONE = 0.8  # the same for the last turn without the turns before it, which may explain it
 NOTICE_EARLIER = 0.98  # and for an earlier turn alone, which later ones may have explained
@@ -40,7 +34,17 @@ PERSONAL_REPLY = 0.5  # and of a personal question and violence together
 TURNS = 3  # user turns that count together
 SHORT = 4  # windows of a text that is read like a message
 READ = 40  # windows of a long text that are read: its ends, and those with the most alarming words
-NEVER = r"(?!)"  # an expression that matches nothing, for rules without `unless`
+CLASSIFIER = TextClassifier(
+    Path(__file__).with_name("notices.safetensors"),
+    "notices",
+    KINDS,
+    features=2**17,
+    vectorizers={
+        "words": {"preprocessor": negated, "ngram_range": (1, 3), "token_pattern": r"[a-z]+|\d+|[?]"},
+        "letters": {"preprocessor": negated, "ngram_range": (2, 5), "analyzer": "char_wb"},
+    },
+    regression={"C": 30, "tol": 1e-3},
+)
 
 
 @dataclass(frozen=True)
@@ -83,19 +87,19 @@ def screen(turns: list[str], max_chars: int = 2_000, max_turns: int = 20) -> Rep
     last = turns[-1] if turns else ""
     if not any(c.isalnum() for c in last):
         return Reply("limit", replies["empty"], "empty")
-    read = reading(turns)
-    found, violent = notice(turns, read), personal.matched(last) == "violence"
-    if found and not violent:
-        return found
-    if violent:
+    read, rule = reading(turns), personal.matched(last)
+    found = notice(turns, read)
+    if rule == "violence":
         return for_violence(found, last)
+    if found:
+        return found
     if len(last) > max_chars:
         return Reply("limit", replies["too_long"], "too-long")
     if len(turns) > max_turns:
         return Reply("limit", replies["too_many_turns"], "too-many-turns")
     if read.language != "en":
         return Reply("language", languages.text("language", read.language), read.language)
-    return looked_for(turns, REDIRECTS, read) or personal_reply(last, read)
+    return looked_for(turns, REDIRECTS, read) or personal_reply(last, rule, read)
 
 
 def for_violence(found: Reply | None, last: str) -> Reply:
@@ -105,14 +109,14 @@ def for_violence(found: Reply | None, last: str) -> Reply:
     return Reply("personal", personal.reply("violence"), "violence")
 
 
-def personal_reply(last: str, read: Reading) -> Reply | None:
-    """The reply to a question that only a person can answer, or to a report of violence."""
-    if rule := personal.matched(last):  # the rules know which text helps, the classifier more ways to ask
+def personal_reply(last: str, rule: str | None, read: Reading) -> Reply | None:
+    """The reply to a question that only a person can answer, or to a report of violence; rule: what matched, if any."""
+    if rule:  # the rules know which text helps, the classifier more ways to ask
         return Reply("personal", personal.reply(rule), rule)
-    chances = personal.classifier().predict_proba(np.array(read.windows)[read.own]).max(0)
+    chances = personal.CLASSIFIER.chances(np.array(read.windows)[read.own].tolist()).max(0)
     if 1 - chances[0] <= PERSONAL_REPLY:
         return None
-    violence = chances[personal.KINDS.index("violence")] == chances[1:].max()
+    violence = chances[personal.CLASSIFIER.kinds.index("violence")] == chances[1:].max()
     return Reply("personal", personal.reply("violence" if violence else personal.topic(last)), "classifier")
 
 
@@ -163,18 +167,18 @@ def reading(turns: list[str]) -> Reading:
     windows, needed, own = zip(*readings(turns[-TURNS:]), strict=True)
     other, language = languages.reading(turns)
     least = np.maximum(needed, 0 if language == "en" else NOTICE_FOREIGN)
-    return Reading(list(windows), classifier().predict_proba(windows), least, np.array(own), other, language)
+    return Reading(list(windows), CLASSIFIER.chances(windows), least, np.array(own), other, language)
 
 
 def readings(turns: list[str]) -> list[tuple[str, float, bool]]:
-    """What is read, as `plain` text: the turns together and each alone, what is long in overlapping windows.
+    """What is read, as normalized text: the turns together and each alone, what is long in overlapping windows.
 
     Beside each the probability from which it shows a notice, and whether it is of the last turn alone.
     """
-    plains = [apart(plain(turn), vocabulary()) for turn in turns]
-    together, last = windowed(" . ".join(plains)), set(windowed(plains[-1]))
+    texts = [apart(normalized(turn), vocabulary()) for turn in turns]
+    together, last = windowed(" . ".join(texts)), set(windowed(texts[-1]))
     needed = dict.fromkeys(together, NOTICE if len(together) <= SHORT else NOTICE_IN_LONG)
-    for text, least in [*((text, NOTICE_EARLIER) for text in plains[:-1]), (plains[-1], NOTICE_ALONE)]:
+    for text, least in [*((text, NOTICE_EARLIER) for text in texts[:-1]), (texts[-1], NOTICE_ALONE)]:
         needed |= {window: least for window in windowed(text) if window not in needed}
     read = [(window, least, window in last) for window, least in needed.items()]
     if len(read) <= READ:
@@ -185,34 +189,15 @@ def readings(turns: list[str]) -> list[tuple[str, float, bool]]:
 
 def alarming(windows: list[str]) -> np.ndarray:
     """How much the single words of each window speak for a notice: [windows]; much quicker than to classify them."""
-    words = HashingVectorizer(**WORDS).transform(windows)
-    weights = classifier()[-1].coef_[:, :FEATURES]
+    words = CLASSIFIER.vectorizer("words", ngram_range=(1, 1)).transform(windows)
+    weights = CLASSIFIER.fitted[-1].coef_[:, : CLASSIFIER.features]
     return words @ (weights[1 : 1 + len(NOTICES)].max(0) - weights[0])
-
-
-# ---------------------------------------------------------------- the classifier
-READ_AS = COUNTS | {"preprocessor": negated, "n_features": FEATURES}
-WORDS = READ_AS | {"token_pattern": r"[a-z]+|\d+|[?]"}
-LETTERS = READ_AS | {"analyzer": "char_wb"}
-
-
-def pipeline() -> Pipeline:
-    """TF-IDF of one to three words and two to five characters within words, and a multinomial logistic regression."""
-    words = HashingVectorizer(ngram_range=(1, 3), **WORDS)
-    letters = HashingVectorizer(ngram_range=(2, 5), **LETTERS)
-    return text_classifier.pipeline(words, letters)
-
-
-@cache
-def classifier() -> Pipeline:
-    """The fitted pipeline."""
-    return from_arrays(pipeline(), "notices", load_file(MODEL))
 
 
 @cache
 def vocabulary() -> dict[str, int]:
     """The words of the messages that the classifier has learned from, and their rank, the most frequent one 0."""
-    words = load_file(MODEL)["words"].tobytes().decode().split()
+    words = load_file(CLASSIFIER.path)["words"].tobytes().decode().split()
     return {word: rank for rank, word in enumerate(words)}
 
 
@@ -220,13 +205,13 @@ def vocabulary() -> dict[str, int]:
 @cache
 def triage() -> dict[str, Any]:
     """`triage.toml`: fixed texts, rules and their sources."""
-    return tomllib.loads(TRIAGE.read_text(encoding="utf-8"))
+    return tomllib.loads(Path(__file__).with_name("triage.toml").read_text(encoding="utf-8"))
 
 
 @cache
 def rules() -> list[dict[str, Any]]:
     """The rules with their expressions compiled."""
-    return [rule | {part: compiled(rule.get(part, NEVER)) for part in ("find", "unless")} for rule in triage()["rule"]]
+    return [rule | {part: compiled(rule[part]) for part in ("find", "unless")} for rule in triage()["rule"]]
 
 
 def compiled(expression: str) -> re.Pattern:

@@ -190,15 +190,15 @@ def ready() -> bool:
     return _index is not None
 
 
-def find(question: str, k: int = 3, least: float = LEAST) -> list[Source]:
-    """At most k different pages with a score from `least` on, best first; none where nothing fits well enough."""
+def find(question: str, k: int = 3) -> list[Source]:
+    """At most k different pages, best first; none where nothing fits well enough."""
     asked = _index.query(question) if _index else []
     if not (_index and asked):
         return []
     scores = _index.scores(asked, kinds_of(question))
     best: dict[str, int] = {}  # each page once, with its best row
     for row in np.argsort(-scores, kind="stable").tolist():
-        if len(best) == k or scores[row] < least:
+        if len(best) == k or scores[row] < LEAST:
             break
         page = _index.rows[row]
         best.setdefault(page["document_url"] or page["question_id"], row)
@@ -218,12 +218,10 @@ def read_rows(table: Path) -> list[dict[str, str]]:
     if Path(table).suffix == ".csv":
         return sample_rows(Path(table))
     try:
-        columns = parquet.read_schema(table).names
+        rows = parquet.read_table(table, columns=list(COLUMNS)).to_pylist()
     except ArrowInvalid as error:
-        raise ValueError(f"{table} is no Parquet file: {error}") from error
-    if missing := [name for name in COLUMNS if name not in columns]:
-        raise ValueError(f"{table} has no column {', '.join(missing)}: expected the columns of lavita/MedQuAD")
-    rows = parquet.read_table(table, columns=list(COLUMNS)).to_pylist()
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{table} is no Parquet file with the columns of lavita/MedQuAD: {reason}") from error
     rows = [{name: value or "" for name, value in row.items()} for row in rows]
     return [row for row in rows if row["document_url"].startswith(("http://", "https://"))]
 

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import sys
+from dataclasses import replace
 
 import pytest
 from conftest import ROOT
@@ -15,9 +16,9 @@ SPACE = ROOT / "space"
 sys.path[:0] = [str(SPACE), str(ROOT / "scripts")]  # their modules import each other by their plain names
 
 # isort: split
+import fitting  # noqa: E402
 import languages  # noqa: E402
 import safety  # noqa: E402
-from fitting import languages as fitting  # noqa: E402
 
 KINDS = languages.KINDS[1:]
 DATA = languages.data()
@@ -32,20 +33,21 @@ def notice(*turns: str) -> tuple[str, str] | None:
 def test_the_model_was_fitted_to_the_cases_as_they_are():
     with safe_open(languages.MODEL, "np") as file:
         sums = json.loads(file.metadata()["cases_sha256"])
-    learned = {path.name: file_sha256(path) for path in (fitting.MESSAGES, fitting.ENGLISH)}
-    assert sums == learned, "run `python scripts/fit_languages.py`"
+    learned = {path.name: file_sha256(path) for path in fitting.LANGUAGES}
+    assert sums == learned, "run `python scripts/fit_notices.py languages`"
 
 
 def test_fitting_twice_gives_the_same_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(languages, "FEATURES", {"kind": 2**8, "language": 2**8})
-    few = sorted(fitting.learned(), key=lambda case: case["language"])[::200]
+    for name in ("KIND", "LANGUAGE"):
+        monkeypatch.setattr(languages, name, replace(getattr(languages, name), features=2**8))
+    few = sorted(fitting.language_cases(), key=lambda case: case["language"])[::200]
     for name in ("once", "twice"):
-        fitting.write_model(fitting.fit(few), tmp_path / name)
+        fitting.write_model(fitting.fit_languages(few), tmp_path / name, fitting.LANGUAGES)
     assert (tmp_path / "once").read_bytes() == (tmp_path / "twice").read_bytes()
 
 
 def test_every_language_has_messages_of_every_kind():
-    known = {(case["language"], case["kind"]) for case in fitting.learned()}
+    known = {(case["language"], case["kind"]) for case in fitting.language_cases()}
     assert known >= {(code, kind) for code in languages.CODES for kind in languages.KINDS}
 
 
@@ -109,7 +111,7 @@ def test_no_english_question_of_the_data_is_taken_for_another_language(real_medq
 
 
 def test_hardly_any_english_look_alike_is_taken_for_another_language():
-    quiet = [case["turns"] for case in fitting.learned() if case["language"] == "en" and case["kind"] == "none"]
+    quiet = [case["turns"] for case in fitting.language_cases() if case["language"] == "en" and case["kind"] == "none"]
     assert sum(notice(*turns) is not None for turns in quiet[::10]) <= 0.005 * len(quiet[::10])
 
 

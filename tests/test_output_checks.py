@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,9 @@ from training.outputs import file_sha256
 sys.path[:0] = [str(ROOT / "space"), str(ROOT / "scripts")]  # their modules import each other by their plain names
 
 # isort: split
-import advice  # noqa: E402
+import fitting  # noqa: E402
 import output_checks  # noqa: E402
 import personal  # noqa: E402
-from fitting import checks as fitting  # noqa: E402
 
 CASES = Path(__file__).with_name("cases") / "sentences.jsonl"
 DISCLAIMER = "Disclaimer: Consult a healthcare professional for medical advice"
@@ -351,18 +351,19 @@ def test_neighbours_leave_one_mark_and_an_answer_that_is_mostly_left_out_goes():
 
 # ---------------------------------------------------------------- the classifiers
 def test_the_classifiers_were_fitted_to_the_cases_as_they_are():
-    for model, learned in ((advice.MODEL, fitting.LEARNED), (personal.MODEL, (fitting.PERSONAL,))):
+    fitted = ((output_checks.CLASSIFIER.path, fitting.SENTENCES), (personal.CLASSIFIER.path, fitting.PERSONAL))
+    for model, learned in fitted:
         with safe_open(model, "np") as file:
             sums = json.loads(file.metadata()["cases_sha256"])
-        assert sums == {path.name: file_sha256(path) for path in learned}, "run `python scripts/fit_checks.py`"
+        assert sums == {path.name: file_sha256(path) for path in learned}, "run `python scripts/fit_notices.py checks`"
         assert model.stat().st_size < 2_000_000
 
 
 def test_fitting_twice_gives_the_same_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(advice, "FEATURES", 2**10)
+    monkeypatch.setattr(output_checks, "CLASSIFIER", replace(output_checks.CLASSIFIER, features=2**10))
     cases = fitting.labelled(random.Random(0))[::40]
     for name in ("once", "twice"):
-        fitting.write_model(fitting.fit_advice(cases), tmp_path / name, fitting.LEARNED)
+        fitting.write_model(fitting.fit_advice(cases), tmp_path / name, fitting.SENTENCES)
     assert (tmp_path / "once").read_bytes() == (tmp_path / "twice").read_bytes()
 
 
@@ -375,13 +376,12 @@ def test_what_is_measured_was_not_learned_from():
 def test_what_it_was_fitted_to_is_mostly_known_again():
     for kind, least in (("advice", 0.97), ("claim", 0.95), ("none", 0.95)):
         texts = [text for text, of, weight in fitting.labelled(random.Random(0)) if of == kind and weight > 1]
-        known = [(of == "") == (kind == "none") for of in advice.kinds(texts)]
+        known = [(of == "") == (kind == "none") for of in output_checks.advice_in(texts)]
         assert len(texts) > 50 and sum(known) >= least * len(texts), kind
 
 
-@pytest.mark.parametrize("script", ["fit_checks", "measure_checks"])
-def test_help_does_not_wait_for_scikit_learn(script):
-    code = f"import runpy; runpy.run_path('scripts/{script}.py', run_name='__main__')"
+def test_help_does_not_wait_for_scikit_learn():
+    code = "import runpy; runpy.run_path('scripts/fit_notices.py', run_name='__main__')"
     words = [sys.executable, "-X", "importtime", "-c", f"import sys; sys.argv += ['--help']; {code}"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "usage:" in done.stdout and "argparse" in done.stderr and "sklearn" not in done.stderr

@@ -83,13 +83,13 @@ def test_every_number_and_address_of_the_replies_has_a_source():
 
 def test_every_reply_is_used_leads_to_people_and_names_the_nih():
     replies = personal.data()["replies"]
-    assert {each["kind"] for each in personal.rules()} == set(replies)
+    assert {each["kind"] for each in personal.data()["rule"]} == set(replies)
     for text in replies.values():
         assert "medlineplus.gov" in text and re.search(r"\*\*[\d -]{3,}\*\*|911", text)
 
 
 def test_there_are_few_patterns():
-    assert sum(len(each["patterns"]) for each in personal.rules()) <= 40
+    assert sum(len(each["patterns"]) for each in personal.data()["rule"]) <= 40
 
 
 @pytest.mark.parametrize(

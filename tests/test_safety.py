@@ -11,6 +11,7 @@ import re
 import string
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from conftest import ROOT
@@ -21,9 +22,9 @@ from training.outputs import file_sha256
 sys.path[:0] = [str(ROOT / "space"), str(ROOT / "scripts")]  # their modules import each other by their plain names
 
 # isort: split
+import fitting  # noqa: E402
 import safety  # noqa: E402
-from fitting import notices as fitting  # noqa: E402
-from plain import WINDOW, apart, clean, plain  # noqa: E402
+from normalize import WINDOW, apart, clean, normalized  # noqa: E402
 from safety import Reply  # noqa: E402
 
 NUMBERS = {
@@ -40,32 +41,31 @@ def kind(*said: str) -> str | None:
 
 # ---------------------------------------------------------------- the classifier and its cases
 def test_the_model_was_fitted_to_the_cases_as_they_are():
-    with safe_open(safety.MODEL, "np") as file:
+    with safe_open(safety.CLASSIFIER.path, "np") as file:
         sums = json.loads(file.metadata()["cases_sha256"])
-    learned = {path.name: file_sha256(path) for path in fitting.LEARNED}
+    learned = {path.name: file_sha256(path) for path in fitting.ENGLISH}
     assert sums == learned, "run `python scripts/fit_notices.py`"
-    assert safety.MODEL.stat().st_size < 5_000_000
+    assert safety.CLASSIFIER.path.stat().st_size < 5_000_000
 
 
 def test_fitting_twice_gives_the_same_bytes(tmp_path, monkeypatch):
-    for options in (safety.WORDS, safety.LETTERS):
-        monkeypatch.setitem(options, "n_features", 2**10)
+    monkeypatch.setattr(safety, "CLASSIFIER", replace(safety.CLASSIFIER, features=2**10))
     cases = fitting.read_messages()
     few = [next(case for case in cases if case["kind"] == kind) for kind in safety.KINDS] + cases[::100]
     for name in ("once", "twice"):
-        fitting.write_model(fitting.fit(few), tmp_path / name)
+        fitting.write_model(fitting.fit_notices(few), tmp_path / name, fitting.ENGLISH)
     assert (tmp_path / "once").read_bytes() == (tmp_path / "twice").read_bytes()
 
 
 def test_the_sets_that_are_reported_were_not_learned_from():
-    learned = {tuple(case["turns"]) for case in fitting.learned()}
-    for path in fitting.UNSEEN.values():
+    learned = {tuple(case["turns"]) for case in fitting.english_cases()}
+    for path in fitting.UNSEEN:
         assert not learned & {tuple(case["turns"]) for case in fitting.read_cases(path)}, path.name
 
 
 def test_the_report_counts_every_case_of_a_set():
-    for name, path in fitting.UNSEEN.items():
-        rates = json.loads(fitting.RESULTS.read_text(encoding="utf-8"))[name]
+    for path, name in fitting.UNSEEN.items():
+        rates = json.loads((fitting.SPACE / "safety_results.json").read_text(encoding="utf-8"))[name]
         assert rates["sensitivity"]["n"] + rates["specificity"]["n"] == len(fitting.read_cases(path))
 
 
@@ -124,8 +124,8 @@ def test_each_rule_is_reached_and_named(said, rule):
 
 def test_a_rule_is_forbidden_by_words_of_its_own_sentence_alone():
     rule = next(rule for rule in safety.rules() if rule["id"] == "not-breathing")
-    assert safety.matches(rule, plain("He is not breathing. We were at a film."))
-    assert not safety.matches(rule, plain("In the film he is not breathing."))
+    assert safety.matches(rule, normalized("He is not breathing. We were at a film."))
+    assert not safety.matches(rule, normalized("In the film he is not breathing."))
 
 
 def test_the_classifier_finds_what_no_rule_foresaw():
@@ -193,7 +193,7 @@ def test_the_present_shows_a_notice_and_past_negated_or_supposed_does_not(now, t
      "k1ll my$elf tonight, i mean it", "i want to k*ll myself"],
 )  # fmt: skip
 def test_writing_it_differently_hides_nothing(said):
-    assert kind(said) == ("emergency" if "br" in plain(said) else "crisis")
+    assert kind(said) == ("emergency" if "br" in normalized(said) else "crisis")
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_writing_it_differently_hides_nothing(said):
      ("ＣＨＥＳＴ ᴘᴀɪɴ", "chest pain"), ("naïve café", "naive cafe")],
 )  # fmt: skip
 def test_text_is_read_without_its_disguise(typed, read):
-    assert plain(typed) == read
+    assert normalized(typed) == read
 
 
 def test_words_run_together_are_read_apart_and_long_words_stay():

@@ -188,7 +188,7 @@ def test_a_table_that_cannot_be_used_is_named_with_the_reason(tmp_path, table):
     with pytest.raises(FileNotFoundError, match="missing"):
         sources.load(tmp_path / "none.parquet")
     parquet.write_table(parquet.read_table(table).drop_columns(["document_url"]), table)
-    with pytest.raises(ValueError, match="no column document_url"):
+    with pytest.raises(ValueError, match=r"lavita/MedQuAD.*document_url"):
         sources.load(table)
     other = tmp_path / "other.csv"
     other.write_text("name,age\nx,7\n", encoding="utf-8")
@@ -212,16 +212,13 @@ def test_every_collection_of_medquad_has_a_readable_name():
 
 
 def test_a_figure_counts_what_nobody_judged_as_wrong_and_an_empty_list_as_nothing():
-    asked = [{"id": 1, "message": "a"}, {"id": 2, "message": "b"}, {"id": 3, "message": "c"}]
+    asked = {"1": "a", "2": "b", "3": "c"}
     judged = {"1": {"X_1_Sec1": 3, "X_1_Sec2": 1}, "2": {"X_2_Sec1": 2}}
     pages = {"a": ["X_1_Sec1", "X_9_Sec9"], "b": [], "c": ["X_9_Sec9"]}
-    figures = measured(asked, judged, lambda question: question["message"], pages.__getitem__)
+    figures = measured(asked, judged, pages.__getitem__)
     assert {name: round(figure["mean"], 3) for name, figure in figures.items()} == {
         "average": 1.0,  # 3, nothing, unjudged
-        "useful": 0.333,
         "useful_shown": 0.5,
-        "unjudged_shown": 0.5,
-        "useful_pages": 0.333,
         "coverage": 0.667,
         "ndcg": round(dcg([3, 0]) / dcg([3, 1]) / 2, 3),  # the third question has no page to be found
     }
@@ -252,17 +249,12 @@ def test_the_kept_figures_reach_what_was_asked_for_and_beat_plain_bm25():
 
 
 @pytest.mark.slow
-def test_the_measurement_runs_as_typed_and_repeats_the_kept_figures(tmp_path):
+def test_the_measurement_runs_as_typed_and_repeats_the_kept_figures():
     table, asked = SHARED / "medquad" / "full.parquet", SHARED / "liveqa"
     if not (table.is_file() and asked.is_dir()):
         pytest.skip(f"{table} and {asked} are not here")
     found = command(
         "scripts/measure_sources.py", asked / "questions.jsonl", asked / "judgements.tsv", "--table", table,
-        "--json", tmp_path / "sources.json",
     )  # fmt: skip
-    assert found.returncode == 0 and "plain BM25" in found.stdout, found.stderr
-    again = json.loads((tmp_path / "sources.json").read_text(encoding="utf-8"))
-    kept = json.loads((ROOT / "space/sources_results.json").read_text(encoding="utf-8"))
-    assert {name: value for name, value in again.items() if name != "speed"} == {
-        name: value for name, value in kept.items() if name != "speed"
-    }
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout) == json.loads((ROOT / "space/sources_results.json").read_text(encoding="utf-8"))

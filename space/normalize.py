@@ -23,16 +23,21 @@ NEGATED = re.compile(
 
 
 def clean(text: str) -> str:
-    """Text for prompt and page: NFKC, without bidi, zero-width, control, private-use and surrogate characters."""
+    """Text for prompt and page: NFKC, without what isn't seen and without runs of accents."""
     marks = "".join(re.escape(c) for c in set(text) if unicodedata.combining(c))
     if marks:  # normalising a long run of accents takes quadratic time
         text = re.sub(f"([{marks}]{{4}})[{marks}]+", r"\1", text)
     text = unicodedata.normalize("NFKC", text.replace("\r\n", "\n"))
-    bad = {c for c in set(text) if unicodedata.category(c) in ("Cc", "Cf", "Co", "Cs") and c not in "\n\t"}
-    return text.translate(dict.fromkeys(map(ord, bad))).strip()
+    return without_unseen(text).strip()
 
 
-def plain(text: str) -> str:
+def without_unseen(text: str) -> str:
+    """Text without bidi, zero-width, private-use, surrogate and control characters but line ends and tabs."""
+    unseen = {c for c in set(text) if unicodedata.category(c) in ("Cc", "Cf", "Co", "Cs") and c not in "\n\t"}
+    return text.translate(dict.fromkeys(map(ord, unseen)))
+
+
+def normalized(text: str) -> str:
     """Text as notices read it: lower-case ASCII without look-alikes, digits in words, s p a c e s, repeated letters."""
     text = text.translate({ord(char): folded(char) for char in set(text)}).translate(LOOK_ALIKES)
     text = re.sub(r"['’‘`´*]", "", text)
@@ -75,6 +80,7 @@ def pieces(word: str, ranks: dict[str, int]) -> list[str]:
 
 
 def windowed(text: str) -> list[str]:
+    """Overlapping pieces of the text."""
     words = text.split()
     starts = range(0, max(len(words) - WINDOW // 2, 1), WINDOW // 2)
     return [" ".join(words[start : start + WINDOW]) for start in starts]
