@@ -4,13 +4,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, constants
-from huggingface_hub.utils import HFValidationError, get_session, get_token, hf_raise_for_status, validate_repo_id
+from huggingface_hub import HfApi, RepoCard, constants
+from huggingface_hub.utils import get_token, validate_repo_id
 from safetensors import safe_open
 
 from space.credit import Credit
@@ -22,7 +23,6 @@ from training.outputs import file_sha256
 from training.release import hub
 from training.release.bundle import TOKEN, Run, licence_files
 from training.release.signing import public_key
-from training.release.space import SOURCES, find_sources
 from training.scoring.benchmarks import falls
 from training.scoring.table import points, rate_text
 
@@ -54,38 +54,51 @@ class Options:
     rollback: str | None = None
 
 
+@dataclass(frozen=True)
+class Remotes:
+    """The repositories of a release; base and Space are None if not requested."""
+
+    adapter: hub.Remote
+    base: hub.Remote | None
+    space: hub.Remote | None
+    exports: list[hub.Remote]
+
+    def all(self) -> list[hub.Remote]:
+        return [remote for remote in (self.adapter, self.base, self.space, *self.exports) if remote]
+
+
+def look_up_all(options: Options, look: Callable[..., hub.Remote]) -> Remotes:
+    """The repositories that the options name. look: a repository as the Hub holds it, by id and kind."""
+    return Remotes(
+        look(options.repo),
+        look(options.base_repo) if options.base_repo else None,
+        look(options.space, "space") if options.space else None,
+        [look(repo) for repo in options.export],
+    )
+
+
 def check_options(options: Options) -> None:
     """Raises ValueError for an invalid repository id or options that contradict each other."""
-    named = [("", options.repo), ("--base-repo ", options.base_repo), ("--space ", options.space)]
-    for option, repo in (*named, *(("--export ", repo) for repo in options.export)):
-        if repo is not None:
-            check_repo_id(option, repo)
-    if len({options.repo, *options.export}) < 1 + len(options.export):
-        raise ValueError(f"--export {', '.join(options.export)}: the adapter and each export need a repository each")
-    if options.base_repo == options.repo:
-        raise ValueError(f"--base-repo {options.base_repo}: base and adapter need a repository each")
-    if options.private and options.space:
-        raise ValueError("--private and --space: the public Space can't read a private adapter")
-    if options.accept is not None and not options.accept.strip():
-        raise ValueError("--accept: give the reason, which the card will show")
-    if options.sign and options.rollback:
-        raise ValueError("--sign and --rollback: a rollback brings back the release's own signature")
+    models = [repo for repo in (options.repo, options.base_repo, *options.export) if repo is not None]
+    for repo in (*models, *([] if options.space is None else [options.space])):
+        validate_repo_id(repo)  # raises a ValueError that names it
+        if repo.count("/") != 1:
+            raise ValueError(f"{repo}: give OWNER/NAME")
+    wrong = {
+        f"{', '.join(models)}: adapter, base and exports need a repository each": len({*models}) < len(models),
+        "--private and --space: the public Space can't read a private adapter": options.private and options.space,
+        "--accept: give the reason, which the card will show": options.accept is not None
+        and not options.accept.strip(),
+        "--sign and --rollback: a rollback brings back the release's own signature": options.sign and options.rollback,
+        f"--timeout {options.timeout:g}: give seconds above 0": not options.timeout > 0,
+        "--set: only --preflight takes it, a finished run knows its settings": options.settings
+        and not options.preflight,
+    }
+    for text, is_wrong in wrong.items():
+        if is_wrong:
+            raise ValueError(text)
     if options.sign:
         public_key(options.sign)
-    if not options.timeout > 0:
-        raise ValueError(f"--timeout {options.timeout:g}: give seconds above 0")
-    if options.settings and not options.preflight:
-        raise ValueError(f"--set {options.settings[0]}: only --preflight takes it, a finished run knows its settings")
-
-
-def check_repo_id(option: str, repo: str) -> None:
-    """Raises ValueError if an id is not OWNER/NAME."""
-    try:
-        validate_repo_id(repo)
-    except HFValidationError as error:
-        raise ValueError(f"{option}{repo}: {error}") from error
-    if repo.count("/") != 1:
-        raise ValueError(f"{option}{repo}: give OWNER/NAME")
 
 
 @dataclass(frozen=True)
@@ -262,33 +275,30 @@ def check_disk(needed: int) -> Check:
 
 def check_space_folder(folder: Path) -> Check:
     """The folder can start a Space and holds nothing that looks like a token."""
-    files = hub.local_files(folder)
-    if missing := {"app.py", "README.md"} - files.keys():
-        return Check("Space folder", False, f"{folder / missing.pop()} is missing: a Space starts from it")
-    leaks = [name for name, path in files.items() if TOKEN.search(path.read_text(encoding="utf-8", errors="replace"))]
-    text = (
-        f"{', '.join(leaks)} holds what looks like a token: take it out, revoke it" if leaks else f"{len(files)} files"
-    )
-    return Check("Space folder", not leaks, text)
+    if missing := [name for name in ("app.py", "README.md") if not (folder / name).is_file()]:
+        return Check("Space folder", False, f"{folder / missing[0]} is missing: a Space starts from it")
+    texts = {path: path.read_text(encoding="utf-8", errors="replace") for path in folder.rglob("*") if path.is_file()}
+    if leaks := [path.name for path, text in texts.items() if TOKEN.search(text)]:
+        return Check("Space folder", False, f"{', '.join(leaks)} holds what looks like a token: take it out, revoke it")
+    return Check("Space folder", True, f"{len(texts)} files")
 
 
 # On the Hub
 
 
-def hub_checks(api: HfApi, options: Options, remotes: hub.Remotes, base: Base, card: str) -> list[Check]:
+def hub_checks(api: HfApi, options: Options, remotes: Remotes, base: Base, card: str) -> list[Check]:
     """Rights, visibility, cards, the base and the Space. card: text of the adapter's card, or its metadata alone."""
     written = [remote for remote in remotes.all() if remote is not remotes.base or base.revision is None]
     checks = [
         *check_rights(api, written, required=options.push or options.preflight),
         check_visibility(remotes.all(), options.private),
-        check_card_on_hub(api, card, "model"),
+        check_card_on_hub(card, "model"),
         check_base_on_hub(api, base, bool(options.space)),
     ]
     if remotes.space:
         checks.append(check_our_space(remotes.space.repo, hub.list_files(api, remotes.space)))
-        checks.append(check_sources(*find_sources(api)))
         if (readme := options.space_folder / "README.md").exists():
-            checks.append(check_card_on_hub(api, readme.read_text(encoding="utf-8"), "space"))
+            checks.append(check_card_on_hub(readme.read_text(encoding="utf-8"), "space"))
     return checks
 
 
@@ -304,47 +314,43 @@ def check_rights(api: HfApi, remotes: list[hub.Remote], required: bool) -> list[
 
 def check_right(api: HfApi, remote: hub.Remote) -> Check:
     """The token may write to the repository, or create it."""
-    name = f"write {remote.repo}"
     hub.write_to(remote.repo, remote.kind)
-    if not remote.head and os.environ.get("HF_OIDC_RESOURCE"):
-        return Check(name, False, "trusted publishing can't create a repository: create it by hand, once")
     if not remote.head:
-        return check_may_create(hub.retry("reading whose token it is", api.whoami), remote)
+        if os.environ.get("HF_OIDC_RESOURCE"):
+            text = "trusted publishing can't create a repository: create it by hand, once"
+            return Check(f"create {remote.repo}", False, text)
+        return check_may_create(hub.retry("reading whose token it is", api.whoami), remote.repo)
 
     def may_write() -> str:
-        what = f"checking write access to {remote.repo}"
-        hub.retry(what, lambda: api.auth_check(remote.repo, repo_type=remote.kind, write=True))
+        api.auth_check(remote.repo, repo_type=remote.kind, write=True)
         return "this token may"
 
-    return attempt(name, may_write)
+    return attempt(f"write {remote.repo}", partial(hub.retry, f"checking write access to {remote.repo}", may_write))
 
 
-def check_may_create(me: dict[str, Any], remote: hub.Remote) -> Check:
+def check_may_create(me: dict[str, Any], repo: str) -> Check:
     """The account may create the repository. me: the answer of whoami."""
-    name, owner = f"create {remote.repo}", remote.repo.split("/")[0]
-    role = me.get("auth", {}).get("accessToken", {}).get("role")
-    roles = {org["name"]: org.get("roleInOrg") for org in me.get("orgs", [])}
-    if owner not in (me["name"], *roles):
+    name, owner = f"create {repo}", repo.split("/")[0]
+    token = me.get("auth", {}).get("accessToken", {}).get("role")
+    roles = {me["name"]: "owner"} | {org["name"]: org.get("roleInOrg") for org in me.get("orgs", [])}
+    if owner not in roles:
         return Check(name, False, f"the token belongs to {me['name']}, who is not {owner} and not of that organisation")
-    if roles.get(owner) == "read":
-        text = f"{me['name']} only has the role `read` in {owner}: an admin there must give `contributor` or `write`"
-        return Check(name, False, text)
-    if role == "read":
-        return Check(name, False, f"the token of {me['name']} may only read: make one with the role `write`")
-    if role != "write":
+    if "read" in (token, roles[owner]):
+        text = f"the token of {me['name']} has the role `{token}`, {me['name']} `{roles[owner]}` in {owner}"
+        return Check(name, False, f"{text}: `read` may not create it")
+    if token != "write":
         return Check(name, None, "a fine-grained token: creating the repository will tell")
     return Check(name, True, f"{me['name']} may")
 
 
-def check_card_on_hub(api: HfApi, card: str, kind: str) -> Check:
+def check_card_on_hub(card: str, kind: str) -> Check:
     """The Hub accepts a card's metadata. kind: model or space."""
 
     def validate() -> str:
-        body = {"content": card, "repoType": kind}
-        hf_raise_for_status(get_session().post(f"{api.endpoint}/api/validate-yaml", json=body))
+        RepoCard(card).validate(repo_type=kind)
         return "valid"
 
-    return attempt(f"{kind} card on the Hub", lambda: hub.retry(f"validating the {kind} card", validate))
+    return attempt(f"{kind} card on the Hub", partial(hub.retry, f"validating the {kind} card", validate))
 
 
 def check_base_on_hub(api: HfApi, base: Base, space: bool) -> Check:
@@ -354,26 +360,21 @@ def check_base_on_hub(api: HfApi, base: Base, space: bool) -> Check:
     """
     if base.revision is None:
         return Check("base on the Hub", None, "not there yet")
-    where = f"{base.model} at {hub.short(base.revision)}"
-
-    def closed() -> bool:
-        api.auth_check(base.model)
-        info = api.model_info(base.model)
-        return bool(info.gated or info.private)
 
     def find() -> str:
-        if hub.retry(f"looking for {base.model}", closed) and space:
+        api.auth_check(base.model)
+        info = api.model_info(base.model)
+        if space and (info.gated or info.private):
             raise ValueError("gated or private, so the Space can't read it; leave --space out, or train on a public "
                              "copy of it")  # fmt: skip
-        files = hub.list_files(api, hub.Remote(base.model), base.revision)
+        files = hub.list_files(api, hub.Remote(base.model), base.revision or "")
         if not any(path.endswith(".safetensors") and "/" not in path for path in files):
             raise ValueError("holds no weights as .safetensors: take another base")
-        if wrong := [path for path, sha256 in base.weights.items() if files.get(path) != f"sha256:{sha256}"]:
+        if wrong := [path for path, sha256 in base.weights.items() if files.get(path) != sha256]:
             raise ValueError(f"holds other weights than the run was trained on ({', '.join(wrong)})")
         return "with the weights that were trained on"
 
-    check = attempt("base on the Hub", find)
-    return replace(check, text=f"{where}: {check.text}")
+    return attempt("base on the Hub", partial(hub.retry, f"looking for {base.model}", find))
 
 
 def check_visibility(remotes: list[hub.Remote], private: bool) -> Check:
@@ -385,14 +386,6 @@ def check_visibility(remotes: list[hub.Remote], private: bool) -> Check:
     if hidden and any(remote.kind == "space" for remote in remotes):
         return Check("visibility", False, f"{', '.join(hidden)}: private, so the Space can't read it; make it public")
     return Check("visibility", True, "private" if private or hidden else "public")
-
-
-def check_sources(dataset: str, commit: str, file: str) -> Check:
-    """The table of the pages that the Space shows beside its answers; it runs without one, too."""
-    if dataset:
-        return Check("pages beside answers", True, f"{file} of {dataset} at {hub.short(commit)}")
-    text = f"{SOURCES} is not on the Hub with one Parquet file: the Space will say that pages can't be looked up"
-    return Check("pages beside answers", None, text)
 
 
 def check_our_space(space: str, there: dict[str, str]) -> Check:

@@ -4,7 +4,6 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, replace
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
@@ -14,10 +13,10 @@ from huggingface_hub import HfApi
 from training.network import Unfinished
 from training.outputs import read_json, write_json
 from training.release import hub, signing
-from training.release.bundle import build_bundle, stage_base
-from training.release.checks import Options, check_our_space, check_rights
+from training.release.bundle import stage_base
+from training.release.checks import Check, Options, check_our_space, check_rights
 from training.release.exports import export_parts
-from training.release.plan import BASE_TITLE, Plan, complete_bundle, make_plan, refusals, show
+from training.release.plan import Plan, make_plan, refuse, show
 from training.release.space import publish_space
 from training.release.verify import read_back
 
@@ -30,17 +29,19 @@ def publish(api: HfApi, options: Options) -> None:
     """Make and show the plan, and with --push carry it out; raises ValueError if a check or a gate forbids it."""
     plan = make_plan(api, options)
     show(plan)
-    if refused := refusals(plan):
-        raise ValueError(f"{'; '.join(refused)}; nothing was pushed")
+    refuse(plan)
     if not options.push:
         print("plan: nothing was pushed, --push does it")
         return
-    plan = push_base(api, plan)
+    if plan.base.revision is None:
+        push_base(api, plan)
+        plan = make_plan(api, options)  # its bundle names the base by its commit
+        refuse(plan)
     commit, facts = push_adapter(api, plan)
     write_report(api, plan, commit, facts)
     push_exports(api, plan)
     if options.space:
-        released = hub.Remote(options.repo, head=commit)
+        released = replace(plan.remotes.adapter, head=commit)
         space = publish_space(
             api, options.space, options.space_folder, released, plan.version, plan.bundle, options.export
         )
@@ -51,19 +52,13 @@ def publish(api: HfApi, options: Options) -> None:
     print("\n".join(f"  {part:8} {link}" for part, link in links(api, plan).items()), flush=True)
 
 
-def push_base(api: HfApi, plan: Plan) -> Plan:
-    """Push a local base to its own repository, and build the bundle again with its commit."""
-    remote, options = plan.remotes.base, plan.options
-    if plan.base.revision or remote is None:
-        return plan
+def push_base(api: HfApi, plan: Plan) -> None:
+    """Push a local base to its own repository."""
+    options, remote = plan.options, plan.remotes.base or hub.Remote(plan.base.model)
     with tempfile.TemporaryDirectory(prefix="base-") as temporary:
         folder = stage_base(Path(temporary), plan.base, options.repo, options.llama_licence)
-        commit = hub.push_folder(api, remote, folder, BASE_TITLE + options.repo, options.private)
+        commit = hub.push_folder(api, remote, folder, f"Base of {options.repo}", options.private)
     print(f"push: the base is {plan.base.model} at {hub.short(commit)}", flush=True)
-    base = replace(plan.base, revision=commit)
-    bundle = build_bundle(plan.run, base, options.llama_licence)
-    complete_bundle(bundle, plan.run, plan.version, plan.accepted, options)
-    return replace(plan, base=base)
 
 
 def push_adapter(api: HfApi, plan: Plan) -> tuple[str, Facts]:
@@ -72,7 +67,7 @@ def push_adapter(api: HfApi, plan: Plan) -> tuple[str, Facts]:
     Content that is released already is pushed again only if main holds something else, and never tagged again.
     """
     repo, version, remote, options = plan.options.repo, plan.version, plan.remotes.adapter, plan.options
-    released = remote.commit_of(version)
+    released = remote.tags.get(version)
     message = f"Bring main to {version}" if released else f"Release {version}"
     commit = hub.push_folder(api, remote, plan.bundle, message, options.private)
     report = plan.run.config.run_dir / REPORT
@@ -96,7 +91,7 @@ def push_exports(api: HfApi, plan: Plan) -> None:
         with tempfile.TemporaryDirectory(prefix="export-") as cache:
             found = hub.download(api, remote, commit, Path(cache))
             signed = f", signed by {signing.verify(found)}" if plan.options.sign else ""
-            count = len(hub.local_files(found))
+            count = len(hub.list_files(api, remote, commit))
         print(f"export: {remote.repo} is at {hub.short(commit)}, {count} files read back{signed}", flush=True)
         hub.set_tag(api, remote.repo, plan.version, commit, message)
 
@@ -104,17 +99,20 @@ def push_exports(api: HfApi, plan: Plan) -> None:
 def collect(api: HfApi, options: Options) -> None:
     """Put adapter, exports and Space into one collection; a token that may not is told, since the release stands."""
     owner, name = options.repo.split("/")
-    items: list[tuple[Literal["model", "space"], str]] = [("model", repo) for repo in (options.repo, *options.export)]
-    items += [("space", options.space)] if options.space else []
-    names = ", ".join(repo for _, repo in items)
+    items: dict[str, Literal["model", "space"]] = dict.fromkeys((options.repo, *options.export), "model")
+    if options.space:
+        items[options.space] = "space"
+
+    def fill() -> str:
+        made = api.create_collection(name, namespace=owner, exists_ok=True)
+        for repo, kind in items.items():
+            api.add_collection_item(made.slug, repo, item_type=kind, exists_ok=True)
+        return made.slug
+
     try:
-        made = hub.retry("making a collection", lambda: api.create_collection(name, namespace=owner, exists_ok=True))
-        for kind, repo in items:
-            add = partial(api.add_collection_item, made.slug, repo, item_type=kind, exists_ok=True)
-            hub.retry(f"adding {repo} to the collection", add)
-        print(f"collection: {made.slug} holds {names}", flush=True)
+        print(f"collection: {hub.retry('filling a collection', fill)} holds {', '.join(items)}", flush=True)
     except (PermissionError, ValueError) as error:
-        print(f"collection: none, this token may not ({error}); add {names} by hand")
+        print(f"collection: none, this token may not ({error}); add {', '.join(items)} by hand")
 
 
 def write_report(api: HfApi, plan: Plan, commit: str, facts: Facts, space_commit: str | None = None) -> None:
@@ -186,28 +184,24 @@ def roll_back(api: HfApi, options: Options) -> None:
     Raises ValueError if there is no such tag or Space, or the token may not write.
     """
     tag, repo = options.rollback or "", options.repo
-    remotes = hub.look_up_all(partial(hub.look_up, api), repo, None, options.space)
-    if (released := remotes.adapter.commit_of(tag)) is None:
-        there = ", ".join(name for name, _ in remotes.adapter.tags) or "none"
-        unseen = f"there is no repository {repo} that this token may see"
-        told = f"{repo} has no such tag; it has {there}" if remotes.adapter.head else unseen
-        raise ValueError(f"--rollback {tag}: {told}")
-    if (space := remotes.space) and space.head is None:
-        raise ValueError(f"--space {space.repo}: there is no such Space")
-    checks = [check_our_space(space.repo, hub.list_files(api, space))] if space else []
-    for check in (*checks, *check_rights(api, remotes.all(), required=True)):
-        if check.ok is False:
-            raise ValueError(f"{check.name}: {check.text}; nothing was pushed")
+    adapter = hub.look_up(api, repo)
+    space = hub.look_up(api, options.space, "space") if options.space else None
+    if not (released := adapter.tags.get(tag)):
+        told = f"it has the tags {', '.join(adapter.tags) or 'none'}" if adapter.head else "it is not there to see"
+        raise ValueError(f"--rollback {tag}: there is no such release of {repo}, {told}")
+    checks = check_rights(api, [adapter, *([space] if space else [])], required=True)
+    if space:
+        there = hub.list_files(api, space)
+        checks.append(check_our_space(space.repo, there) if there else Check("Space", False, "there is no such Space"))
+    if refused := [f"{check.name}: {check.text}" for check in checks if check.ok is False]:
+        raise ValueError(f"{'; '.join(refused)}; nothing was pushed")
     with tempfile.TemporaryDirectory(prefix="rollback-") as temporary:
         cache = Path(temporary)
-        bundle = hub.download(api, remotes.adapter, released, cache)
-        commit = hub.push_folder(api, remotes.adapter, bundle, f"Roll back to {tag}")
+        bundle = hub.download(api, adapter, released, cache)
+        commit = hub.push_folder(api, adapter, bundle, f"Roll back to {tag}")
         print(f"push: main of {repo} is at {hub.short(commit)}, with the files of {tag}", flush=True)
         verify(repo, commit, options.timeout, lenient=True)
         if space:
-            app = hub.download(api, space, space.main, cache)  # its own files: only the pin changes
-            publish_space(api, space.repo, app, replace(remotes.adapter, head=released), tag, bundle)
-    print(f"done: {repo} is back at {tag}, and verified; no tag moved")
-    print(f"  adapter  {api.endpoint}/{repo}", flush=True)
-    if options.space:
-        print(f"  space    {api.endpoint}/spaces/{options.space}", flush=True)
+            app = hub.download(api, space, space.head, cache)  # its own files: only the pin changes
+            publish_space(api, space.repo, app, replace(adapter, head=released), tag, bundle)
+    print(f"done: {repo} is back at {tag}, and verified; no tag moved", flush=True)
