@@ -23,18 +23,17 @@ ROOT = Path(__file__).parents[1]
 
 def main(words: list[str] | None = None) -> int:
     """Run the command and return its exit code. Errors of users, Hub and network end in one line."""
-    parsed = parse(words)
+    options = parse(words)
     # Imported here: --help must not wait for transformers.
     from training.command import never_fail_to_print, user_error
     from training.network import Unfinished, redacted
-    from training.release.checks import Options, check_options
+    from training.release.checks import check_options
     from training.release.hub import connect
     from training.release.plan import preflight
     from training.release.publish import publish, roll_back
 
     never_fail_to_print()
     try:
-        options = Options(**vars(parsed))
         check_options(options)
         run = preflight if options.preflight else roll_back if options.rollback else publish
         run(connect(options.timeout), options)

@@ -21,7 +21,7 @@ from space.prompt import has_system_role
 from training.bases import FILES, ORIGIN, Base, set_base
 from training.configs import TrainConfig
 from training.model.golden import golden_ids
-from training.outputs import need_file, read_json, up_to_date, whole_folder, write_json, write_text
+from training.outputs import need_file, read_json, up_to_date, write_json, write_text
 from training.release.bom import BOM, bill_of_materials
 
 FROM_ADAPTER = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json",
@@ -62,14 +62,13 @@ def licence_files(base: Base, about_data: str, folder: Path | None) -> dict[str,
     notice = {"NOTICE": ("\n\n".join(notices) + "\n").encode()} if notices else {}
     if llama:
         return {name: llama_text(name, base, folder) for name in LICENCE_NAMES} | notice
-    if path := find_text("LICENSE", folder, base.folder):
-        return {"LICENSE": path.read_bytes()} | notice
-    if base.licence == "apache-2.0":
-        return {"LICENSE": OWN_LICENCE.read_bytes()} | notice
-    raise FileNotFoundError(
-        f"the licence of {base.model} ({base.licence}) asks for its text, which is not beside the base: give a folder "
-        "that holds it as LICENSE with --licence-texts DIR"
-    )
+    path = find_text("LICENSE", folder, base.folder) or (OWN_LICENCE if base.licence == "apache-2.0" else None)
+    if path is None:
+        raise FileNotFoundError(
+            f"the licence of {base.model} ({base.licence}) asks for its text, which is not beside the base: give a "
+            "folder that holds it as LICENSE with --licence-texts DIR"
+        )
+    return {"LICENSE": path.read_bytes()} | notice
 
 
 def data_notice(source: dict[str, Any]) -> str:
@@ -190,14 +189,6 @@ def chosen_by_study(config: TrainConfig) -> bool:
     trained = read_json(config.run_dir / "run.json", "python -m training train")
     adapters = {row["name"]: row["adapter_sha256"] for row in study["rows"]}
     return study["winner"] == config.name and adapters[config.name] == trained["adapter_sha256"]
-
-
-def build_bundle(run: Run, base: Base, llama_licence: Path | None) -> Path:
-    """Everything but the card, in the run's release/; the run's own bundle/ keeps naming the base by its folder."""
-    folder = run.config.run_dir / "release"
-    with whole_folder(folder) as new:
-        fill_bundle(new, run.config, llama_licence, base)
-    return folder
 
 
 def check_bundle(folder: Path) -> list[Path]:

@@ -3,7 +3,8 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -31,53 +32,17 @@ ENDED_SHARE = 0.90
 FALL = 0.02  # on a task of lm-eval
 
 
-@dataclass(frozen=True)
-class Options:
-    """The command line of scripts/publish.py."""
-
-    repo: str
-    run: Path
-    version: str | None = None
-    accept: str | None = None
-    private: bool = False
-    base_repo: str | None = None
-    space: str | None = None
-    space_folder: Path = Path("space")
-    export: Sequence[str] = ()  # repositories for parts of `export_folder`
-    export_folder: Path | None = None  # default: RUN/export
-    llama_licence: Path | None = None
-    sign: Path | None = None
-    timeout: float = 60
-    settings: Sequence[str] = ()  # --set, for --preflight: how the run will be trained
-    push: bool = False
-    preflight: bool = False
-    rollback: str | None = None
+Remotes = dict[str, hub.Remote]  # by id; a Space's begins with spaces/
 
 
-@dataclass(frozen=True)
-class Remotes:
-    """The repositories of a release; base and Space are None if not requested."""
-
-    adapter: hub.Remote
-    base: hub.Remote | None
-    space: hub.Remote | None
-    exports: list[hub.Remote]
-
-    def all(self) -> list[hub.Remote]:
-        return [remote for remote in (self.adapter, self.base, self.space, *self.exports) if remote]
-
-
-def look_up_all(options: Options, look: Callable[..., hub.Remote]) -> Remotes:
+def look_up_all(options: Namespace, look: Callable[..., hub.Remote]) -> Remotes:
     """The repositories that the options name. look: a repository as the Hub holds it, by id and kind."""
-    return Remotes(
-        look(options.repo),
-        look(options.base_repo) if options.base_repo else None,
-        look(options.space, "space") if options.space else None,
-        [look(repo) for repo in options.export],
-    )
+    models = [repo for repo in (options.repo, options.base_repo, *options.export) if repo]
+    space = {f"spaces/{options.space}": look(options.space, "space")} if options.space else {}
+    return {repo: look(repo) for repo in models} | space
 
 
-def check_options(options: Options) -> None:
+def check_options(options: Namespace) -> None:
     """Raises ValueError for an invalid repository id or options that contradict each other."""
     models = [repo for repo in (options.repo, options.base_repo, *options.export) if repo is not None]
     for repo in (*models, *([] if options.space is None else [options.space])):
@@ -120,11 +85,18 @@ def attempt(name: str, call: Callable[[], str]) -> Check:
         return Check(name, False, str(error))
 
 
-def check_lines(checks: list[Check]) -> list[str]:
+def check_lines(checks: list[Check]) -> str:
     """A line per check, for people."""
     words = {True: "ok", False: "FAILED", None: "-"}
     width = max(len(check.name) for check in checks)
-    return [f"  {words[check.ok]:7} {check.name:{width}}  {' '.join(check.text.split())}" for check in checks]
+    lines = [f"  {words[check.ok]:7} {check.name:{width}}  {' '.join(check.text.split())}" for check in checks]
+    return "\n".join(lines)
+
+
+def raise_if_failed(checks: list[Check], consequence: str) -> None:
+    """Raises ValueError that names the checks that failed, each with what to do."""
+    if failed := [f"{check.name}: {check.text}" for check in checks if check.ok is False]:
+        raise ValueError("; ".join([*failed, consequence]))
 
 
 # Gates: what the scores must reach
@@ -187,7 +159,7 @@ def benchmarks_gate(benchmarks: dict[str, Any] | None) -> Check:
 # On this machine
 
 
-def request_checks(options: Options, base: Base, source: dict[str, Any], config: str, needed: int) -> list[Check]:
+def request_checks(options: Namespace, base: Base, source: dict[str, Any], config: str, needed: int) -> list[Check]:
     """Names, licences, base, and what this machine must have.
 
     source: of the training data, from data.json. config: the configuration's name. needed: bytes of disk.
@@ -226,11 +198,10 @@ def check_data(source: dict[str, Any], config: str) -> Check:
 
 def check_base(base: Base, base_repo: str | None) -> Check:
     """Others can load the base: it is on the Hub at a commit, or --base-repo pushes it there."""
-    if base_repo:
-        state = f"there already, at {hub.short(base.revision)}" if base.revision else "pushed there first"
-        return Check("base", True, f"{base.folder} as {base.model}, {state}")
     if base.revision:
         return Check("base", True, f"{base.model} at {hub.short(base.revision)}")
+    if base_repo:
+        return Check("base", True, f"{base.folder} is pushed first, as {base_repo}")
     remedy = (
         "if it was downloaded from the Hub, run train again with --set base_id=OWNER/NAME and "
         "--set base_revision=COMMIT, which records that and trains nothing; else push it: --base-repo OWNER/NAME"
@@ -286,17 +257,17 @@ def check_space_folder(folder: Path) -> Check:
 # On the Hub
 
 
-def hub_checks(api: HfApi, options: Options, remotes: Remotes, base: Base, card: str) -> list[Check]:
+def hub_checks(api: HfApi, options: Namespace, remotes: Remotes, base: Base, card: str) -> list[Check]:
     """Rights, visibility, cards, the base and the Space. card: text of the adapter's card, or its metadata alone."""
-    written = [remote for remote in remotes.all() if remote is not remotes.base or base.revision is None]
+    written = [remote for repo, remote in remotes.items() if repo != options.base_repo or base.revision is None]
     checks = [
         *check_rights(api, written, required=options.push or options.preflight),
-        check_visibility(remotes.all(), options.private),
+        check_visibility([*remotes.values()], options.private),
         check_card_on_hub(card, "model"),
         check_base_on_hub(api, base, bool(options.space)),
     ]
-    if remotes.space:
-        checks.append(check_our_space(remotes.space.repo, hub.list_files(api, remotes.space)))
+    if options.space:
+        checks.append(check_our_space(options.space, hub.list_files(api, remotes[f"spaces/{options.space}"])))
         if (readme := options.space_folder / "README.md").exists():
             checks.append(check_card_on_hub(readme.read_text(encoding="utf-8"), "space"))
     return checks

@@ -2,13 +2,13 @@
 
 import re
 import tempfile
+from argparse import Namespace
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi
-from jinja2 import UndefinedError
 
 from model_card.build import card_text, metadata
 from space.credit import Credit
@@ -17,11 +17,11 @@ from training.bases import ABOUT_FILES, Base, find_base, recorded_base, remember
 from training.configs import CONFIGS, TrainConfig, override
 from training.datasets import find_source
 from training.network import Unfinished
-from training.outputs import file_sha256, read_json, write_text
+from training.outputs import file_sha256, read_json, whole_folder, write_text
 from training.release import checks, hub
 from training.release.bom import BOM
-from training.release.bundle import FROM_ADAPTER, Run, build_bundle, check_bundle, read_run, stage_base
-from training.release.checks import GIB, Check, Options, Previous, Remotes, look_up_all
+from training.release.bundle import FROM_ADAPTER, Run, check_bundle, fill_bundle, read_run, stage_base
+from training.release.checks import GIB, Check, Previous, Remotes, look_up_all, raise_if_failed
 from training.release.exports import complete_export, export_gates, export_parts
 from training.release.signing import PUBLIC_KEY, SIGNATURE, place_key, sign
 from training.scoring.table import ROUGE_LABELS, VIEWS, points
@@ -36,7 +36,7 @@ VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
 class Plan:
     """A release as it would be pushed."""
 
-    options: Options
+    options: Namespace
     run: Run
     base: Base
     remotes: Remotes
@@ -49,7 +49,7 @@ class Plan:
     previous: Previous | None
 
 
-def make_plan(api: HfApi, options: Options) -> Plan:
+def make_plan(api: HfApi, options: Namespace) -> Plan:
     """Build the bundle and check everything; pushes nothing. Without --push the Hub may be unreachable."""
     run, reached = read_run(options.run), True
     try:
@@ -59,18 +59,24 @@ def make_plan(api: HfApi, options: Options) -> Plan:
             raise
         print(f"plan: the Hub is not asked ({error})")
         remotes, reached = look_up_all(options, hub.Remote), False
-    base, files = find_base_repo(api, run_base(run), remotes.base, options)
-    bundle = build_bundle(run, base, options.llama_licence)
-    version, previous = choose_version(api, remotes.adapter, bundle, options.version)
-    parts, adapter = export_parts(options), run.record["adapter_sha256"]
+    base, files = find_base_repo(api, run_base(run), remotes.get(options.base_repo), options)
+    bundle = run.config.run_dir / "release"  # the run's own bundle/ keeps naming the base by its folder
+    with whole_folder(bundle) as new:
+        fill_bundle(new, run.config, options.llama_licence, base)
+    version, previous = choose_version(api, remotes[options.repo], bundle, options.version)
+    exports = export_parts(options)
     gates = [
         *checks.gates(run.scores, run.data["sha256"]["test"], previous),
         checks.benchmarks_gate(run.benchmarks),
-        *(gate for part in parts for gate in export_gates(part, adapter)),
+        *(gate for part in exports.values() for gate in export_gates(part, run.record["adapter_sha256"])),
     ]
     accepted = accepted_text(options.accept, gates)
-    complete_bundle(bundle, version, accepted, options)
-    for part in parts:
+    place_key(bundle, options.sign)
+    links: dict[str, Any] = {"space": options.space, "accepted": accepted, "exports": options.export}
+    write_text(bundle / "README.md", card_text(bundle, options.repo, version, **links))
+    check_bundle(bundle)
+    sign(bundle, options.sign)
+    for part in exports.values():
         complete_export(part, options, version)
 
     size = sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
@@ -80,29 +86,14 @@ def make_plan(api: HfApi, options: Options) -> Plan:
     if reached:
         card = (bundle / "README.md").read_text(encoding="utf-8")
         found += checks.hub_checks(api, options, remotes, base, card)
-    for remote, part in zip((remotes.adapter, *remotes.exports), (bundle, *parts), strict=True):
-        states = hub.compare(api, part, remote)
-        files += change_lines(remote, part, states)
+    for repo, part in {options.repo: bundle, **exports}.items():
+        states = hub.compare(api, part, remotes[repo])
+        files += change_lines(remotes[repo], part, states)
         removed = [name for name, state in states.items() if state == "removed"]
-        found.append(checks.check_only_ours(removed, newest_files(api, remote)))
+        found.append(checks.check_only_ours(removed, newest_files(api, remotes[repo])))
     if options.space:
         files.append(f"files: {options.space} gets those of {options.space_folder}, pinned to this release")
     return Plan(options, run, base, remotes, bundle, version, accepted, files, found, gates, previous)
-
-
-def complete_bundle(bundle: Path, version: str, accepted: str | None, options: Options) -> None:
-    """Write the card of a bundle, which reads its other files, then check all and, with a private key, sign them."""
-    place_key(bundle, options.sign)
-    links: dict[str, Any] = {"space": options.space, "accepted": accepted, "exports": options.export}
-    try:
-        write_text(bundle / "README.md", card_text(bundle, options.repo, version, **links))
-    except UndefinedError as error:
-        raise ValueError(
-            f"{options.run}: the card needs what an older version did not record ({error}): prepare and train again"
-        ) from error
-    check_bundle(bundle)
-    if options.sign:
-        sign(bundle, options.sign)
 
 
 def accepted_text(reason: str | None, gated: list[Check]) -> str | None:
@@ -114,37 +105,33 @@ def accepted_text(reason: str | None, gated: list[Check]) -> str | None:
 
 
 def refuse(plan: Plan) -> None:
-    """Raises ValueError that names the failed checks and gates that forbid the push, each with what to do."""
-    missed = [] if plan.options.accept else [gate for gate in plan.gates if gate.ok is False]
-    refused = [f"{check.name}: {check.text}" for check in (*plan.checks, *missed) if check.ok is False]
-    if missed:
-        refused.append("--accept REASON goes on past a gate")
-    if refused:
-        raise ValueError(f"{'; '.join(refused)}; nothing was pushed")
+    """Raises ValueError if a check failed, or a gate without --accept."""
+    gates = [] if plan.options.accept else plan.gates
+    past = "; --accept REASON goes on past a gate" if any(gate.ok is False for gate in gates) else ""
+    raise_if_failed([*plan.checks, *gates], f"nothing was pushed{past}")
 
 
 # Before training
 
 
-def preflight(api: HfApi, options: Options) -> None:
+def preflight(api: HfApi, options: Namespace) -> None:
     """Print every check that needs no run; raises ValueError if any would stop a release."""
     if options.run.name not in CONFIGS:
         raise ValueError(f"--run {options.run}: its last part must be a configuration: {', '.join(CONFIGS)}")
     config = override(CONFIGS[options.run.name], list(options.settings))
     remotes = look_up_all(options, partial(hub.look_up, api))
-    base, _ = find_base_repo(api, find_base(config, ABOUT_FILES), remotes.base, options)
+    base, _ = find_base_repo(api, find_base(config, ABOUT_FILES), remotes.get(options.base_repo), options)
     source = source_of(config, options.run)
-    next_version(options.version, None, releases(remotes.adapter), False)  # raises if it can't be released
+    next_version(options.version, None, releases(remotes[options.repo]), False)  # raises if it can't be released
     needed = 10 * GIB if base.licence in LLAMAS else GIB  # base, checkpoints, bundle and its copies
     card = placeholder_metadata(config, base, source, options.repo)
     found = checks.request_checks(options, base, source, config.name, needed)
     found += checks.hub_checks(api, options, remotes, base, card)
-    removed = [name for name in hub.list_files(api, remotes.adapter) if name not in BUNDLED]
-    found.append(checks.check_only_ours(removed, newest_files(api, remotes.adapter)))
+    removed = [name for name in hub.list_files(api, remotes[options.repo]) if name not in BUNDLED]
+    found.append(checks.check_only_ours(removed, newest_files(api, remotes[options.repo])))
     print(f"preflight: {options.repo}, configuration {config.name}")
-    print("\n".join(checks.check_lines(found)), flush=True)
-    if refused := [f"{check.name}: {check.text}" for check in found if check.ok is False]:
-        raise ValueError(f"{'; '.join(refused)}; a run of it could not be published")
+    print(checks.check_lines(found), flush=True)
+    raise_if_failed(found, "a run of it could not be published")
     print("preflight: a run of this configuration can be published")
 
 
@@ -176,7 +163,7 @@ def run_base(run: Run) -> Base:
     return replace(base, folder=remembered_folder(run.config.run_dir / "adapter") or Path(run.config.base_model))
 
 
-def find_base_repo(api: HfApi, base: Base, remote: hub.Remote | None, options: Options) -> tuple[Base, list[str]]:
+def find_base_repo(api: HfApi, base: Base, remote: hub.Remote | None, options: Namespace) -> tuple[Base, list[str]]:
     """The base as --base-repo names it, with its commit if that holds it; else also the lines of the files to push.
 
     Raises ValueError for a base that has a Hub id, since a second copy would hide where it is from, and for a
@@ -276,9 +263,9 @@ def show(plan: Plan) -> None:
         line, previous = f"  {label}  {tuned_points(plan.run.scores, kind)}", plan.previous
         print(line + (f"   {previous.tag} has {tuned_points(previous.scores, kind)}" if previous else ""))
     print("checks")
-    print("\n".join(checks.check_lines(plan.checks)))
+    print(checks.check_lines(plan.checks))
     print("gates" + (f" (accepted: {options.accept})" if options.accept else ""))
-    print("\n".join(checks.check_lines(plan.gates)), flush=True)
+    print(checks.check_lines(plan.gates), flush=True)
 
 
 def tuned_points(scores: dict[str, Any], kind: str) -> str:

@@ -1,31 +1,40 @@
 """Publish a plan: push, verify in a fresh process, tag, push the Space; or roll back. All of it can be repeated."""
 
+import json
 import tempfile
+from argparse import Namespace
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, replace
+from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
 from huggingface_hub import HfApi
+from peft import PeftModel
 
-from training.network import Unfinished
+from space.contract import load_contract
+from space.prompt import encode_prompt
+from training.model.generate import generate_answers
+from training.model.golden import compare_logits, golden_ids, golden_logits
+from training.model.load import load_base, load_tokenizer, pick_device
+from training.network import Unfinished, plain_errors
 from training.outputs import read_json, write_json
 from training.release import hub, signing
 from training.release.bundle import stage_base
-from training.release.checks import Check, Options, check_our_space, check_rights
+from training.release.checks import Check, check_our_space, check_rights, raise_if_failed
 from training.release.exports import export_parts
 from training.release.plan import Plan, make_plan, refuse, show
 from training.release.space import publish_space
-from training.release.verify import read_back
 
+BASE_FILES = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model"]
 REPORT = "published.json"  # in the run's folder: what was released where, and what was checked
 
 Facts = dict[str, Any]  # what verification found
 
 
-def publish(api: HfApi, options: Options) -> None:
+def publish(api: HfApi, options: Namespace) -> None:
     """Make and show the plan, and with --push carry it out; raises ValueError if a check or a gate forbids it."""
     plan = make_plan(api, options)
     show(plan)
@@ -38,23 +47,33 @@ def publish(api: HfApi, options: Options) -> None:
         plan = make_plan(api, options)  # its bundle names the base by its commit
         refuse(plan)
     commit, facts = push_adapter(api, plan)
-    write_report(api, plan, commit, facts)
+    record = {
+        "repo": options.repo,
+        "version": plan.version,
+        "commit": commit,
+        "base": {"model": plan.base.model, "commit": plan.base.revision},
+        "links": [f"{api.endpoint}/{path}" for path in plan.remotes],
+        "accepted": plan.accepted,
+        "checks": [asdict(check) for check in (*plan.checks, *plan.gates)],
+        "verified": facts,
+    }
+    write_json(options.run / REPORT, record)
     push_exports(api, plan)
     if options.space:
-        released = replace(plan.remotes.adapter, head=commit)
+        released = replace(plan.remotes[options.repo], head=commit)
         space = publish_space(
             api, options.space, options.space_folder, released, plan.version, plan.bundle, options.export
         )
-        write_report(api, plan, commit, facts, space)
+        write_json(options.run / REPORT, record | {"space": {"repo": options.space, "commit": space}})
     if options.export:
         collect(api, options)
     print(f"done: {options.repo} {plan.version} is released and verified, see {options.run / REPORT}")
-    print("\n".join(f"  {part:8} {link}" for part, link in links(api, plan).items()), flush=True)
+    print("\n".join(f"  {link}" for link in record["links"]), flush=True)
 
 
 def push_base(api: HfApi, plan: Plan) -> None:
     """Push a local base to its own repository."""
-    options, remote = plan.options, plan.remotes.base or hub.Remote(plan.base.model)
+    options, remote = plan.options, plan.remotes[plan.options.base_repo]
     with tempfile.TemporaryDirectory(prefix="base-") as temporary:
         folder = stage_base(Path(temporary), plan.base, options.repo, options.llama_licence)
         commit = hub.push_folder(api, remote, folder, f"Base of {options.repo}", options.private)
@@ -66,11 +85,12 @@ def push_adapter(api: HfApi, plan: Plan) -> tuple[str, Facts]:
 
     Content that is released already is pushed again only if main holds something else, and never tagged again.
     """
-    repo, version, remote, options = plan.options.repo, plan.version, plan.remotes.adapter, plan.options
+    options, version = plan.options, plan.version
+    repo, remote = options.repo, plan.remotes[options.repo]
     released = remote.tags.get(version)
     message = f"Bring main to {version}" if released else f"Release {version}"
     commit = hub.push_folder(api, remote, plan.bundle, message, options.private)
-    report = plan.run.config.run_dir / REPORT
+    report = options.run / REPORT
     earlier = read_json(report, "") if report.exists() else {}
     if released and commit == remote.head and earlier.get("commit") == released:
         print(f"push: {repo} {version} is released and verified already, at {hub.short(released)}; nothing to do")
@@ -86,17 +106,18 @@ def push_adapter(api: HfApi, plan: Plan) -> tuple[str, Facts]:
 def push_exports(api: HfApi, plan: Plan) -> None:
     """Push each export, read it back from an empty cache, and tag it as the adapter."""
     message = f"Export of {plan.options.repo} {plan.version}"
-    for remote, part in zip(plan.remotes.exports, export_parts(plan.options), strict=True):
+    for repo, part in export_parts(plan.options).items():
+        remote = plan.remotes[repo]
         commit = hub.push_folder(api, remote, part, message, plan.options.private)
         with tempfile.TemporaryDirectory(prefix="export-") as cache:
             found = hub.download(api, remote, commit, Path(cache))
             signed = f", signed by {signing.verify(found)}" if plan.options.sign else ""
             count = len(hub.list_files(api, remote, commit))
-        print(f"export: {remote.repo} is at {hub.short(commit)}, {count} files read back{signed}", flush=True)
-        hub.set_tag(api, remote.repo, plan.version, commit, message)
+        print(f"export: {repo} is at {hub.short(commit)}, {count} files read back{signed}", flush=True)
+        hub.set_tag(api, repo, plan.version, commit, message)
 
 
-def collect(api: HfApi, options: Options) -> None:
+def collect(api: HfApi, options: Namespace) -> None:
     """Put adapter, exports and Space into one collection; a token that may not is told, since the release stands."""
     owner, name = options.repo.split("/")
     items: dict[str, Literal["model", "space"]] = dict.fromkeys((options.repo, *options.export), "model")
@@ -113,31 +134,6 @@ def collect(api: HfApi, options: Options) -> None:
         print(f"collection: {hub.retry('filling a collection', fill)} holds {', '.join(items)}", flush=True)
     except (PermissionError, ValueError) as error:
         print(f"collection: none, this token may not ({error}); add {', '.join(items)} by hand")
-
-
-def write_report(api: HfApi, plan: Plan, commit: str, facts: Facts, space_commit: str | None = None) -> None:
-    """Write to the run's folder what was released where, and what was checked."""
-    options = plan.options
-    record = {
-        "repo": options.repo,
-        "version": plan.version,
-        "commit": commit,
-        "base": {"model": plan.base.model, "commit": plan.base.revision},
-        "space": {"repo": options.space, "commit": space_commit} if space_commit else None,
-        "links": links(api, plan),
-        "accepted": plan.accepted,
-        "checks": [asdict(check) for check in (*plan.checks, *plan.gates)],
-        "verified": facts,
-    }
-    write_json(plan.run.config.run_dir / REPORT, record)
-
-
-def links(api: HfApi, plan: Plan) -> dict[str, str]:
-    """Web addresses of the parts of a release."""
-    paths = {"adapter": f"{plan.options.repo}/tree/{plan.version}", "base": plan.base.model}
-    space = {"space": f"spaces/{plan.options.space}"} if plan.options.space else {}
-    exports = {"export" + " " * at: f"{repo}/tree/{plan.version}" for at, repo in enumerate(plan.options.export)}
-    return {part: f"{api.endpoint}/{path}" for part, path in (paths | exports | space).items()}
 
 
 # Verification
@@ -167,18 +163,53 @@ def verify(repo: str, commit: str, timeout: float, lenient: bool) -> Facts:
             f"verification failed: {repo} at {hub.short(commit)}: {error}; no tag was set, but main holds it: push a "
             "better run, or --rollback TAG"
         ) from error
-    told = "not recorded" if facts["deviation"] is None else f"{facts['deviation']:.4f} from those of training"
     ended = "ends by itself" if facts["ended"] else "does NOT end by itself"
-    print(f"verify: logits {told}, {facts['effect']:.2f} from the base's; the golden answer {ended}", flush=True)
-    if facts["signed_by"]:
-        print(f"verify: the signature fits, by the key with sha256 {facts['signed_by']}", flush=True)
+    signed = f"; the signature fits, by the key with sha256 {facts['signed_by']}" if facts["signed_by"] else ""
+    print(f"verify: logits {facts['deviation']:.4f} from those of training, {facts['effect']:.2f} from the base's; the "
+          f"golden answer {ended}{signed}", flush=True)  # fmt: skip
     return facts
+
+
+def read_back(repo: str, commit: str, timeout: float) -> dict[str, Any]:
+    """Download a commit into an empty cache, load it and let it answer.
+
+    timeout: seconds for any answer of the Hub. Raises Unfinished if the Hub failed, ValueError if the adapter is not
+    what was trained.
+    """
+    api = hub.connect(timeout)
+    with tempfile.TemporaryDirectory(prefix="verify-") as temporary:
+        cache = Path(temporary)
+        print("  downloading the adapter", flush=True)
+        folder = hub.download(api, hub.Remote(repo), commit, cache)
+        signed = (folder / signing.SIGNATURE).exists() and find_spec("model_signing")
+        signed_by = signing.verify(folder) if signed else None
+        adapter, contract = read_json(folder / "adapter_config.json", ""), load_contract(folder / "contract.toml")
+        tokenizer = load_tokenizer(folder)
+        if golden_ids(tokenizer, contract) != json.loads((folder / "golden.json").read_text(encoding="utf-8")):
+            raise ValueError("a golden conversation has other token ids than in golden.json")
+        print(f"  loading the base {adapter['base_model_name_or_path']}", flush=True)
+        remote = hub.Remote(adapter["base_model_name_or_path"])
+        base, device = hub.download(api, remote, adapter["revision"], None, BASE_FILES), pick_device()
+        with plain_errors(f"loading {repo}"):
+            model = PeftModel.from_pretrained(
+                load_base(base, "fp32", device), repo, revision=commit, cache_dir=cache,
+                torch_device=device, autocast_adapter_dtype=False,
+            ).eval()  # fmt: skip
+        recorded = read_json(folder / "run.json", "")["golden_logits"]
+    at = {case["name"]: case["token_ids"] for case in recorded["cases"]}
+    facts = compare_logits(golden_logits(model, tokenizer, contract, at), recorded)
+    print("  answering the first golden question", flush=True)
+    prompt = encode_prompt(tokenizer, list(contract.golden[0].messages), contract)
+    [given] = generate_answers(model, tokenizer, [prompt], contract.decoding.max_new_tokens, 1)
+    if not given.text:
+        raise ValueError("the adapter's answer to the first golden question is empty")
+    return facts | {"answer": given.text, "tokens": given.tokens, "ended": given.ended, "signed_by": signed_by}
 
 
 # Rollback
 
 
-def roll_back(api: HfApi, options: Options) -> None:
+def roll_back(api: HfApi, options: Namespace) -> None:
     """Push the files of a release to main again, verify them, and pin the Space to it. Tags don't move.
 
     Raises ValueError if there is no such tag or Space, or the token may not write.
@@ -193,8 +224,7 @@ def roll_back(api: HfApi, options: Options) -> None:
     if space:
         there = hub.list_files(api, space)
         checks.append(check_our_space(space.repo, there) if there else Check("Space", False, "there is no such Space"))
-    if refused := [f"{check.name}: {check.text}" for check in checks if check.ok is False]:
-        raise ValueError(f"{'; '.join(refused)}; nothing was pushed")
+    raise_if_failed(checks, "nothing was pushed")
     with tempfile.TemporaryDirectory(prefix="rollback-") as temporary:
         cache = Path(temporary)
         bundle = hub.download(api, adapter, released, cache)
