@@ -85,19 +85,17 @@ def find_text(name: str, *folders: Path | None) -> Path | None:
 def llama_text(name: str, base: Base, folder: Path | None) -> bytes:
     """One of Meta's texts, byte for byte as published: of Llama 3.2, if need be, from LLAMA_REPO."""
     llama, path = LLAMAS[base.licence], find_text(name, folder or base.folder)
+    failed = ""
     if base.licence == "llama3.2" and not folder and not (path and is_of_version(path, name, base)):
-        remote = LICENCE_NAMES[name][0]
         try:
-            path = Path(hf_hub_download(LLAMA_REPO, remote))
+            path = Path(hf_hub_download(LLAMA_REPO, LICENCE_NAMES[name][0]))
         except OSError as error:
-            raise FileNotFoundError(
-                f"{remote} of {LLAMA_REPO} can't be fetched ({type(error).__name__}): accept Meta's terms there and "
-                "log in, or give a folder that holds LICENSE.txt and USE_POLICY.md with --llama-licence"
-            ) from error
+            path, failed = None, f" ({type(error).__name__}: accept Meta's terms on {LLAMA_REPO} and log in)"
     if path is None:
+        where = f" in {folder}" if folder else ""
         raise FileNotFoundError(
-            f"{name} of {llama.name} is missing{f' in {folder}' if folder else ''}: download it from {llama.url} and "
-            "give its folder with --llama-licence DIR"
+            f"{name} of {llama.name} is missing{where}{failed}: download it from {llama.url} and give its folder with "
+            "--llama-licence DIR"
         )
     if not is_of_version(path, name, base):
         raise ValueError(f"{path} is not Meta's {name} of {llama.name}: download it again")
@@ -197,12 +195,11 @@ def check_bundle(folder: Path) -> list[Path]:
     for path in files:
         if path.suffix in PICKLES:
             raise ValueError(f"{path} is a pickle or raw array: it must not be published")
-        if path.suffix not in WEIGHTS:
-            text = path.read_text(encoding="utf-8")
-            if found := [mark for mark in FORBIDDEN_TEXT if mark in text]:
-                raise ValueError(f"{path} holds {found[0]!r}, which must not be published")
-            if TOKEN.search(text):
-                raise ValueError(f"{path} holds what looks like a Hugging Face token: take it out, and revoke it")
+        text = "" if path.suffix in WEIGHTS else path.read_text(encoding="utf-8")
+        if found := [mark for mark in FORBIDDEN_TEXT if mark in text]:
+            raise ValueError(f"{path} holds {found[0]!r}, which must not be published")
+        if TOKEN.search(text):
+            raise ValueError(f"{path} holds what looks like a Hugging Face token: take it out, and revoke it")
     return files
 
 

@@ -75,14 +75,15 @@ class Check:
     text: str
 
 
-def attempt(name: str, call: Callable[[], str]) -> Check:
-    """A check by a call that returns what it found, or raises what is wrong."""
+def attempt(name: str, what: str, call: Callable[[], object], good: str) -> Check:
+    """A check by a call that raises what is wrong. what: the call does, in words; good: the text if it passes."""
     try:
-        return Check(name, True, call())
+        hub.retry(what, call)
     except Unfinished:
         raise
     except (OSError, ValueError) as error:
         return Check(name, False, str(error))
+    return Check(name, True, good)
 
 
 def check_lines(checks: list[Check]) -> str:
@@ -166,7 +167,7 @@ def request_checks(options: Namespace, base: Base, source: dict[str, Any], confi
     """
     checks = [
         *(check_name(repo, base.licence) for repo in (options.repo, options.base_repo, *options.export) if repo),
-        attempt("licence", lambda: f"{base.licence}: {', '.join(licence_files(base, '', options.llama_licence))}"),
+        attempt("licence", "reading it", partial(licence_files, base, "", options.llama_licence), base.licence),
         check_data(source, config),
         check_base(base, options.base_repo),
         check_disk(needed),
@@ -180,10 +181,9 @@ def request_checks(options: Namespace, base: Base, source: dict[str, Any], confi
 
 def check_name(repo: str, base_licence: str) -> Check:
     """Most Llama licences require the name of a fine-tune to begin with "Llama"."""
-    if fits_name_rule(repo.split("/")[1], base_licence):
-        return Check("name", True, repo)
-    prefix = LLAMAS[base_licence].name_prefix
-    return Check("name", False, f"{repo}: the name must begin with {prefix!r}, as Meta's licence asks of a fine-tune")
+    prefix = LLAMAS[base_licence].name_prefix if base_licence in LLAMAS else ""
+    text = f"{repo}: the name must begin with {prefix!r}, as Meta's licence asks of a fine-tune" if prefix else repo
+    return Check("name", fits_name_rule(repo.split("/")[1], base_licence), text)
 
 
 def check_data(source: dict[str, Any], config: str) -> Check:
@@ -292,11 +292,8 @@ def check_right(api: HfApi, remote: hub.Remote) -> Check:
             return Check(f"create {remote.repo}", False, text)
         return check_may_create(hub.retry("reading whose token it is", api.whoami), remote.repo)
 
-    def may_write() -> str:
-        api.auth_check(remote.repo, repo_type=remote.kind, write=True)
-        return "this token may"
-
-    return attempt(f"write {remote.repo}", partial(hub.retry, f"checking write access to {remote.repo}", may_write))
+    may_write = partial(api.auth_check, remote.repo, repo_type=remote.kind, write=True)
+    return attempt(f"write {remote.repo}", f"checking write access to {remote.repo}", may_write, "this token may")
 
 
 def check_may_create(me: dict[str, Any], repo: str) -> Check:
@@ -316,12 +313,8 @@ def check_may_create(me: dict[str, Any], repo: str) -> Check:
 
 def check_card_on_hub(card: str, kind: str) -> Check:
     """The Hub accepts a card's metadata. kind: model or space."""
-
-    def validate() -> str:
-        RepoCard(card).validate(repo_type=kind)
-        return "valid"
-
-    return attempt(f"{kind} card on the Hub", partial(hub.retry, f"validating the {kind} card", validate))
+    validate = partial(RepoCard(card).validate, repo_type=kind)
+    return attempt(f"{kind} card on the Hub", f"validating the {kind} card", validate, "valid")
 
 
 def check_base_on_hub(api: HfApi, base: Base, space: bool) -> Check:
@@ -332,7 +325,7 @@ def check_base_on_hub(api: HfApi, base: Base, space: bool) -> Check:
     if base.revision is None:
         return Check("base on the Hub", None, "not there yet")
 
-    def find() -> str:
+    def find() -> None:
         api.auth_check(base.model)
         info = api.model_info(base.model)
         if space and (info.gated or info.private):
@@ -343,9 +336,8 @@ def check_base_on_hub(api: HfApi, base: Base, space: bool) -> Check:
             raise ValueError("holds no weights as .safetensors: take another base")
         if wrong := [path for path, sha256 in base.weights.items() if files.get(path) != sha256]:
             raise ValueError(f"holds other weights than the run was trained on ({', '.join(wrong)})")
-        return "with the weights that were trained on"
 
-    return attempt("base on the Hub", partial(hub.retry, f"looking for {base.model}", find))
+    return attempt("base on the Hub", f"looking for {base.model}", find, "with the weights that were trained on")
 
 
 def check_visibility(remotes: list[hub.Remote], private: bool) -> Check:

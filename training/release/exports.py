@@ -10,6 +10,7 @@ from space.licences import LLAMAS, licence_name
 from training.outputs import file_sha256, read_json, write_text
 from training.release.checks import Check
 from training.release.signing import place_key, sign
+from training.scoring.table import markdown_table
 
 RECORD = "export.json"
 QUANTISED = ("-Q8_0.gguf", "-Q4_K_M.gguf")  # whose answers may differ; the card says by how much
@@ -36,8 +37,7 @@ def findings_table(rows: list[dict[str, Any]]) -> str:
         counts = (f"{row[key]} of {row['answers']}" for key in ("ended", "disclaimer", "equal"))
         return (*prompts, *counts, f"{100 * row['rougeL']:.1f}")
 
-    cells = [HEADS, ("---",) * len(HEADS), *map(line, rows)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+    return markdown_table(HEADS, map(line, rows))
 
 
 def export_card(facts: dict[str, Any], adapter: str, version: str | None = None, key: str | None = None) -> str:

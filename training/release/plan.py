@@ -70,7 +70,8 @@ def make_plan(api: HfApi, options: Namespace) -> Plan:
         checks.benchmarks_gate(run.benchmarks),
         *(gate for part in exports.values() for gate in export_gates(part, run.record["adapter_sha256"])),
     ]
-    accepted = accepted_text(options.accept, gates)
+    missed = "".join(f"missed {gate.name} ({gate.text}). " for gate in gates if gate.ok is False)
+    accepted = missed + " ".join(options.accept.split()) if options.accept else None
     place_key(bundle, options.sign)
     links: dict[str, Any] = {"space": options.space, "accepted": accepted, "exports": options.export}
     write_text(bundle / "README.md", card_text(bundle, options.repo, version, **links))
@@ -94,14 +95,6 @@ def make_plan(api: HfApi, options: Namespace) -> Plan:
     if options.space:
         files.append(f"files: {options.space} gets those of {options.space_folder}, pinned to this release")
     return Plan(options, run, base, remotes, bundle, version, accepted, files, found, gates, previous)
-
-
-def accepted_text(reason: str | None, gated: list[Check]) -> str | None:
-    """The gates that were missed and the publisher's reason, for the card; None without --accept."""
-    if reason is None:
-        return None
-    missed = [f"{gate.name} ({gate.text})" for gate in gated if gate.ok is False]
-    return f"{'missed ' + '; '.join(missed) + '. ' if missed else ''}{' '.join(reason.split())}"
 
 
 def refuse(plan: Plan) -> None:
@@ -255,21 +248,18 @@ def previous_release(api: HfApi, remote: hub.Remote, released: str | None) -> Pr
 
 def show(plan: Plan) -> None:
     """Print the files, the scores, the checks and the gates."""
-    options = plan.options
+    options, runs = plan.options, {"": plan.run.scores}
+    if plan.previous:
+        runs |= {f"   {plan.previous.tag} has ": plan.previous.scores}
     print(f"plan: {options.repo} {plan.version} from {options.run}")
     print("\n".join(plan.files))
     print("scores: tuned, ROUGE F1 × 100 without the disclaimer")
     for kind, label in ROUGE_LABELS.items():
-        line, previous = f"  {label}  {tuned_points(plan.run.scores, kind)}", plan.previous
-        print(line + (f"   {previous.tag} has {tuned_points(previous.scores, kind)}" if previous else ""))
-    print("checks")
-    print(checks.check_lines(plan.checks))
+        told = (whose + points(scores["systems"]["tuned"][VIEWS[0]][kind]) for whose, scores in runs.items())
+        print(f"  {label}  {''.join(told)}")
+    print("checks", checks.check_lines(plan.checks), sep="\n")
     print("gates" + (f" (accepted: {options.accept})" if options.accept else ""))
     print(checks.check_lines(plan.gates), flush=True)
-
-
-def tuned_points(scores: dict[str, Any], kind: str) -> str:
-    return points(scores["systems"]["tuned"]["without disclaimer"][kind])
 
 
 def change_lines(remote: hub.Remote, folder: Path, states: dict[str, str]) -> list[str]:

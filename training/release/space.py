@@ -25,7 +25,7 @@ PRELOADED = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json
              "chat_template.jinja", "contract.toml", "golden.json", "run.json", "evaluation/scores-test.json",
              "evaluation/data.json", "LICENSE", "NOTICE")  # fmt: skip
 SOURCES = "lavita/MedQuAD"  # the data set with the addresses of MedQuAD's pages
-BASE_PRELOADED = ("config.json", "generation_config.json", "model.safetensors.index.json")  # beside the weights
+BASE_FILES = ("config.json", "generation_config.json", "model.safetensors.index.json")  # beside the weights
 # How the app says that the model gave no answer (space/trouble.py): for good, else because of load or a used-up quota.
 TROUBLE, BROKEN = "No answer just now", ("could not be loaded", "Something failed")
 
@@ -48,8 +48,11 @@ def publish_space(
         folder, readme = Path(temporary), Path(temporary, "README.md")
         shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "__pycache__"))
         write_json(folder / "release.json", pin)
-        text = pinned_readme(readme.read_text(encoding="utf-8"), pin, base_files(api, pin, bundle), exports)
-        write_text(readme, text)
+        there = hub.list_files(api, hub.Remote(pin["base"]), pin["base_revision"])
+        needed = [
+            name for name in (*read_json(bundle / "run.json", "")["base"]["weights"], *BASE_FILES) if name in there
+        ]
+        write_text(readme, pinned_readme(readme.read_text(encoding="utf-8"), pin, needed, exports))
         commit = hub.push_folder(api, remote, folder, f"Serve {adapter.repo} {version}")
     pages = "{sources_file} of {sources} at {sources_revision:.10}".format(**pin) if pin["sources"] else "none"
     print(f"space: {space} is at {hub.short(commit)}, pinned to {adapter.repo} {version}; pages: {pages}", flush=True)
@@ -100,17 +103,9 @@ def find_sources(api: HfApi) -> dict[str, str]:
     return dict(zip(("sources", "sources_revision", "sources_file"), found, strict=True))
 
 
-def base_files(api: HfApi, pin: dict[str, str], bundle: Path) -> list[str]:
-    """The files that the Space needs of the base, as far as its repository has them."""
-    weights = read_json(bundle / "run.json", "")["base"]["weights"]
-    there = hub.list_files(api, hub.Remote(pin["base"]), pin["base_revision"])
-    return [name for name in (*weights, *BASE_PRELOADED) if name in there]
-
-
 def pinned_readme(text: str, pin: dict[str, str], base_files: list[str], exports: Sequence[str] = ()) -> str:
     """A Space's README that preloads exactly this release, links to its card, and names a Llama base as required."""
     card, licence = RepoCard(text), pin["licence"]
-    card.data["sdk"] = card.data.get("sdk") or "gradio"
     if card.data.get("title") == space_title("llama3.2"):  # not one of the maintainer's own
         card.data["title"] = space_title(licence)
     card.data["models"] = [pin["adapter"], pin["base"], *exports]
@@ -148,13 +143,10 @@ def wait_until_running(api: HfApi, space: str, commit: str) -> None:
 def ask(api: HfApi, space: str, contract: Contract) -> str:
     """The Space's answer to the first golden question; raises SpaceFailed if it is not an answer of the model."""
     info = hub.retry(f"looking at {space}", lambda: api.space_info(space))
-    question = contract.golden[0].messages[0]["content"]
-    host = info.host
-    if not host:
-        raise Unfinished(f"{space} has no address yet")
     token = api.token if info.private else False  # a public Space needs no token, so it gets none
+    question = contract.golden[0].messages[0]["content"]
     try:
-        given = hub.retry(f"asking {space}", lambda: answer_of(host, token, question), (2, 5, 10))
+        given = hub.retry(f"asking {space}", lambda: answer_of(info.host or "", token, question), (2, 5, 10))
     except Unfinished as error:
         raise SpaceFailed(f"{error}: it does not answer") from error
     if contract.disclaimer not in given:
