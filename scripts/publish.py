@@ -55,7 +55,9 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("repo", metavar="OWNER/NAME", help="the adapter's repository on the Hub")
     parser.add_argument("--run", type=Path, default=BASE.run_dir, metavar="DIR", help="default: %(default)s")
     parser.add_argument("--version", metavar="vX.Y.Z", help="default: v1.0.0, then the next one")
-    parser.add_argument("--accept", metavar="REASON", help="publish despite a missed gate; the card gives the reason")
+    parser.add_argument(
+        "--accept", type=str.strip, metavar="REASON", help="publish despite a missed gate; the card gives the reason"
+    )
     parser.add_argument("--private", action="store_true", help="create the repositories as private ones")
     parser.add_argument("--base-repo", metavar="OWNER/NAME", help="push a base that is a local folder there first")
     parser.add_argument("--space", metavar="OWNER/SPACE", help="push the Space too, pinned to this release")

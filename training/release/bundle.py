@@ -153,40 +153,41 @@ def fill_bundle(folder: Path, config: TrainConfig, llama_licence: Path | None, b
     """
     run, evaluation = config.run_dir, folder / "evaluation"
     data = read_json(config.data_dir / "data.json", f"python -m training prepare {config.name}")
+    record = read_json(run / "run.json", f"python -m training train {config.name}")
+    need_file(run / "scores-test.json", f"python -m training score {config.name}")
     for name, content in licence_files(base, data_notice(data["source"]), llama_licence).items():
         (folder / name).write_bytes(content)
-    evaluation.mkdir()
-    for path in (*(run / "adapter" / name for name in FROM_ADAPTER), run / "run.json"):
+    for path in (run / "adapter" / name for name in FROM_ADAPTER):
         need_file(path, f"python -m training train {config.name}")
         shutil.copyfile(path, folder / path.name)
-    need_file(run / "scores-test.json", f"python -m training score {config.name}")
-    study = [Path(config.out) / name for name in STUDY_FILES] if chosen_by_study(config) else []
+    evaluation.mkdir()
+    of_study = chosen_by_study(config, record["adapter_sha256"])
+    study = [Path(config.out) / name for name in STUDY_FILES] if of_study else []
     for path in (config.data_dir / "data.json", *(run / name for name in ("scores-test.json", *PICTURES)), *study):
         if path.exists():
             shutil.copyfile(path, evaluation / path.name)
-    if results := read_benchmarks(run, read_json(run / "run.json", "")["adapter_sha256"]):
+    if results := read_benchmarks(run, record["adapter_sha256"]):
         write_json(evaluation / "benchmarks.json", results)
         if "pairs" in results["tasks"]:
             shutil.copytree(run / "lm_eval", evaluation / "lm_eval")
     write_json(folder / "golden.json", make_portable(folder))
-    run_json = read_json(folder / "run.json", "")  # names the base as others can load it, not by the folder it was in
-    run_json["base"] |= {"model": base.model, "revision": base.revision}
-    run_json["config"] |= {"base_model": base.model, "base_revision": base.revision or "main", "base_id": ""}
-    write_json(folder / "run.json", run_json)
+    # name the base as others can load it, not by the folder it was in
+    record["base"] |= {"model": base.model, "revision": base.revision}
+    record["config"] |= {"base_model": base.model, "base_revision": base.revision or "main", "base_id": ""}
+    write_json(folder / "run.json", record)
     set_base(folder, base)
     write_json(folder / "adapter_config.json", lean(read_json(folder / "adapter_config.json", "")))
     write_text(folder / BOM, bill_of_materials(folder, title_of(base.model, data)))
 
 
-def chosen_by_study(config: TrainConfig) -> bool:
+def chosen_by_study(config: TrainConfig, adapter_sha256: str) -> bool:
     """Whether the study beside a run chose this very run, by name and adapter."""
     path = Path(config.out) / "study.json"
     if not path.exists():
         return False
     study = read_json(path, "python -m training study")
-    trained = read_json(config.run_dir / "run.json", "python -m training train")
     adapters = {row["name"]: row["adapter_sha256"] for row in study["rows"]}
-    return study["winner"] == config.name and adapters[config.name] == trained["adapter_sha256"]
+    return study["winner"] == config.name and adapters[config.name] == adapter_sha256
 
 
 def check_bundle(folder: Path) -> list[Path]:

@@ -52,8 +52,7 @@ def check_options(options: Namespace) -> None:
     wrong = {
         f"{', '.join(models)}: adapter, base and exports need a repository each": len({*models}) < len(models),
         "--private and --space: the public Space can't read a private adapter": options.private and options.space,
-        "--accept: give the reason, which the card will show": options.accept is not None
-        and not options.accept.strip(),
+        "--accept: give the reason, which the card will show": options.accept == "",
         "--sign and --rollback: a rollback brings back the release's own signature": options.sign and options.rollback,
         f"--timeout {options.timeout:g}: give seconds above 0": not options.timeout > 0,
         "--set: only --preflight takes it, a finished run knows its settings": options.settings

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile, constants
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from huggingface_hub.utils import disable_progress_bars
 
@@ -58,7 +58,7 @@ def retry(what: str, call: Callable[[], Answer], waits: tuple[float, ...] = ()) 
             with plain_errors(what):
                 return call()
         except Unfinished as error:
-            if wait is None or isinstance(error, GivenUp):
+            if wait is None or isinstance(error, GivenUp) or constants.HF_HUB_OFFLINE:
                 raise GivenUp(str(error)) from error
             print(f"  {redacted(str(error))}; trying again", flush=True)
             time.sleep(wait)

@@ -1,25 +1,17 @@
 """Publish a plan: push, verify in a fresh process, tag, push the Space; or roll back. All of it can be repeated."""
 
-import json
 import tempfile
 from argparse import Namespace
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, replace
-from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
 from huggingface_hub import HfApi
-from peft import PeftModel
 
-from space.contract import load_contract
-from space.prompt import encode_prompt
-from training.model.generate import generate_answers
-from training.model.golden import compare_logits, golden_ids, golden_logits
-from training.model.load import load_base, load_tokenizer, pick_device
-from training.network import Unfinished, plain_errors
+from training.network import Unfinished
 from training.outputs import read_json, write_json
 from training.release import hub, signing
 from training.release.bundle import stage_base
@@ -27,8 +19,8 @@ from training.release.checks import Check, check_our_space, check_rights, raise_
 from training.release.exports import export_parts
 from training.release.plan import Plan, make_plan, refuse, show
 from training.release.space import publish_space
+from training.release.verify import read_back
 
-BASE_FILES = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model"]
 REPORT = "published.json"  # in the run's folder: what was released where, and what was checked
 
 Facts = dict[str, Any]  # what verification found
@@ -168,42 +160,6 @@ def verify(repo: str, commit: str, timeout: float, lenient: bool) -> Facts:
     print(f"verify: logits {facts['deviation']:.4f} from those of training, {facts['effect']:.2f} from the base's; the "
           f"golden answer {ended}{signed}", flush=True)  # fmt: skip
     return facts
-
-
-def read_back(repo: str, commit: str, timeout: float) -> dict[str, Any]:
-    """Download a commit into an empty cache, load it and let it answer.
-
-    timeout: seconds for any answer of the Hub. Raises Unfinished if the Hub failed, ValueError if the adapter is not
-    what was trained.
-    """
-    api = hub.connect(timeout)
-    with tempfile.TemporaryDirectory(prefix="verify-") as temporary:
-        cache = Path(temporary)
-        print("  downloading the adapter", flush=True)
-        folder = hub.download(api, hub.Remote(repo), commit, cache)
-        signed = (folder / signing.SIGNATURE).exists() and find_spec("model_signing")
-        signed_by = signing.verify(folder) if signed else None
-        adapter, contract = read_json(folder / "adapter_config.json", ""), load_contract(folder / "contract.toml")
-        tokenizer = load_tokenizer(folder)
-        if golden_ids(tokenizer, contract) != json.loads((folder / "golden.json").read_text(encoding="utf-8")):
-            raise ValueError("a golden conversation has other token ids than in golden.json")
-        print(f"  loading the base {adapter['base_model_name_or_path']}", flush=True)
-        remote = hub.Remote(adapter["base_model_name_or_path"])
-        base, device = hub.download(api, remote, adapter["revision"], None, BASE_FILES), pick_device()
-        with plain_errors(f"loading {repo}"):
-            model = PeftModel.from_pretrained(
-                load_base(base, "fp32", device), repo, revision=commit, cache_dir=cache,
-                torch_device=device, autocast_adapter_dtype=False,
-            ).eval()  # fmt: skip
-        recorded = read_json(folder / "run.json", "")["golden_logits"]
-    at = {case["name"]: case["token_ids"] for case in recorded["cases"]}
-    facts = compare_logits(golden_logits(model, tokenizer, contract, at), recorded)
-    print("  answering the first golden question", flush=True)
-    prompt = encode_prompt(tokenizer, list(contract.golden[0].messages), contract)
-    [given] = generate_answers(model, tokenizer, [prompt], contract.decoding.max_new_tokens, 1)
-    if not given.text:
-        raise ValueError("the adapter's answer to the first golden question is empty")
-    return facts | {"answer": given.text, "tokens": given.tokens, "ended": given.ended, "signed_by": signed_by}
 
 
 # Rollback
