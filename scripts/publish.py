@@ -23,18 +23,17 @@ ROOT = Path(__file__).parents[1]
 
 def main(words: list[str] | None = None) -> int:
     """Run the command and return its exit code. Errors of users, Hub and network end in one line."""
-    parsed = parse(words)
+    options = parse(words)
     # Imported here: --help must not wait for transformers.
     from training.command import never_fail_to_print, user_error
     from training.network import Unfinished, redacted
-    from training.release.checks import Options, check_options
+    from training.release.checks import check_options
     from training.release.hub import connect
     from training.release.plan import preflight
     from training.release.publish import publish, roll_back
 
     never_fail_to_print()
     try:
-        options = Options(**vars(parsed))
         check_options(options)
         run = preflight if options.preflight else roll_back if options.rollback else publish
         run(connect(options.timeout), options)
@@ -56,7 +55,9 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("repo", metavar="OWNER/NAME", help="the adapter's repository on the Hub")
     parser.add_argument("--run", type=Path, default=BASE.run_dir, metavar="DIR", help="default: %(default)s")
     parser.add_argument("--version", metavar="vX.Y.Z", help="default: v1.0.0, then the next one")
-    parser.add_argument("--accept", metavar="REASON", help="publish despite a missed gate; the card gives the reason")
+    parser.add_argument(
+        "--accept", type=str.strip, metavar="REASON", help="publish despite a missed gate; the card gives the reason"
+    )
     parser.add_argument("--private", action="store_true", help="create the repositories as private ones")
     parser.add_argument("--base-repo", metavar="OWNER/NAME", help="push a base that is a local folder there first")
     parser.add_argument("--space", metavar="OWNER/SPACE", help="push the Space too, pinned to this release")

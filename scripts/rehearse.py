@@ -5,28 +5,21 @@ maintainer types; nothing leaves this machine.
 """
 
 import argparse
-import json
 import os
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
-import textwrap
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import urlopen
 
 from training.command import run
-from training.release.space import answer_of
 
 ROOT = Path(__file__).parents[1]
 REPO, BASE_REPO, SPACE = "maintainer/Llama-rehearsal", "maintainer/Llama-rehearsal-base", "maintainer/rehearsal"
-ACCEPT = "a rehearsal on a local Hub"
-QUESTION = "What are the symptoms of gout?"
-PLAN = ("plan: ", "files: ", "scores: ", "checks", "gates", "  ")  # how the lines of a plan begin
 
 
 def main() -> None:
@@ -66,63 +59,31 @@ def rehearse(hub: dict[str, str], folder: Path, options: argparse.Namespace) -> 
     """The steps, each with its output; a maintainer's commands differ only in the names."""
     environment = {key: value for key, value in os.environ.items() if key != "HF_HUB_OFFLINE"}
     environment |= hub | {"HF_HOME": str(folder / "home"), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-    copied = copy_of(options.run, folder)
-    words = [REPO, "--run", str(copied), "--base-repo", BASE_REPO, "--space", SPACE]
+    run = options.run.resolve()
+    out, copy = run.parents[1], Path("outputs", run.parents[1].name)  # relative, as users write it
+    for name in ("data", f"runs/{run.name}"):
+        shutil.copytree(out / name, folder / copy / name)
+    words = [REPO, "--run", str(copy / "runs" / run.name), "--base-repo", BASE_REPO, "--space", SPACE]
     folders = {"--space-folder": options.space_folder, "--llama-licence": options.llama_licence}
     words += [word for option, path in folders.items() if path for word in (option, str(path.resolve()))]
-    if play("What a release would push", folder, environment, words, may_fail=True):
-        words += ["--accept", ACCEPT]
-        print("\nA missed gate stops a release. The rehearsal continues with --accept; the card gives its reason.")
-    play("The first release, with its Space", folder, environment, [*words, "--push"])
-    ask(hub)
+    words += ["--accept", "a rehearsal on a local Hub"]  # a small model may miss a gate
+    play("What a release would push", folder, environment, words)
+    play("The first release, whose Space is asked a question", folder, environment, [*words, "--push"])
     play("The same command again makes no second release", folder, environment, [*words, "--push"])
-    (folder / copied / "loss.svg").unlink(missing_ok=True)
+    (folder / copy / "runs" / run.name / "loss.svg").unlink(missing_ok=True)
     play("A second release: the same run without a picture", folder, environment, [*words, "--push"])
     play("Back to the first", folder, environment, [REPO, "--rollback", "v1.0.0", "--space", SPACE])
-    ask(hub)
 
 
-def copy_of(run: Path, folder: Path) -> Path:
-    """Copy a run with its data; returns its path in the folder, where the commands are run."""
-    run = run.resolve()
-    out, copied = run.parents[1], Path("outputs", run.parents[1].name)
-    for name in ("data", f"runs/{run.name}"):
-        if (out / name).exists():
-            shutil.copytree(out / name, folder / copied / name)
-    return copied / "runs" / run.name
-
-
-def play(title: str, folder: Path, environment: dict[str, str], words: list[str], may_fail: bool = False) -> int:
-    """Show a command and run it, ending the rehearsal if it fails and may not. The plan is shown in full only once."""
+def play(title: str, folder: Path, environment: dict[str, str], words: list[str]) -> None:
+    """Show a command and run it; if it fails, the rehearsal ends."""
     print(f"\n== {title}\n$ python scripts/publish.py {shlex.join(words)}", flush=True)
     started = time.monotonic()
-    with subprocess.Popen(
-        [sys.executable, str(ROOT / "scripts" / "publish.py"), *words],
-        cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
-    ) as process:  # fmt: skip
-        show(process.stdout or (), whole="--push" not in words)
-    print(f"({time.monotonic() - started:.1f} s, exit code {process.returncode})", flush=True)
-    if process.returncode and not may_fail:
-        sys.exit(f"error: the rehearsal ended here, the command above returned {process.returncode}")
-    return process.returncode
-
-
-def show(lines: Iterable[str], whole: bool) -> None:
-    """Print lines as they arrive; unless whole, leave out a plan, which the first command showed."""
-    planning = not whole
-    for line in lines:
-        planning = planning and line.startswith(PLAN)
-        if not planning:
-            print(line, end="", flush=True)
-
-
-def ask(hub: dict[str, str]) -> None:
-    """Ask the running Space one question, as a visitor, and show its answer."""
-    print(f"\n== A visitor asks the Space\n  {QUESTION}", flush=True)
-    with urlopen(f"{hub['HF_ENDPOINT']}/api/spaces/{SPACE}") as response:
-        host = json.load(response)["host"]
-    for line in answer_of(host, False, QUESTION).splitlines():
-        print(textwrap.fill(line, 110, initial_indent="  > ", subsequent_indent="  > ") or "  >", flush=True)
+    script = str(ROOT / "scripts" / "publish.py")
+    code = subprocess.run([sys.executable, script, *words], cwd=folder, env=environment, check=False).returncode
+    print(f"({time.monotonic() - started:.1f} s)", flush=True)
+    if code:
+        sys.exit(f"error: the rehearsal ended here, the command above returned {code}")
 
 
 if __name__ == "__main__":

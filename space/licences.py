@@ -15,10 +15,6 @@ class Llama:
     name_prefix: str = "Llama"  # of the fine-tune's name
     notice: str = ""
 
-    @property
-    def use_policy(self) -> str:
-        return self.url.replace("/license", "/use-policy")
-
 
 # Sources: the sections "Redistribution and Use" of the licences, which the URLs show.
 LLAMAS = {

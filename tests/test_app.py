@@ -257,7 +257,7 @@ def test_a_release_on_the_hub_is_served_at_its_exact_revision(tmp_path, small_ou
         space = shutil.copytree(SPACE, tmp_path / "space", ignore=shutil.ignore_patterns("__pycache__"))
         pin = {"adapter": "maintainer/Llama-x", "revision": pinned, "version": "v1.0.0", "date": "2026-11-01",
                "base": "maintainer/small", "base_revision": api.repo_info("maintainer/small").sha}  # fmt: skip
-        pin |= dict(zip(("sources", "sources_revision", "sources_file"), find_sources(api), strict=True))
+        pin |= find_sources(api)
         (space / "release.json").write_text(json.dumps(pin), encoding="utf-8")
         environment = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": hub.endpoint, "HF_HUB_DISABLE_XET": "1"}
         with running_app(tmp_path / "app", file=space / "app.py", **environment) as address:

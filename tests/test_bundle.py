@@ -232,7 +232,7 @@ def test_a_study_is_in_the_bundle_only_of_the_run_that_it_chose(small_out, tmp_p
     config = replace(DEMO, out=str(tmp_path / "out"))
     adapter = read_json(config.run_dir / "run.json", "")["adapter_sha256"]
     study = tmp_path / "out" / "study.json"
-    assert not chosen_by_study(config)  # there is no study
+    assert not chosen_by_study(config, adapter)  # there is no study
     for winner, name, checksum, expected in (
         ("demo", "demo", adapter, True),
         ("demo-r8", "demo", adapter, False),
@@ -240,7 +240,7 @@ def test_a_study_is_in_the_bundle_only_of_the_run_that_it_chose(small_out, tmp_p
     ):
         rows = [{"name": name, "adapter_sha256": checksum}, {"name": "demo-r8", "adapter_sha256": "another"}]
         write_json(study, {"winner": winner, "rows": rows})
-        assert chosen_by_study(config) == expected
+        assert chosen_by_study(config, adapter) == expected
 
 
 def changed_data(bundle, folder, **changes) -> str:

@@ -11,8 +11,6 @@ from cyclonedx.model import HashAlgorithm, HashType, Property
 from cyclonedx.model.bom import Bom
 from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
 from training.outputs import file_sha256, read_json
@@ -29,10 +27,7 @@ UNLISTED = (BOM, "README.md", PUBLIC_KEY, SIGNATURE)  # written later
 
 
 def bill_of_materials(folder: Path, title: str) -> str:
-    """The text of bom.json for a bundle whose other files are there; the same files give the same text.
-
-    Raises ValueError if it is not valid CycloneDX.
-    """
+    """The text of bom.json for a bundle whose other files are there; the same files give the same text."""
     run, data = (read_json(folder / name, "python -m training bundle") for name in ("run.json", "evaluation/data.json"))
     base, source, git = run["base"], data["source"], run["git"]
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
@@ -56,10 +51,7 @@ def bill_of_materials(folder: Path, title: str) -> str:
     written = json.loads(JsonV1Dot6(bom).output_as_string())
     del written["metadata"]["timestamp"]  # optional, and different each time
     written["metadata"]["component"]["modelCard"] = MODEL_CARD  # the library has no class for it
-    text = json.dumps(written, indent=2, ensure_ascii=False) + "\n"
-    if wrong := JsonStrictValidator(SchemaVersion.V1_6).validate_str(text):
-        raise ValueError(f"{folder / BOM} is no valid CycloneDX 1.6: {wrong}")
-    return text
+    return json.dumps(written, indent=2, ensure_ascii=False) + "\n"
 
 
 def part(

@@ -21,7 +21,7 @@ from space.prompt import has_system_role
 from training.bases import FILES, ORIGIN, Base, set_base
 from training.configs import TrainConfig
 from training.model.golden import golden_ids
-from training.outputs import need_file, read_json, up_to_date, whole_folder, write_json, write_text
+from training.outputs import need_file, read_json, up_to_date, write_json, write_text
 from training.release.bom import BOM, bill_of_materials
 
 FROM_ADAPTER = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json",
@@ -62,14 +62,13 @@ def licence_files(base: Base, about_data: str, folder: Path | None) -> dict[str,
     notice = {"NOTICE": ("\n\n".join(notices) + "\n").encode()} if notices else {}
     if llama:
         return {name: llama_text(name, base, folder) for name in LICENCE_NAMES} | notice
-    if path := find_text("LICENSE", folder, base.folder):
-        return {"LICENSE": path.read_bytes()} | notice
-    if base.licence == "apache-2.0":
-        return {"LICENSE": OWN_LICENCE.read_bytes()} | notice
-    raise FileNotFoundError(
-        f"the licence of {base.model} ({base.licence}) asks for its text, which is not beside the base: give a folder "
-        "that holds it as LICENSE with --licence-texts DIR"
-    )
+    path = find_text("LICENSE", folder, base.folder) or (OWN_LICENCE if base.licence == "apache-2.0" else None)
+    if path is None:
+        raise FileNotFoundError(
+            f"the licence of {base.model} ({base.licence}) asks for its text, which is not beside the base: give a "
+            "folder that holds it as LICENSE with --licence-texts DIR"
+        )
+    return {"LICENSE": path.read_bytes()} | notice
 
 
 def data_notice(source: dict[str, Any]) -> str:
@@ -86,19 +85,17 @@ def find_text(name: str, *folders: Path | None) -> Path | None:
 def llama_text(name: str, base: Base, folder: Path | None) -> bytes:
     """One of Meta's texts, byte for byte as published: of Llama 3.2, if need be, from LLAMA_REPO."""
     llama, path = LLAMAS[base.licence], find_text(name, folder or base.folder)
+    failed = ""
     if base.licence == "llama3.2" and not folder and not (path and is_of_version(path, name, base)):
-        remote = LICENCE_NAMES[name][0]
         try:
-            path = Path(hf_hub_download(LLAMA_REPO, remote))
+            path = Path(hf_hub_download(LLAMA_REPO, LICENCE_NAMES[name][0]))
         except OSError as error:
-            raise FileNotFoundError(
-                f"{remote} of {LLAMA_REPO} can't be fetched ({type(error).__name__}): accept Meta's terms there and "
-                "log in, or give a folder that holds LICENSE.txt and USE_POLICY.md with --llama-licence"
-            ) from error
+            path, failed = None, f" ({type(error).__name__}: accept Meta's terms on {LLAMA_REPO} and log in)"
     if path is None:
+        where = f" in {folder}" if folder else ""
         raise FileNotFoundError(
-            f"{name} of {llama.name} is missing{f' in {folder}' if folder else ''}: download it from {llama.url} and "
-            "give its folder with --llama-licence DIR"
+            f"{name} of {llama.name} is missing{where}{failed}: download it from {llama.url} and give its folder with "
+            "--llama-licence DIR"
         )
     if not is_of_version(path, name, base):
         raise ValueError(f"{path} is not Meta's {name} of {llama.name}: download it again")
@@ -156,48 +153,41 @@ def fill_bundle(folder: Path, config: TrainConfig, llama_licence: Path | None, b
     """
     run, evaluation = config.run_dir, folder / "evaluation"
     data = read_json(config.data_dir / "data.json", f"python -m training prepare {config.name}")
+    record = read_json(run / "run.json", f"python -m training train {config.name}")
+    need_file(run / "scores-test.json", f"python -m training score {config.name}")
     for name, content in licence_files(base, data_notice(data["source"]), llama_licence).items():
         (folder / name).write_bytes(content)
-    evaluation.mkdir()
-    for path in (*(run / "adapter" / name for name in FROM_ADAPTER), run / "run.json"):
+    for path in (run / "adapter" / name for name in FROM_ADAPTER):
         need_file(path, f"python -m training train {config.name}")
         shutil.copyfile(path, folder / path.name)
-    need_file(run / "scores-test.json", f"python -m training score {config.name}")
-    study = [Path(config.out) / name for name in STUDY_FILES] if chosen_by_study(config) else []
+    evaluation.mkdir()
+    of_study = chosen_by_study(config, record["adapter_sha256"])
+    study = [Path(config.out) / name for name in STUDY_FILES] if of_study else []
     for path in (config.data_dir / "data.json", *(run / name for name in ("scores-test.json", *PICTURES)), *study):
         if path.exists():
             shutil.copyfile(path, evaluation / path.name)
-    if results := read_benchmarks(run, read_json(run / "run.json", "")["adapter_sha256"]):
+    if results := read_benchmarks(run, record["adapter_sha256"]):
         write_json(evaluation / "benchmarks.json", results)
         if "pairs" in results["tasks"]:
             shutil.copytree(run / "lm_eval", evaluation / "lm_eval")
     write_json(folder / "golden.json", make_portable(folder))
-    run_json = read_json(folder / "run.json", "")  # names the base as others can load it, not by the folder it was in
-    run_json["base"] |= {"model": base.model, "revision": base.revision}
-    run_json["config"] |= {"base_model": base.model, "base_revision": base.revision or "main", "base_id": ""}
-    write_json(folder / "run.json", run_json)
+    # name the base as others can load it, not by the folder it was in
+    record["base"] |= {"model": base.model, "revision": base.revision}
+    record["config"] |= {"base_model": base.model, "base_revision": base.revision or "main", "base_id": ""}
+    write_json(folder / "run.json", record)
     set_base(folder, base)
     write_json(folder / "adapter_config.json", lean(read_json(folder / "adapter_config.json", "")))
     write_text(folder / BOM, bill_of_materials(folder, title_of(base.model, data)))
 
 
-def chosen_by_study(config: TrainConfig) -> bool:
+def chosen_by_study(config: TrainConfig, adapter_sha256: str) -> bool:
     """Whether the study beside a run chose this very run, by name and adapter."""
     path = Path(config.out) / "study.json"
     if not path.exists():
         return False
     study = read_json(path, "python -m training study")
-    trained = read_json(config.run_dir / "run.json", "python -m training train")
     adapters = {row["name"]: row["adapter_sha256"] for row in study["rows"]}
-    return study["winner"] == config.name and adapters[config.name] == trained["adapter_sha256"]
-
-
-def build_bundle(run: Run, base: Base, llama_licence: Path | None) -> Path:
-    """Everything but the card, in the run's release/; the run's own bundle/ keeps naming the base by its folder."""
-    folder = run.config.run_dir / "release"
-    with whole_folder(folder) as new:
-        fill_bundle(new, run.config, llama_licence, base)
-    return folder
+    return study["winner"] == config.name and adapters[config.name] == adapter_sha256
 
 
 def check_bundle(folder: Path) -> list[Path]:
@@ -206,12 +196,11 @@ def check_bundle(folder: Path) -> list[Path]:
     for path in files:
         if path.suffix in PICKLES:
             raise ValueError(f"{path} is a pickle or raw array: it must not be published")
-        if path.suffix not in WEIGHTS:
-            text = path.read_text(encoding="utf-8")
-            if found := [mark for mark in FORBIDDEN_TEXT if mark in text]:
-                raise ValueError(f"{path} holds {found[0]!r}, which must not be published")
-            if TOKEN.search(text):
-                raise ValueError(f"{path} holds what looks like a Hugging Face token: take it out, and revoke it")
+        text = "" if path.suffix in WEIGHTS else path.read_text(encoding="utf-8")
+        if found := [mark for mark in FORBIDDEN_TEXT if mark in text]:
+            raise ValueError(f"{path} holds {found[0]!r}, which must not be published")
+        if TOKEN.search(text):
+            raise ValueError(f"{path} holds what looks like a Hugging Face token: take it out, and revoke it")
     return files
 
 

@@ -3,14 +3,16 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, constants
-from huggingface_hub.utils import HFValidationError, get_session, get_token, hf_raise_for_status, validate_repo_id
+from huggingface_hub import HfApi, RepoCard, constants
+from huggingface_hub.utils import get_token, validate_repo_id
 from safetensors import safe_open
 
 from space.credit import Credit
@@ -22,7 +24,6 @@ from training.outputs import file_sha256
 from training.release import hub
 from training.release.bundle import TOKEN, Run, licence_files
 from training.release.signing import public_key
-from training.release.space import SOURCES, find_sources
 from training.scoring.benchmarks import falls
 from training.scoring.table import points, rate_text
 
@@ -31,61 +32,37 @@ ENDED_SHARE = 0.90
 FALL = 0.02  # on a task of lm-eval
 
 
-@dataclass(frozen=True)
-class Options:
-    """The command line of scripts/publish.py."""
-
-    repo: str
-    run: Path
-    version: str | None = None
-    accept: str | None = None
-    private: bool = False
-    base_repo: str | None = None
-    space: str | None = None
-    space_folder: Path = Path("space")
-    export: Sequence[str] = ()  # repositories for parts of `export_folder`
-    export_folder: Path | None = None  # default: RUN/export
-    llama_licence: Path | None = None
-    sign: Path | None = None
-    timeout: float = 60
-    settings: Sequence[str] = ()  # --set, for --preflight: how the run will be trained
-    push: bool = False
-    preflight: bool = False
-    rollback: str | None = None
+Remotes = dict[str, hub.Remote]  # by id; a Space's begins with spaces/
 
 
-def check_options(options: Options) -> None:
+def look_up_all(options: Namespace, look: Callable[..., hub.Remote]) -> Remotes:
+    """The repositories that the options name. look: a repository as the Hub holds it, by id and kind."""
+    models = [repo for repo in (options.repo, options.base_repo, *options.export) if repo]
+    space = {f"spaces/{options.space}": look(options.space, "space")} if options.space else {}
+    return {repo: look(repo) for repo in models} | space
+
+
+def check_options(options: Namespace) -> None:
     """Raises ValueError for an invalid repository id or options that contradict each other."""
-    named = [("", options.repo), ("--base-repo ", options.base_repo), ("--space ", options.space)]
-    for option, repo in (*named, *(("--export ", repo) for repo in options.export)):
-        if repo is not None:
-            check_repo_id(option, repo)
-    if len({options.repo, *options.export}) < 1 + len(options.export):
-        raise ValueError(f"--export {', '.join(options.export)}: the adapter and each export need a repository each")
-    if options.base_repo == options.repo:
-        raise ValueError(f"--base-repo {options.base_repo}: base and adapter need a repository each")
-    if options.private and options.space:
-        raise ValueError("--private and --space: the public Space can't read a private adapter")
-    if options.accept is not None and not options.accept.strip():
-        raise ValueError("--accept: give the reason, which the card will show")
-    if options.sign and options.rollback:
-        raise ValueError("--sign and --rollback: a rollback brings back the release's own signature")
+    models = [repo for repo in (options.repo, options.base_repo, *options.export) if repo is not None]
+    for repo in (*models, *([] if options.space is None else [options.space])):
+        validate_repo_id(repo)  # raises a ValueError that names it
+        if repo.count("/") != 1:
+            raise ValueError(f"{repo}: give OWNER/NAME")
+    wrong = {
+        f"{', '.join(models)}: adapter, base and exports need a repository each": len({*models}) < len(models),
+        "--private and --space: the public Space can't read a private adapter": options.private and options.space,
+        "--accept: give the reason, which the card will show": options.accept == "",
+        "--sign and --rollback: a rollback brings back the release's own signature": options.sign and options.rollback,
+        f"--timeout {options.timeout:g}: give seconds above 0": not options.timeout > 0,
+        "--set: only --preflight takes it, a finished run knows its settings": options.settings
+        and not options.preflight,
+    }
+    for text, is_wrong in wrong.items():
+        if is_wrong:
+            raise ValueError(text)
     if options.sign:
         public_key(options.sign)
-    if not options.timeout > 0:
-        raise ValueError(f"--timeout {options.timeout:g}: give seconds above 0")
-    if options.settings and not options.preflight:
-        raise ValueError(f"--set {options.settings[0]}: only --preflight takes it, a finished run knows its settings")
-
-
-def check_repo_id(option: str, repo: str) -> None:
-    """Raises ValueError if an id is not OWNER/NAME."""
-    try:
-        validate_repo_id(repo)
-    except HFValidationError as error:
-        raise ValueError(f"{option}{repo}: {error}") from error
-    if repo.count("/") != 1:
-        raise ValueError(f"{option}{repo}: give OWNER/NAME")
 
 
 @dataclass(frozen=True)
@@ -97,21 +74,29 @@ class Check:
     text: str
 
 
-def attempt(name: str, call: Callable[[], str]) -> Check:
-    """A check by a call that returns what it found, or raises what is wrong."""
+def attempt(name: str, what: str, call: Callable[[], object], good: str) -> Check:
+    """A check by a call that raises what is wrong. what: the call does, in words; good: the text if it passes."""
     try:
-        return Check(name, True, call())
+        hub.retry(what, call)
     except Unfinished:
         raise
     except (OSError, ValueError) as error:
         return Check(name, False, str(error))
+    return Check(name, True, good)
 
 
-def check_lines(checks: list[Check]) -> list[str]:
+def check_lines(checks: list[Check]) -> str:
     """A line per check, for people."""
     words = {True: "ok", False: "FAILED", None: "-"}
     width = max(len(check.name) for check in checks)
-    return [f"  {words[check.ok]:7} {check.name:{width}}  {' '.join(check.text.split())}" for check in checks]
+    lines = [f"  {words[check.ok]:7} {check.name:{width}}  {' '.join(check.text.split())}" for check in checks]
+    return "\n".join(lines)
+
+
+def raise_if_failed(checks: list[Check], consequence: str) -> None:
+    """Raises ValueError that names the checks that failed, each with what to do."""
+    if failed := [f"{check.name}: {check.text}" for check in checks if check.ok is False]:
+        raise ValueError("; ".join([*failed, consequence]))
 
 
 # Gates: what the scores must reach
@@ -174,14 +159,14 @@ def benchmarks_gate(benchmarks: dict[str, Any] | None) -> Check:
 # On this machine
 
 
-def request_checks(options: Options, base: Base, source: dict[str, Any], config: str, needed: int) -> list[Check]:
+def request_checks(options: Namespace, base: Base, source: dict[str, Any], config: str, needed: int) -> list[Check]:
     """Names, licences, base, and what this machine must have.
 
     source: of the training data, from data.json. config: the configuration's name. needed: bytes of disk.
     """
     checks = [
         *(check_name(repo, base.licence) for repo in (options.repo, options.base_repo, *options.export) if repo),
-        attempt("licence", lambda: f"{base.licence}: {', '.join(licence_files(base, '', options.llama_licence))}"),
+        attempt("licence", "reading it", partial(licence_files, base, "", options.llama_licence), base.licence),
         check_data(source, config),
         check_base(base, options.base_repo),
         check_disk(needed),
@@ -195,10 +180,9 @@ def request_checks(options: Options, base: Base, source: dict[str, Any], config:
 
 def check_name(repo: str, base_licence: str) -> Check:
     """Most Llama licences require the name of a fine-tune to begin with "Llama"."""
-    if fits_name_rule(repo.split("/")[1], base_licence):
-        return Check("name", True, repo)
-    prefix = LLAMAS[base_licence].name_prefix
-    return Check("name", False, f"{repo}: the name must begin with {prefix!r}, as Meta's licence asks of a fine-tune")
+    prefix = LLAMAS[base_licence].name_prefix if base_licence in LLAMAS else ""
+    text = f"{repo}: the name must begin with {prefix!r}, as Meta's licence asks of a fine-tune" if prefix else repo
+    return Check("name", fits_name_rule(repo.split("/")[1], base_licence), text)
 
 
 def check_data(source: dict[str, Any], config: str) -> Check:
@@ -213,11 +197,10 @@ def check_data(source: dict[str, Any], config: str) -> Check:
 
 def check_base(base: Base, base_repo: str | None) -> Check:
     """Others can load the base: it is on the Hub at a commit, or --base-repo pushes it there."""
-    if base_repo:
-        state = f"there already, at {hub.short(base.revision)}" if base.revision else "pushed there first"
-        return Check("base", True, f"{base.folder} as {base.model}, {state}")
     if base.revision:
         return Check("base", True, f"{base.model} at {hub.short(base.revision)}")
+    if base_repo:
+        return Check("base", True, f"{base.folder} is pushed first, as {base_repo}")
     remedy = (
         "if it was downloaded from the Hub, run train again with --set base_id=OWNER/NAME and "
         "--set base_revision=COMMIT, which records that and trains nothing; else push it: --base-repo OWNER/NAME"
@@ -262,33 +245,30 @@ def check_disk(needed: int) -> Check:
 
 def check_space_folder(folder: Path) -> Check:
     """The folder can start a Space and holds nothing that looks like a token."""
-    files = hub.local_files(folder)
-    if missing := {"app.py", "README.md"} - files.keys():
-        return Check("Space folder", False, f"{folder / missing.pop()} is missing: a Space starts from it")
-    leaks = [name for name, path in files.items() if TOKEN.search(path.read_text(encoding="utf-8", errors="replace"))]
-    text = (
-        f"{', '.join(leaks)} holds what looks like a token: take it out, revoke it" if leaks else f"{len(files)} files"
-    )
-    return Check("Space folder", not leaks, text)
+    if missing := [name for name in ("app.py", "README.md") if not (folder / name).is_file()]:
+        return Check("Space folder", False, f"{folder / missing[0]} is missing: a Space starts from it")
+    texts = {path: path.read_text(encoding="utf-8", errors="replace") for path in folder.rglob("*") if path.is_file()}
+    if leaks := [path.name for path, text in texts.items() if TOKEN.search(text)]:
+        return Check("Space folder", False, f"{', '.join(leaks)} holds what looks like a token: take it out, revoke it")
+    return Check("Space folder", True, f"{len(texts)} files")
 
 
 # On the Hub
 
 
-def hub_checks(api: HfApi, options: Options, remotes: hub.Remotes, base: Base, card: str) -> list[Check]:
+def hub_checks(api: HfApi, options: Namespace, remotes: Remotes, base: Base, card: str) -> list[Check]:
     """Rights, visibility, cards, the base and the Space. card: text of the adapter's card, or its metadata alone."""
-    written = [remote for remote in remotes.all() if remote is not remotes.base or base.revision is None]
+    written = [remote for repo, remote in remotes.items() if repo != options.base_repo or base.revision is None]
     checks = [
         *check_rights(api, written, required=options.push or options.preflight),
-        check_visibility(remotes.all(), options.private),
-        check_card_on_hub(api, card, "model"),
+        check_visibility([*remotes.values()], options.private),
+        check_card_on_hub(card, "model"),
         check_base_on_hub(api, base, bool(options.space)),
     ]
-    if remotes.space:
-        checks.append(check_our_space(remotes.space.repo, hub.list_files(api, remotes.space)))
-        checks.append(check_sources(*find_sources(api)))
+    if options.space:
+        checks.append(check_our_space(options.space, hub.list_files(api, remotes[f"spaces/{options.space}"])))
         if (readme := options.space_folder / "README.md").exists():
-            checks.append(check_card_on_hub(api, readme.read_text(encoding="utf-8"), "space"))
+            checks.append(check_card_on_hub(readme.read_text(encoding="utf-8"), "space"))
     return checks
 
 
@@ -304,47 +284,36 @@ def check_rights(api: HfApi, remotes: list[hub.Remote], required: bool) -> list[
 
 def check_right(api: HfApi, remote: hub.Remote) -> Check:
     """The token may write to the repository, or create it."""
-    name = f"write {remote.repo}"
     hub.write_to(remote.repo, remote.kind)
-    if not remote.head and os.environ.get("HF_OIDC_RESOURCE"):
-        return Check(name, False, "trusted publishing can't create a repository: create it by hand, once")
     if not remote.head:
-        return check_may_create(hub.retry("reading whose token it is", api.whoami), remote)
+        if os.environ.get("HF_OIDC_RESOURCE"):
+            text = "trusted publishing can't create a repository: create it by hand, once"
+            return Check(f"create {remote.repo}", False, text)
+        return check_may_create(hub.retry("reading whose token it is", api.whoami), remote.repo)
 
-    def may_write() -> str:
-        what = f"checking write access to {remote.repo}"
-        hub.retry(what, lambda: api.auth_check(remote.repo, repo_type=remote.kind, write=True))
-        return "this token may"
-
-    return attempt(name, may_write)
+    may_write = partial(api.auth_check, remote.repo, repo_type=remote.kind, write=True)
+    return attempt(f"write {remote.repo}", f"checking write access to {remote.repo}", may_write, "this token may")
 
 
-def check_may_create(me: dict[str, Any], remote: hub.Remote) -> Check:
+def check_may_create(me: dict[str, Any], repo: str) -> Check:
     """The account may create the repository. me: the answer of whoami."""
-    name, owner = f"create {remote.repo}", remote.repo.split("/")[0]
-    role = me.get("auth", {}).get("accessToken", {}).get("role")
-    roles = {org["name"]: org.get("roleInOrg") for org in me.get("orgs", [])}
-    if owner not in (me["name"], *roles):
+    name, owner = f"create {repo}", repo.split("/")[0]
+    token = me.get("auth", {}).get("accessToken", {}).get("role")
+    roles = {me["name"]: "owner"} | {org["name"]: org.get("roleInOrg") for org in me.get("orgs", [])}
+    if owner not in roles:
         return Check(name, False, f"the token belongs to {me['name']}, who is not {owner} and not of that organisation")
-    if roles.get(owner) == "read":
-        text = f"{me['name']} only has the role `read` in {owner}: an admin there must give `contributor` or `write`"
-        return Check(name, False, text)
-    if role == "read":
-        return Check(name, False, f"the token of {me['name']} may only read: make one with the role `write`")
-    if role != "write":
+    if "read" in (token, roles[owner]):
+        text = f"the token of {me['name']} has the role `{token}`, {me['name']} `{roles[owner]}` in {owner}"
+        return Check(name, False, f"{text}: `read` may not create it")
+    if token != "write":
         return Check(name, None, "a fine-grained token: creating the repository will tell")
     return Check(name, True, f"{me['name']} may")
 
 
-def check_card_on_hub(api: HfApi, card: str, kind: str) -> Check:
+def check_card_on_hub(card: str, kind: str) -> Check:
     """The Hub accepts a card's metadata. kind: model or space."""
-
-    def validate() -> str:
-        body = {"content": card, "repoType": kind}
-        hf_raise_for_status(get_session().post(f"{api.endpoint}/api/validate-yaml", json=body))
-        return "valid"
-
-    return attempt(f"{kind} card on the Hub", lambda: hub.retry(f"validating the {kind} card", validate))
+    validate = partial(RepoCard(card).validate, repo_type=kind)
+    return attempt(f"{kind} card on the Hub", f"validating the {kind} card", validate, "valid")
 
 
 def check_base_on_hub(api: HfApi, base: Base, space: bool) -> Check:
@@ -354,26 +323,20 @@ def check_base_on_hub(api: HfApi, base: Base, space: bool) -> Check:
     """
     if base.revision is None:
         return Check("base on the Hub", None, "not there yet")
-    where = f"{base.model} at {hub.short(base.revision)}"
 
-    def closed() -> bool:
+    def find() -> None:
         api.auth_check(base.model)
         info = api.model_info(base.model)
-        return bool(info.gated or info.private)
-
-    def find() -> str:
-        if hub.retry(f"looking for {base.model}", closed) and space:
+        if space and (info.gated or info.private):
             raise ValueError("gated or private, so the Space can't read it; leave --space out, or train on a public "
                              "copy of it")  # fmt: skip
-        files = hub.list_files(api, hub.Remote(base.model), base.revision)
+        files = hub.list_files(api, hub.Remote(base.model), base.revision or "")
         if not any(path.endswith(".safetensors") and "/" not in path for path in files):
             raise ValueError("holds no weights as .safetensors: take another base")
-        if wrong := [path for path, sha256 in base.weights.items() if files.get(path) != f"sha256:{sha256}"]:
+        if wrong := [path for path, sha256 in base.weights.items() if files.get(path) != sha256]:
             raise ValueError(f"holds other weights than the run was trained on ({', '.join(wrong)})")
-        return "with the weights that were trained on"
 
-    check = attempt("base on the Hub", find)
-    return replace(check, text=f"{where}: {check.text}")
+    return attempt("base on the Hub", f"looking for {base.model}", find, "with the weights that were trained on")
 
 
 def check_visibility(remotes: list[hub.Remote], private: bool) -> Check:
@@ -385,14 +348,6 @@ def check_visibility(remotes: list[hub.Remote], private: bool) -> Check:
     if hidden and any(remote.kind == "space" for remote in remotes):
         return Check("visibility", False, f"{', '.join(hidden)}: private, so the Space can't read it; make it public")
     return Check("visibility", True, "private" if private or hidden else "public")
-
-
-def check_sources(dataset: str, commit: str, file: str) -> Check:
-    """The table of the pages that the Space shows beside its answers; it runs without one, too."""
-    if dataset:
-        return Check("pages beside answers", True, f"{file} of {dataset} at {hub.short(commit)}")
-    text = f"{SOURCES} is not on the Hub with one Parquet file: the Space will say that pages can't be looked up"
-    return Check("pages beside answers", None, text)
 
 
 def check_our_space(space: str, there: dict[str, str]) -> Check:

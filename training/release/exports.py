@@ -1,5 +1,6 @@
 """What an export says of itself: its findings as a table, its card, and whether it may be published."""
 
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,9 @@ from huggingface_hub import ModelCardData
 
 from space.licences import LLAMAS, licence_name
 from training.outputs import file_sha256, read_json, write_text
-from training.release.checks import Check, Options
+from training.release.checks import Check
 from training.release.signing import place_key, sign
+from training.scoring.table import markdown_table
 
 RECORD = "export.json"
 QUANTISED = ("-Q8_0.gguf", "-Q4_K_M.gguf")  # whose answers may differ; the card says by how much
@@ -35,8 +37,7 @@ def findings_table(rows: list[dict[str, Any]]) -> str:
         counts = (f"{row[key]} of {row['answers']}" for key in ("ended", "disclaimer", "equal"))
         return (*prompts, *counts, f"{100 * row['rougeL']:.1f}")
 
-    cells = [HEADS, ("---",) * len(HEADS), *map(line, rows)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+    return markdown_table(HEADS, map(line, rows))
 
 
 def export_card(facts: dict[str, Any], adapter: str, version: str | None = None, key: str | None = None) -> str:
@@ -85,18 +86,17 @@ Licence: [{licence_name(base["licence"])}](LICENSE){" with Meta's [use policy](U
 # Publishing
 
 
-def export_parts(options: Options) -> list[Path]:
-    """The folder for each repository of --export: one whose name ends in -GGUF gets the GGUF files."""
+def export_parts(options: Namespace) -> dict[str, Path]:
+    """Repository of --export -> folder: one whose name ends in -GGUF gets the GGUF files."""
     folder = options.export_folder or options.run / "export"
-    return [folder / ("gguf" if repo.endswith("-GGUF") else "merged") for repo in options.export]
+    return {repo: folder / ("gguf" if repo.endswith("-GGUF") else "merged") for repo in options.export}
 
 
-def complete_export(part: Path, options: Options, version: str) -> None:
+def complete_export(part: Path, options: Namespace, version: str) -> None:
     """Write the card again, with the adapter where it is published, and sign the files, with a private key."""
     key = place_key(part, options.sign)
     write_text(part / "README.md", export_card(read_json(part / RECORD, ""), options.repo, version, key))
-    if options.sign:
-        sign(part, options.sign)
+    sign(part, options.sign)
 
 
 def export_gates(part: Path, adapter_sha256: str) -> list[Check]:

@@ -2,13 +2,13 @@
 
 import re
 import tempfile
+from argparse import Namespace
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi
-from jinja2 import UndefinedError
 
 from model_card.build import card_text, metadata
 from space.credit import Credit
@@ -17,11 +17,11 @@ from training.bases import ABOUT_FILES, Base, find_base, recorded_base, remember
 from training.configs import CONFIGS, TrainConfig, override
 from training.datasets import find_source
 from training.network import Unfinished
-from training.outputs import file_sha256, read_json, write_text
+from training.outputs import file_sha256, read_json, whole_folder, write_text
 from training.release import checks, hub
 from training.release.bom import BOM
-from training.release.bundle import FROM_ADAPTER, Run, build_bundle, check_bundle, read_run, stage_base
-from training.release.checks import GIB, Check, Options, Previous
+from training.release.bundle import FROM_ADAPTER, Run, check_bundle, fill_bundle, read_run, stage_base
+from training.release.checks import GIB, Check, Previous, Remotes, look_up_all, raise_if_failed
 from training.release.exports import complete_export, export_gates, export_parts
 from training.release.signing import PUBLIC_KEY, SIGNATURE, place_key, sign
 from training.scoring.table import ROUGE_LABELS, VIEWS, points
@@ -30,17 +30,16 @@ from training.scoring.table import ROUGE_LABELS, VIEWS, points
 ABOUT = {"README.md", SIGNATURE, PUBLIC_KEY}  # may change while the version stays
 BUNDLED = {*FROM_ADAPTER, "golden.json", "run.json", BOM, "LICENSE", "USE_POLICY.md", "NOTICE", *ABOUT, *hub.KEPT}
 VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
-BASE_TITLE = "Base of "  # begins the title of a commit that pushes a base
 
 
 @dataclass(frozen=True)
 class Plan:
     """A release as it would be pushed."""
 
-    options: Options
+    options: Namespace
     run: Run
     base: Base
-    remotes: hub.Remotes
+    remotes: Remotes
     bundle: Path
     version: str
     accepted: str | None  # what the card says about missed gates
@@ -50,112 +49,82 @@ class Plan:
     previous: Previous | None
 
 
-def make_plan(api: HfApi, options: Options) -> Plan:
+def make_plan(api: HfApi, options: Namespace) -> Plan:
     """Build the bundle and check everything; pushes nothing. Without --push the Hub may be unreachable."""
-    run, remotes = read_run(options.run), look_up(api, options)
-    base, files = find_base_repo(api, run_base(run), remotes, options)
-    bundle = build_bundle(run, base, options.llama_licence)
-    version, previous = choose_version(api, remotes.adapter, bundle, options.version)
-    gates, parts = all_gates(run, bundle, previous, options), export_parts(options)
-    accepted = accepted_text(options.accept, gates)
-    complete_bundle(bundle, run, version, accepted, options)
-    for part in parts:
+    run, reached = read_run(options.run), True
+    try:
+        remotes = look_up_all(options, partial(hub.look_up, api))
+    except Unfinished as error:
+        if options.push:
+            raise
+        print(f"plan: the Hub is not asked ({error})")
+        remotes, reached = look_up_all(options, hub.Remote), False
+    base, files = find_base_repo(api, run_base(run), remotes.get(options.base_repo), options)
+    bundle = run.config.run_dir / "release"  # the run's own bundle/ keeps naming the base by its folder
+    with whole_folder(bundle) as new:
+        fill_bundle(new, run.config, options.llama_licence, base)
+    version, previous = choose_version(api, remotes[options.repo], bundle, options.version)
+    exports = export_parts(options)
+    gates = [
+        *checks.gates(run.scores, run.data["sha256"]["test"], previous),
+        checks.benchmarks_gate(run.benchmarks),
+        *(gate for part in exports.values() for gate in export_gates(part, run.record["adapter_sha256"])),
+    ]
+    missed = "".join(f"missed {gate.name} ({gate.text}). " for gate in gates if gate.ok is False)
+    accepted = missed + " ".join(options.accept.split()) if options.accept else None
+    place_key(bundle, options.sign)
+    links: dict[str, Any] = {"space": options.space, "accepted": accepted, "exports": options.export}
+    write_text(bundle / "README.md", card_text(bundle, options.repo, version, **links))
+    check_bundle(bundle)
+    sign(bundle, options.sign)
+    for part in exports.values():
         complete_export(part, options, version)
 
     size = sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
     needed = 2 * size + 2 * run.record["base"]["parameters"] + GIB // 4  # two copies, and the base in half precision
     found = checks.request_checks(options, base, run.data["source"], run.config.name, needed)
     found += [checks.check_belongs(run), checks.check_weights(bundle / "adapter_model.safetensors")]
-    if remotes.adapter.reached:
+    if reached:
         card = (bundle / "README.md").read_text(encoding="utf-8")
         found += checks.hub_checks(api, options, remotes, base, card)
-    for remote, part in zip((remotes.adapter, *remotes.exports), (bundle, *parts), strict=True):
-        states = hub.compare(api, part, remote)
-        files += change_lines(remote, part, states)
-        if remote.reached:
-            removed = [name for name, state in states.items() if state == "removed"]
-            found.append(checks.check_only_ours(removed, newest_files(api, remote)))
-    if remotes.space and options.space_folder.is_dir():
-        files += space_lines(api, remotes.space, options.space_folder)
+    for repo, part in {options.repo: bundle, **exports}.items():
+        states = hub.compare(api, part, remotes[repo])
+        files += change_lines(remotes[repo], part, states)
+        removed = [name for name, state in states.items() if state == "removed"]
+        found.append(checks.check_only_ours(removed, newest_files(api, remotes[repo])))
+    if options.space:
+        files.append(f"files: {options.space} gets those of {options.space_folder}, pinned to this release")
     return Plan(options, run, base, remotes, bundle, version, accepted, files, found, gates, previous)
 
 
-def look_up(api: HfApi, options: Options) -> hub.Remotes:
-    """The release's repositories. The Hub need not be reached, except with --push."""
-    repos = (options.repo, options.base_repo, options.space, options.export)
-    try:
-        return hub.look_up_all(partial(hub.look_up, api, waits=None if options.push else ()), *repos)
-    except Unfinished as error:
-        if options.push:
-            raise
-        print(f"plan: the Hub is not asked ({error})")
-        return hub.look_up_all(partial(hub.Remote, reached=False), *repos)
-
-
-def all_gates(run: Run, bundle: Path, previous: Previous | None, options: Options) -> list[Check]:
-    """What the scores, the benchmarks and the exports must reach."""
-    adapter = file_sha256(bundle / "adapter_model.safetensors")
-    return [
-        *checks.gates(run.scores, run.data["sha256"]["test"], previous),
-        checks.benchmarks_gate(run.benchmarks),
-        *(gate for part in export_parts(options) for gate in export_gates(part, adapter)),
-    ]
-
-
-def complete_bundle(bundle: Path, run: Run, version: str, accepted: str | None, options: Options) -> None:
-    """Write the card of a bundle, which reads its other files, then check all and, with a private key, sign them."""
-    place_key(bundle, options.sign)
-    links: dict[str, Any] = {"space": options.space, "accepted": accepted, "exports": options.export}
-    try:
-        write_text(bundle / "README.md", card_text(bundle, options.repo, version, **links))
-    except UndefinedError as error:
-        raise ValueError(
-            f"{run.config.run_dir}: the card needs what an older version did not record ({error}): prepare and train "
-            "again"
-        ) from error
-    check_bundle(bundle)
-    if options.sign:
-        sign(bundle, options.sign)
-
-
-def accepted_text(reason: str | None, gated: list[Check]) -> str | None:
-    """The gates that were missed and the publisher's reason, for the card; None without --accept."""
-    if reason is None:
-        return None
-    missed = [f"{gate.name} ({gate.text})" for gate in gated if gate.ok is False]
-    return f"{'missed ' + '; '.join(missed) + '. ' if missed else ''}{' '.join(reason.split())}"
-
-
-def refusals(plan: Plan) -> list[str]:
-    """The failed checks and gates that forbid the push, each with what to do."""
-    missed = [] if plan.options.accept else [gate for gate in plan.gates if gate.ok is False]
-    texts = [f"{check.name}: {check.text}" for check in (*plan.checks, *missed) if check.ok is False]
-    return [*texts, "--accept REASON goes on past a gate"] if missed else texts
+def refuse(plan: Plan) -> None:
+    """Raises ValueError if a check failed, or a gate without --accept."""
+    gates = [] if plan.options.accept else plan.gates
+    past = "; --accept REASON goes on past a gate" if any(gate.ok is False for gate in gates) else ""
+    raise_if_failed([*plan.checks, *gates], f"nothing was pushed{past}")
 
 
 # Before training
 
 
-def preflight(api: HfApi, options: Options) -> None:
+def preflight(api: HfApi, options: Namespace) -> None:
     """Print every check that needs no run; raises ValueError if any would stop a release."""
     if options.run.name not in CONFIGS:
         raise ValueError(f"--run {options.run}: its last part must be a configuration: {', '.join(CONFIGS)}")
     config = override(CONFIGS[options.run.name], list(options.settings))
-    remotes = hub.look_up_all(partial(hub.look_up, api), options.repo, options.base_repo, options.space)
-    base, _ = find_base_repo(api, find_base(config, ABOUT_FILES), remotes, options)
+    remotes = look_up_all(options, partial(hub.look_up, api))
+    base, _ = find_base_repo(api, find_base(config, ABOUT_FILES), remotes.get(options.base_repo), options)
     source = source_of(config, options.run)
-    newest = next((tag for tag, _ in releases(remotes.adapter)), None)
-    next_version(options.version, None, newest, False)  # raises for a version that can't be released
+    next_version(options.version, None, releases(remotes[options.repo]), False)  # raises if it can't be released
     needed = 10 * GIB if base.licence in LLAMAS else GIB  # base, checkpoints, bundle and its copies
     card = placeholder_metadata(config, base, source, options.repo)
     found = checks.request_checks(options, base, source, config.name, needed)
     found += checks.hub_checks(api, options, remotes, base, card)
-    removed = [name for name in hub.list_files(api, remotes.adapter) if name not in BUNDLED]
-    found.append(checks.check_only_ours(removed, newest_files(api, remotes.adapter)))
+    removed = [name for name in hub.list_files(api, remotes[options.repo]) if name not in BUNDLED]
+    found.append(checks.check_only_ours(removed, newest_files(api, remotes[options.repo])))
     print(f"preflight: {options.repo}, configuration {config.name}")
-    print("\n".join(checks.check_lines(found)), flush=True)
-    if refused := [f"{check.name}: {check.text}" for check in found if check.ok is False]:
-        raise ValueError(f"{'; '.join(refused)}; a run of it could not be published")
+    print(checks.check_lines(found), flush=True)
+    raise_if_failed(found, "a run of it could not be published")
     print("preflight: a run of this configuration can be published")
 
 
@@ -187,12 +156,12 @@ def run_base(run: Run) -> Base:
     return replace(base, folder=remembered_folder(run.config.run_dir / "adapter") or Path(run.config.base_model))
 
 
-def find_base_repo(api: HfApi, base: Base, remotes: hub.Remotes, options: Options) -> tuple[Base, list[str]]:
+def find_base_repo(api: HfApi, base: Base, remote: hub.Remote | None, options: Namespace) -> tuple[Base, list[str]]:
     """The base as --base-repo names it, with its commit if that holds it; else also the lines of the files to push.
 
-    Raises ValueError for a base that has a Hub id: a second copy would hide where it is from.
+    Raises ValueError for a base that has a Hub id, since a second copy would hide where it is from, and for a
+    repository that holds anything else: a push would remove or replace it.
     """
-    remote = remotes.base
     if remote is None:
         return base, []
     if base.revision:
@@ -201,27 +170,15 @@ def find_base_repo(api: HfApi, base: Base, remotes: hub.Remotes, options: Option
     with tempfile.TemporaryDirectory(prefix="base-") as temporary:
         folder = stage_base(Path(temporary), base, options.repo, options.llama_licence)
         states = hub.compare(api, folder, remote)
-        if remote.head and holds_base(api, remote, states):
-            return replace(base, revision=remote.head), []
-        return base, change_lines(remote, folder, states)
-
-
-def holds_base(api: HfApi, remote: hub.Remote, states: dict[str, str]) -> bool:
-    """Whether main holds the base already, whatever its card says. states: what a push of the base would do.
-
-    Raises ValueError if main holds other files, or another base that no release pushed: a push would remove or
-    replace them.
-    """
-    if foreign := [name for name, state in states.items() if state == "removed"]:
-        raise ValueError(f"--base-repo {remote.repo} holds other files ({', '.join(foreign)}): give it one of its own")
-    if replaced := [name for name, state in states.items() if state == "changed" and name != "README.md"]:
-        log = hub.retry(f"reading the history of {remote.repo}", lambda: api.list_repo_commits(remote.repo))
-        if not any(commit.title.startswith(BASE_TITLE) for commit in log):
-            raise ValueError(
-                f"--base-repo {remote.repo} holds another model ({', '.join(replaced)}), which no release put there: "
-                "give the base a repository of its own"
-            )
-    return states.keys() <= {"README.md"}
+        lines = change_lines(remote, folder, states)
+    if foreign := [name for name, state in states.items() if state != "new" and name != "README.md"]:
+        raise ValueError(
+            f"--base-repo {remote.repo} holds another model or other files ({', '.join(foreign)}): give the base a "
+            "repository of its own"
+        )
+    if states.keys() <= {"README.md"}:
+        return replace(base, revision=remote.head), []
+    return base, lines
 
 
 # The version, and the releases before
@@ -229,33 +186,28 @@ def holds_base(api: HfApi, remote: hub.Remote, states: dict[str, str]) -> bool:
 
 def choose_version(api: HfApi, remote: hub.Remote, bundle: Path, requested: str | None) -> tuple[str, Previous | None]:
     """The version of the bundle, and the release to compare it with."""
-    if not (found := releases(remote)):
-        return next_version(requested, None, None, False), None
-    changed = {tag: hub.compare(api, bundle, remote, commit).keys() for tag, commit in found}
-    released = next((tag for tag, names in changed.items() if names <= ABOUT), None)
-    latest, _ = found[0]
-    same_weights = "adapter_model.safetensors" not in changed[latest]
-    with tempfile.TemporaryDirectory(prefix="plan-") as cache:
-        previous = previous_release(api, remote, released, Path(cache))
-    return next_version(requested, released, latest, same_weights), previous
+    found = releases(remote)
+    changed = {tag: hub.compare(api, bundle, remote, remote.tags[tag]).keys() for tag in found}
+    released = next((tag for tag in found if changed[tag] <= ABOUT), None)
+    same_weights = bool(found) and "adapter_model.safetensors" not in changed[found[0]]
+    return next_version(requested, released, found, same_weights), previous_release(api, remote, released)
 
 
-def releases(remote: hub.Remote) -> list[tuple[str, str]]:
-    """(tag, commit) of the releases, newest first."""
-    found = [(tag, commit) for tag, commit in remote.tags if VERSION.fullmatch(tag)]
-    return sorted(found, key=lambda pair: version_number(pair[0]), reverse=True)
+def releases(remote: hub.Remote) -> list[str]:
+    """The tags of the releases, newest first."""
+    return sorted(filter(VERSION.fullmatch, remote.tags), key=version_number, reverse=True)
 
 
 def version_number(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.removeprefix("v").split(".")))
 
 
-def next_version(requested: str | None, released: str | None, latest: str | None, same_weights: bool) -> str:
+def next_version(requested: str | None, released: str | None, found: list[str], same_weights: bool) -> str:
     """The version to release: content that is released already keeps its own.
 
-    released: the version of the same content. The first version is v1.0.0; then a new minor version, or a patch if the
-    weights are the same. Raises ValueError for a requested version that is invalid, not above the latest, or a second
-    version of the same content.
+    released: the version of the same content. found: the released versions, newest first. The first version is
+    v1.0.0; then a new minor version, or a patch if the weights are those of the newest. Raises ValueError for a
+    requested version that is invalid, not above the newest, or a second version of the same content.
     """
     if requested and not VERSION.fullmatch(requested):
         raise ValueError(f"--version {requested}: expected the form v1.0.0")
@@ -263,40 +215,31 @@ def next_version(requested: str | None, released: str | None, latest: str | None
         if requested not in (None, released):
             raise ValueError(f"--version {requested}: this content is released already, as {released}")
         return released
-    if requested and latest and version_number(requested) <= version_number(latest):
-        raise ValueError(f"--version {requested}: {latest} is released, and tags never move; give a higher one")
-    if requested or latest is None:
+    if requested and found and version_number(requested) <= version_number(found[0]):
+        raise ValueError(f"--version {requested}: {found[0]} is released, and tags never move; give a higher one")
+    if requested or not found:
         return requested or "v1.0.0"
-    major, minor, patch = version_number(latest)
+    major, minor, patch = version_number(found[0])
     return f"v{major}.{minor}.{patch + 1}" if same_weights else f"v{major}.{minor + 1}.0"
 
 
 def newest_files(api: HfApi, remote: hub.Remote) -> set[str]:
     """Paths of the newest release."""
     found = releases(remote)
-    return set(hub.list_files(api, remote, found[0][1])) if found else set()
+    return set(hub.list_files(api, remote, remote.tags[found[0]])) if found else set()
 
 
-def previous_release(api: HfApi, remote: hub.Remote, released: str | None, cache: Path) -> Previous | None:
-    """The release that main holds, else the newest one, apart from the one being `released`.
-
-    cache: an empty folder, since the client's own may hold a damaged file.
-    """
-
-    def files(commit: str) -> set[tuple[str, str]]:
-        return {pair for pair in hub.list_files(api, remote, commit).items() if pair[0] not in hub.KEPT}
-
-    def read(name: str, commit: str) -> dict[str, Any]:
-        path = api.hf_hub_download(remote.repo, f"evaluation/{name}", revision=commit, cache_dir=cache)
-        return read_json(Path(path), "")
-
-    others = [pair for pair in releases(remote) if pair[0] != released]
+def previous_release(api: HfApi, remote: hub.Remote, released: str | None) -> Previous | None:
+    """The release that main holds, else the newest one, apart from the one being `released`."""
+    others = [tag for tag in releases(remote) if tag != released]
     if not others:
         return None
-    main = files(remote.main)
-    tag, commit = next((pair for pair in others if files(pair[1]) == main), others[0])
-    scores = hub.retry(f"reading the scores of {tag}", lambda: read("scores-test.json", commit))
-    data = hub.retry(f"reading the data of {tag}", lambda: read("data.json", commit))
+    main = hub.list_files(api, remote)
+    tag = next((tag for tag in others if hub.list_files(api, remote, remote.tags[tag]) == main), others[0])
+    wanted = ["evaluation/scores-test.json", "evaluation/data.json"]
+    with tempfile.TemporaryDirectory(prefix="plan-") as cache:
+        folder = hub.download(api, remote, remote.tags[tag], Path(cache), wanted)
+        scores, data = (read_json(folder / name, "") for name in wanted)
     return Previous(tag, scores, data["sha256"]["test"])
 
 
@@ -305,38 +248,27 @@ def previous_release(api: HfApi, remote: hub.Remote, released: str | None, cache
 
 def show(plan: Plan) -> None:
     """Print the files, the scores, the checks and the gates."""
-    options = plan.options
+    options, runs = plan.options, {"": plan.run.scores}
+    if plan.previous:
+        runs |= {f"   {plan.previous.tag} has ": plan.previous.scores}
     print(f"plan: {options.repo} {plan.version} from {options.run}")
     print("\n".join(plan.files))
     print("scores: tuned, ROUGE F1 × 100 without the disclaimer")
     for kind, label in ROUGE_LABELS.items():
-        line, previous = f"  {label}  {tuned_points(plan.run.scores, kind)}", plan.previous
-        print(line + (f"   {previous.tag} has {tuned_points(previous.scores, kind)}" if previous else ""))
-    print("checks")
-    print("\n".join(checks.check_lines(plan.checks)))
+        told = (whose + points(scores["systems"]["tuned"][VIEWS[0]][kind]) for whose, scores in runs.items())
+        print(f"  {label}  {''.join(told)}")
+    print("checks", checks.check_lines(plan.checks), sep="\n")
     print("gates" + (f" (accepted: {options.accept})" if options.accept else ""))
-    print("\n".join(checks.check_lines(plan.gates)), flush=True)
-
-
-def tuned_points(scores: dict[str, Any], kind: str) -> str:
-    return points(scores["systems"]["tuned"]["without disclaimer"][kind])
+    print(checks.check_lines(plan.gates), flush=True)
 
 
 def change_lines(remote: hub.Remote, folder: Path, states: dict[str, str]) -> list[str]:
     """A line for each file that a push would send or remove: state, path, size and sha256; a count of the others."""
-    there = f"main is at {hub.short(remote.head)}" if remote.head else "not there yet"
-    lines = [f"files: {remote.repo} ({there if remote.reached else 'compared with nothing'})"]
-    files = hub.local_files(folder)
+    there = f"main is at {hub.short(remote.head)}" if remote.head else "compared with nothing"
+    lines = [f"files: {remote.repo} ({there})"]
     for name, state in states.items():
-        path = files.pop(name, None)
-        facts = f"{path.stat().st_size:>12,} B  sha256 {file_sha256(path)[:16]}…" if path else ""
+        path = folder / name
+        facts = "" if state == "removed" else f"{path.stat().st_size:>12,} B  sha256 {file_sha256(path)[:16]}…"
         lines.append(f"  {state:8} {name:36}{facts}".rstrip())
-    return [*lines, f"  {'same':8} {len(files)} files"] if files else lines
-
-
-def space_lines(api: HfApi, remote: hub.Remote, folder: Path) -> list[str]:
-    """The lines of a Space's folder; the push itself also writes release.json and the README's preload."""
-    states = hub.compare(api, folder, remote)
-    state = "changed" if states.pop("release.json", None) else "new"
-    written = f"  {state:8} {'release.json':36}  written at the push, as the README's preload"
-    return [*change_lines(remote, folder, states), written]
+    same = sum(path.is_file() and path.relative_to(folder).as_posix() not in states for path in folder.rglob("*"))
+    return [*lines, f"  {'same':8} {same} files"] if same else lines

@@ -1,10 +1,10 @@
 """Publish a plan: push, verify in a fresh process, tag, push the Space; or roll back. All of it can be repeated."""
 
 import tempfile
+from argparse import Namespace
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, replace
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
@@ -14,10 +14,10 @@ from huggingface_hub import HfApi
 from training.network import Unfinished
 from training.outputs import read_json, write_json
 from training.release import hub, signing
-from training.release.bundle import build_bundle, stage_base
-from training.release.checks import Options, check_our_space, check_rights
+from training.release.bundle import stage_base
+from training.release.checks import Check, check_our_space, check_rights, raise_if_failed
 from training.release.exports import export_parts
-from training.release.plan import BASE_TITLE, Plan, complete_bundle, make_plan, refusals, show
+from training.release.plan import Plan, make_plan, refuse, show
 from training.release.space import publish_space
 from training.release.verify import read_back
 
@@ -26,44 +26,50 @@ REPORT = "published.json"  # in the run's folder: what was released where, and w
 Facts = dict[str, Any]  # what verification found
 
 
-def publish(api: HfApi, options: Options) -> None:
+def publish(api: HfApi, options: Namespace) -> None:
     """Make and show the plan, and with --push carry it out; raises ValueError if a check or a gate forbids it."""
     plan = make_plan(api, options)
     show(plan)
-    if refused := refusals(plan):
-        raise ValueError(f"{'; '.join(refused)}; nothing was pushed")
+    refuse(plan)
     if not options.push:
         print("plan: nothing was pushed, --push does it")
         return
-    plan = push_base(api, plan)
+    if plan.base.revision is None:
+        push_base(api, plan)
+        plan = make_plan(api, options)  # its bundle names the base by its commit
+        refuse(plan)
     commit, facts = push_adapter(api, plan)
-    write_report(api, plan, commit, facts)
+    record = {
+        "repo": options.repo,
+        "version": plan.version,
+        "commit": commit,
+        "base": {"model": plan.base.model, "commit": plan.base.revision},
+        "links": [f"{api.endpoint}/{path}" for path in plan.remotes],
+        "accepted": plan.accepted,
+        "checks": [asdict(check) for check in (*plan.checks, *plan.gates)],
+        "verified": facts,
+    }
+    write_json(options.run / REPORT, record)
     push_exports(api, plan)
     if options.space:
-        released = hub.Remote(options.repo, head=commit)
+        released = replace(plan.remotes[options.repo], head=commit)
         space = publish_space(
             api, options.space, options.space_folder, released, plan.version, plan.bundle, options.export
         )
-        write_report(api, plan, commit, facts, space)
+        write_json(options.run / REPORT, record | {"space": {"repo": options.space, "commit": space}})
     if options.export:
         collect(api, options)
     print(f"done: {options.repo} {plan.version} is released and verified, see {options.run / REPORT}")
-    print("\n".join(f"  {part:8} {link}" for part, link in links(api, plan).items()), flush=True)
+    print("\n".join(f"  {link}" for link in record["links"]), flush=True)
 
 
-def push_base(api: HfApi, plan: Plan) -> Plan:
-    """Push a local base to its own repository, and build the bundle again with its commit."""
-    remote, options = plan.remotes.base, plan.options
-    if plan.base.revision or remote is None:
-        return plan
+def push_base(api: HfApi, plan: Plan) -> None:
+    """Push a local base to its own repository."""
+    options, remote = plan.options, plan.remotes[plan.options.base_repo]
     with tempfile.TemporaryDirectory(prefix="base-") as temporary:
         folder = stage_base(Path(temporary), plan.base, options.repo, options.llama_licence)
-        commit = hub.push_folder(api, remote, folder, BASE_TITLE + options.repo, options.private)
+        commit = hub.push_folder(api, remote, folder, f"Base of {options.repo}", options.private)
     print(f"push: the base is {plan.base.model} at {hub.short(commit)}", flush=True)
-    base = replace(plan.base, revision=commit)
-    bundle = build_bundle(plan.run, base, options.llama_licence)
-    complete_bundle(bundle, plan.run, plan.version, plan.accepted, options)
-    return replace(plan, base=base)
 
 
 def push_adapter(api: HfApi, plan: Plan) -> tuple[str, Facts]:
@@ -71,11 +77,12 @@ def push_adapter(api: HfApi, plan: Plan) -> tuple[str, Facts]:
 
     Content that is released already is pushed again only if main holds something else, and never tagged again.
     """
-    repo, version, remote, options = plan.options.repo, plan.version, plan.remotes.adapter, plan.options
-    released = remote.commit_of(version)
+    options, version = plan.options, plan.version
+    repo, remote = options.repo, plan.remotes[options.repo]
+    released = remote.tags.get(version)
     message = f"Bring main to {version}" if released else f"Release {version}"
     commit = hub.push_folder(api, remote, plan.bundle, message, options.private)
-    report = plan.run.config.run_dir / REPORT
+    report = options.run / REPORT
     earlier = read_json(report, "") if report.exists() else {}
     if released and commit == remote.head and earlier.get("commit") == released:
         print(f"push: {repo} {version} is released and verified already, at {hub.short(released)}; nothing to do")
@@ -91,55 +98,34 @@ def push_adapter(api: HfApi, plan: Plan) -> tuple[str, Facts]:
 def push_exports(api: HfApi, plan: Plan) -> None:
     """Push each export, read it back from an empty cache, and tag it as the adapter."""
     message = f"Export of {plan.options.repo} {plan.version}"
-    for remote, part in zip(plan.remotes.exports, export_parts(plan.options), strict=True):
+    for repo, part in export_parts(plan.options).items():
+        remote = plan.remotes[repo]
         commit = hub.push_folder(api, remote, part, message, plan.options.private)
         with tempfile.TemporaryDirectory(prefix="export-") as cache:
             found = hub.download(api, remote, commit, Path(cache))
             signed = f", signed by {signing.verify(found)}" if plan.options.sign else ""
-            count = len(hub.local_files(found))
-        print(f"export: {remote.repo} is at {hub.short(commit)}, {count} files read back{signed}", flush=True)
-        hub.set_tag(api, remote.repo, plan.version, commit, message)
+            count = len(hub.list_files(api, remote, commit))
+        print(f"export: {repo} is at {hub.short(commit)}, {count} files read back{signed}", flush=True)
+        hub.set_tag(api, repo, plan.version, commit, message)
 
 
-def collect(api: HfApi, options: Options) -> None:
+def collect(api: HfApi, options: Namespace) -> None:
     """Put adapter, exports and Space into one collection; a token that may not is told, since the release stands."""
     owner, name = options.repo.split("/")
-    items: list[tuple[Literal["model", "space"], str]] = [("model", repo) for repo in (options.repo, *options.export)]
-    items += [("space", options.space)] if options.space else []
-    names = ", ".join(repo for _, repo in items)
+    items: dict[str, Literal["model", "space"]] = dict.fromkeys((options.repo, *options.export), "model")
+    if options.space:
+        items[options.space] = "space"
+
+    def fill() -> str:
+        made = api.create_collection(name, namespace=owner, exists_ok=True)
+        for repo, kind in items.items():
+            api.add_collection_item(made.slug, repo, item_type=kind, exists_ok=True)
+        return made.slug
+
     try:
-        made = hub.retry("making a collection", lambda: api.create_collection(name, namespace=owner, exists_ok=True))
-        for kind, repo in items:
-            add = partial(api.add_collection_item, made.slug, repo, item_type=kind, exists_ok=True)
-            hub.retry(f"adding {repo} to the collection", add)
-        print(f"collection: {made.slug} holds {names}", flush=True)
+        print(f"collection: {hub.retry('filling a collection', fill)} holds {', '.join(items)}", flush=True)
     except (PermissionError, ValueError) as error:
-        print(f"collection: none, this token may not ({error}); add {names} by hand")
-
-
-def write_report(api: HfApi, plan: Plan, commit: str, facts: Facts, space_commit: str | None = None) -> None:
-    """Write to the run's folder what was released where, and what was checked."""
-    options = plan.options
-    record = {
-        "repo": options.repo,
-        "version": plan.version,
-        "commit": commit,
-        "base": {"model": plan.base.model, "commit": plan.base.revision},
-        "space": {"repo": options.space, "commit": space_commit} if space_commit else None,
-        "links": links(api, plan),
-        "accepted": plan.accepted,
-        "checks": [asdict(check) for check in (*plan.checks, *plan.gates)],
-        "verified": facts,
-    }
-    write_json(plan.run.config.run_dir / REPORT, record)
-
-
-def links(api: HfApi, plan: Plan) -> dict[str, str]:
-    """Web addresses of the parts of a release."""
-    paths = {"adapter": f"{plan.options.repo}/tree/{plan.version}", "base": plan.base.model}
-    space = {"space": f"spaces/{plan.options.space}"} if plan.options.space else {}
-    exports = {"export" + " " * at: f"{repo}/tree/{plan.version}" for at, repo in enumerate(plan.options.export)}
-    return {part: f"{api.endpoint}/{path}" for part, path in (paths | exports | space).items()}
+        print(f"collection: none, this token may not ({error}); add {', '.join(items)} by hand")
 
 
 # Verification
@@ -169,45 +155,39 @@ def verify(repo: str, commit: str, timeout: float, lenient: bool) -> Facts:
             f"verification failed: {repo} at {hub.short(commit)}: {error}; no tag was set, but main holds it: push a "
             "better run, or --rollback TAG"
         ) from error
-    told = "not recorded" if facts["deviation"] is None else f"{facts['deviation']:.4f} from those of training"
     ended = "ends by itself" if facts["ended"] else "does NOT end by itself"
-    print(f"verify: logits {told}, {facts['effect']:.2f} from the base's; the golden answer {ended}", flush=True)
-    if facts["signed_by"]:
-        print(f"verify: the signature fits, by the key with sha256 {facts['signed_by']}", flush=True)
+    signed = f"; the signature fits, by the key with sha256 {facts['signed_by']}" if facts["signed_by"] else ""
+    print(f"verify: logits {facts['deviation']:.4f} from those of training, {facts['effect']:.2f} from the base's; the "
+          f"golden answer {ended}{signed}", flush=True)  # fmt: skip
     return facts
 
 
 # Rollback
 
 
-def roll_back(api: HfApi, options: Options) -> None:
+def roll_back(api: HfApi, options: Namespace) -> None:
     """Push the files of a release to main again, verify them, and pin the Space to it. Tags don't move.
 
     Raises ValueError if there is no such tag or Space, or the token may not write.
     """
     tag, repo = options.rollback or "", options.repo
-    remotes = hub.look_up_all(partial(hub.look_up, api), repo, None, options.space)
-    if (released := remotes.adapter.commit_of(tag)) is None:
-        there = ", ".join(name for name, _ in remotes.adapter.tags) or "none"
-        unseen = f"there is no repository {repo} that this token may see"
-        told = f"{repo} has no such tag; it has {there}" if remotes.adapter.head else unseen
-        raise ValueError(f"--rollback {tag}: {told}")
-    if (space := remotes.space) and space.head is None:
-        raise ValueError(f"--space {space.repo}: there is no such Space")
-    checks = [check_our_space(space.repo, hub.list_files(api, space))] if space else []
-    for check in (*checks, *check_rights(api, remotes.all(), required=True)):
-        if check.ok is False:
-            raise ValueError(f"{check.name}: {check.text}; nothing was pushed")
+    adapter = hub.look_up(api, repo)
+    space = hub.look_up(api, options.space, "space") if options.space else None
+    if not (released := adapter.tags.get(tag)):
+        told = f"it has the tags {', '.join(adapter.tags) or 'none'}" if adapter.head else "it is not there to see"
+        raise ValueError(f"--rollback {tag}: there is no such release of {repo}, {told}")
+    checks = check_rights(api, [adapter, *([space] if space else [])], required=True)
+    if space:
+        there = hub.list_files(api, space)
+        checks.append(check_our_space(space.repo, there) if there else Check("Space", False, "there is no such Space"))
+    raise_if_failed(checks, "nothing was pushed")
     with tempfile.TemporaryDirectory(prefix="rollback-") as temporary:
         cache = Path(temporary)
-        bundle = hub.download(api, remotes.adapter, released, cache)
-        commit = hub.push_folder(api, remotes.adapter, bundle, f"Roll back to {tag}")
+        bundle = hub.download(api, adapter, released, cache)
+        commit = hub.push_folder(api, adapter, bundle, f"Roll back to {tag}")
         print(f"push: main of {repo} is at {hub.short(commit)}, with the files of {tag}", flush=True)
         verify(repo, commit, options.timeout, lenient=True)
         if space:
-            app = hub.download(api, space, space.main, cache)  # its own files: only the pin changes
-            publish_space(api, space.repo, app, replace(remotes.adapter, head=released), tag, bundle)
-    print(f"done: {repo} is back at {tag}, and verified; no tag moved")
-    print(f"  adapter  {api.endpoint}/{repo}", flush=True)
-    if options.space:
-        print(f"  space    {api.endpoint}/spaces/{options.space}", flush=True)
+            app = hub.download(api, space, space.head, cache)  # its own files: only the pin changes
+            publish_space(api, space.repo, app, replace(adapter, head=released), tag, bundle)
+    print(f"done: {repo} is back at {tag}, and verified; no tag moved", flush=True)

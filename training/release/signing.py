@@ -14,8 +14,6 @@ from typing import Any
 from training.outputs import file_sha256
 
 SIGNATURE, PUBLIC_KEY = "model.sig", "model.pub"
-CURVES = ("secp256r1", "secp384r1", "secp521r1")
-MAKE = "make one with `openssl ecparam -name prime256v1 -genkey -noout -out KEY`"
 
 
 def public_key(key: Path) -> bytes:
@@ -23,15 +21,16 @@ def public_key(key: Path) -> bytes:
     if find_spec("model_signing") is None:
         raise ValueError("--sign: model-signing is not installed, install the extra `signing` first")
     from cryptography.hazmat.primitives import serialization  # of the extra
-    from cryptography.hazmat.primitives.asymmetric import ec
+    from model_signing import signing
 
     try:
+        signing.Config().use_elliptic_key_signer(private_key=key, password=password())
         private = serialization.load_pem_private_key(key.read_bytes(), password())
-    except (OSError, ValueError, TypeError) as error:
-        raise ValueError(f"--sign {key}: no private key in PEM ({error}): {MAKE}; the password of an encrypted one "
-                         "goes in $SIGNING_KEY_PASSWORD") from None  # fmt: skip
-    if not isinstance(private, ec.EllipticCurvePrivateKey) or private.curve.name not in CURVES:
-        raise ValueError(f"--sign {key}: not an elliptic-curve key of {', '.join(CURVES)}: {MAKE}")
+    except (OSError, ValueError, TypeError, AttributeError) as error:  # AttributeError: another kind of key
+        raise ValueError(
+            f"--sign {key}: no private key in PEM of a curve that can sign ({error}): make one with `openssl ecparam "
+            "-name prime256v1 -genkey -noout -out KEY`; the password of an encrypted one goes in $SIGNING_KEY_PASSWORD"
+        ) from None
     kind = serialization.PublicFormat.SubjectPublicKeyInfo
     return private.public_key().public_bytes(serialization.Encoding.PEM, kind)
 
@@ -47,15 +46,16 @@ def place_key(folder: Path, key: Path | None) -> str | None:
 
 
 def password() -> Any:  # model-signing says str, and needs bytes
-    given = os.environ.get("SIGNING_KEY_PASSWORD")
-    return given.encode() if given else None
+    return os.environ.get("SIGNING_KEY_PASSWORD", "").encode() or None
 
 
-def sign(folder: Path, key: Path) -> None:
-    """Add `model.sig` over all other files of a folder, among them `model.pub`.
+def sign(folder: Path, key: Path | None) -> None:
+    """Add `model.sig` over all other files of a folder, among them `model.pub`; nothing without a key.
 
     Beside the folder a copy is kept, and used again while it fits: every signature of the same files is another one.
     """
+    if key is None:
+        return
     from model_signing import signing
 
     kept = folder.with_suffix(".sig")

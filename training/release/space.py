@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
 from textwrap import shorten
 
@@ -25,29 +25,13 @@ PRELOADED = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json
              "chat_template.jinja", "contract.toml", "golden.json", "run.json", "evaluation/scores-test.json",
              "evaluation/data.json", "LICENSE", "NOTICE")  # fmt: skip
 SOURCES = "lavita/MedQuAD"  # the data set with the addresses of MedQuAD's pages
-BASE_PRELOADED = ("config.json", "generation_config.json", "model.safetensors.index.json")  # beside the weights
+BASE_FILES = ("config.json", "generation_config.json", "model.safetensors.index.json")  # beside the weights
 # How the app says that the model gave no answer (space/trouble.py): for good, else because of load or a used-up quota.
 TROUBLE, BROKEN = "No answer just now", ("could not be loaded", "Something failed")
 
 
 class SpaceFailed(ValueError):
     """The Space does not run, or does not answer, with what was pushed."""
-
-
-@dataclass(frozen=True)
-class Pin:
-    """What a Space serves, its release.json. `date`: of the adapter's commit; `sources`: the table of pages, if any."""
-
-    adapter: str
-    revision: str
-    version: str
-    date: str
-    base: str
-    base_revision: str
-    licence: str
-    sources: str = ""
-    sources_revision: str = ""
-    sources_file: str = ""
 
 
 def publish_space(
@@ -58,81 +42,83 @@ def publish_space(
     source: the app's folder. adapter: its head is the released commit. bundle: the files of that commit. exports:
     other repositories to link to.
     """
-    hub.ensure_repo(api, space, "space", space_sdk="gradio", space_hardware=HARDWARE)
-    remote, pin = hub.look_up(api, space, "space"), make_pin(api, adapter, version, bundle)
+    remote = hub.ensure_repo(api, space, "space", space_sdk="gradio", space_hardware=HARDWARE)
+    pin = make_pin(api, adapter, version, bundle)
     with tempfile.TemporaryDirectory(prefix="space-") as temporary:
         folder, readme = Path(temporary), Path(temporary, "README.md")
         shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-        write_json(folder / "release.json", asdict(pin))
-        text = pinned_readme(readme.read_text(encoding="utf-8"), pin, base_files(api, pin, bundle), exports)
-        write_text(readme, text)
-        before = commit_before(api, remote, folder)
-        commit = hub.push_folder(api, remote, folder, f"Serve {pin.adapter} {version}")
-    print(f"space: {space} is at {hub.short(commit)}, pinned to {pin.adapter} {version}", flush=True)
+        write_json(folder / "release.json", pin)
+        there = hub.list_files(api, hub.Remote(pin["base"]), pin["base_revision"])
+        needed = [
+            name for name in (*read_json(bundle / "run.json", "")["base"]["weights"], *BASE_FILES) if name in there
+        ]
+        write_text(readme, pinned_readme(readme.read_text(encoding="utf-8"), pin, needed, exports))
+        commit = hub.push_folder(api, remote, folder, f"Serve {adapter.repo} {version}")
+    pages = "{sources_file} of {sources} at {sources_revision:.10}".format(**pin) if pin["sources"] else "none"
+    print(f"space: {space} is at {hub.short(commit)}, pinned to {adapter.repo} {version}; pages: {pages}", flush=True)
     try:
         wait_until_running(api, space, commit)
         text = ask(api, space, load_contract(bundle / "contract.toml"))
     except SpaceFailed as error:
-        failed, old = hub.Remote(space, "space", commit), hub.short(before)
-        with tempfile.TemporaryDirectory(prefix="space-") as cache:
-            hub.push_folder(api, failed, hub.download(api, failed, before, Path(cache)), f"Put back {old}")
+        old = restore(api, replace(remote, head=commit))
         raise ValueError(f"{error}; the Space has the files of {old} again, the release stands") from error
     print(f"space: it runs and answers: {shorten(text, 100, placeholder='…')}", flush=True)
     return commit
 
 
+def restore(api: HfApi, failed: hub.Remote) -> str:
+    """Push the files of the commit before a Space's last one, unless that is its first; returns that commit's name."""
+    what = f"reading the history of {failed.repo}"
+    log = hub.retry(what, lambda: api.list_repo_commits(failed.repo, repo_type="space", revision=failed.head))
+    before = log[min(1, len(log) - 1)].commit_id
+    with tempfile.TemporaryDirectory(prefix="space-") as cache:
+        hub.push_folder(api, failed, hub.download(api, failed, before, Path(cache)), f"Put back {hub.short(before)}")
+    return hub.short(before)
+
+
 # The files
 
 
-def make_pin(api: HfApi, adapter: hub.Remote, version: str, bundle: Path) -> Pin:
-    """The pin of a released commit, and of the table of pages as it is now."""
+def make_pin(api: HfApi, adapter: hub.Remote, version: str, bundle: Path) -> dict[str, str]:
+    """What the Space serves, its release.json: a released commit, its date, its base, and the table of pages."""
     log = hub.retry(f"looking at {adapter.repo}", lambda: api.list_repo_commits(adapter.repo, revision=adapter.head))
-    config, run = read_json(bundle / "adapter_config.json", ""), read_json(bundle / "run.json", "")
-    date = log[0].created_at.date().isoformat()
-    base = (config["base_model_name_or_path"], config["revision"], run["base"]["licence"])
-    return Pin(adapter.repo, adapter.main, version, date, *base, *find_sources(api))
+    config = read_json(bundle / "adapter_config.json", "")
+    pin = {
+        "adapter": adapter.repo,
+        "revision": adapter.head,
+        "version": version,
+        "date": log[0].created_at.date().isoformat(),
+        "base": config["base_model_name_or_path"],
+        "base_revision": config["revision"],
+        "licence": read_json(bundle / "run.json", "")["base"]["licence"],
+    }
+    return pin | find_sources(api)
 
 
-def find_sources(api: HfApi) -> tuple[str, str, str]:
+def find_sources(api: HfApi) -> dict[str, str]:
     """Data set, commit and file of the table of pages; empty where the Hub doesn't have it: the Space then says so."""
     remote = hub.look_up(api, SOURCES, "dataset")
     tables = [name for name in hub.list_files(api, remote) if name.endswith(".parquet")]
-    return (SOURCES, remote.main, tables[0]) if len(tables) == 1 else ("", "", "")
+    found = (SOURCES, remote.head, tables[0]) if len(tables) == 1 else ("", "", "")
+    return dict(zip(("sources", "sources_revision", "sources_file"), found, strict=True))
 
 
-def base_files(api: HfApi, pin: Pin, bundle: Path) -> list[str]:
-    """The files that the Space needs of the base, as far as its repository has them."""
-    weights = read_json(bundle / "run.json", "")["base"]["weights"]
-    there = hub.list_files(api, hub.Remote(pin.base), pin.base_revision)
-    return [name for name in (*weights, *BASE_PRELOADED) if name in there]
-
-
-def pinned_readme(text: str, pin: Pin, base_files: list[str], exports: Sequence[str] = ()) -> str:
+def pinned_readme(text: str, pin: dict[str, str], base_files: list[str], exports: Sequence[str] = ()) -> str:
     """A Space's README that preloads exactly this release, links to its card, and names a Llama base as required."""
-    card = RepoCard(text)
-    card.data["sdk"] = card.data.get("sdk") or "gradio"
+    card, licence = RepoCard(text), pin["licence"]
     if card.data.get("title") == space_title("llama3.2"):  # not one of the maintainer's own
-        card.data["title"] = space_title(pin.licence)
-    card.data["models"] = [pin.adapter, pin.base, *exports]
-    card.data["datasets"] = [pin.sources] if pin.sources else None
+        card.data["title"] = space_title(licence)
+    card.data["models"] = [pin["adapter"], pin["base"], *exports]
+    card.data["datasets"] = [pin["sources"]] if pin["sources"] else None
     # no data set: the Hub's build takes each entry for a model, and fails. The app fetches its six megabytes at start.
     card.data["preload_from_hub"] = [
-        f"{pin.base} {','.join(base_files)} {pin.base_revision}",
-        f"{pin.adapter} {','.join(PRELOADED)} {pin.revision}",
+        f"{pin['base']} {','.join(base_files)} {pin['base_revision']}",
+        f"{pin['adapter']} {','.join(PRELOADED)} {pin['revision']}",
     ]
     card.text = re.sub(r"\n*^Built with .*Llama.*\n?", "", card.text, flags=re.MULTILINE)
-    if pin.licence in LLAMAS and LLAMAS[pin.licence].built_with:
-        card.text = f"{card.text.rstrip()}\n\n{LLAMAS[pin.licence].built_with}. {LLAMAS[pin.licence].notice}\n"
+    if licence in LLAMAS and LLAMAS[licence].built_with:
+        card.text = f"{card.text.rstrip()}\n\n{LLAMAS[licence].built_with}. {LLAMAS[licence].notice}\n"
     return str(card)
-
-
-def commit_before(api: HfApi, remote: hub.Remote, staged: Path) -> str:
-    """The commit to restore if the Space fails: main, or its parent if main holds the staged files already."""
-    if hub.compare(api, staged, remote):
-        return remote.main
-    what = f"reading the history of {remote.repo}"
-    log = hub.retry(what, lambda: api.list_repo_commits(remote.repo, repo_type="space"))
-    return log[min(1, len(log) - 1)].commit_id
 
 
 # The running app
@@ -157,13 +143,10 @@ def wait_until_running(api: HfApi, space: str, commit: str) -> None:
 def ask(api: HfApi, space: str, contract: Contract) -> str:
     """The Space's answer to the first golden question; raises SpaceFailed if it is not an answer of the model."""
     info = hub.retry(f"looking at {space}", lambda: api.space_info(space))
-    question = contract.golden[0].messages[0]["content"]
-    host = info.host
-    if not host:
-        raise Unfinished(f"{space} has no address yet")
     token = api.token if info.private else False  # a public Space needs no token, so it gets none
+    question = contract.golden[0].messages[0]["content"]
     try:
-        given = hub.retry(f"asking {space}", lambda: answer_of(host, token, question), (2, 5, 10))
+        given = hub.retry(f"asking {space}", lambda: answer_of(info.host or "", token, question), (2, 5, 10))
     except Unfinished as error:
         raise SpaceFailed(f"{error}: it does not answer") from error
     if contract.disclaimer not in given:

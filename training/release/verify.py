@@ -45,8 +45,8 @@ def read_back(repo: str, commit: str, timeout: float) -> dict[str, Any]:
                 load_base(base, "fp32", device), repo, revision=commit, cache_dir=cache,
                 torch_device=device, autocast_adapter_dtype=False,
             ).eval()  # fmt: skip
-        recorded = read_json(folder / "run.json", "").get("golden_logits")
-    at = {case["name"]: case["token_ids"] for case in recorded["cases"]} if recorded else None
+        recorded = read_json(folder / "run.json", "")["golden_logits"]
+    at = {case["name"]: case["token_ids"] for case in recorded["cases"]}
     facts = compare_logits(golden_logits(model, tokenizer, contract, at), recorded)
     print("  answering the first golden question", flush=True)
     prompt = encode_prompt(tokenizer, list(contract.golden[0].messages), contract)
