@@ -5,7 +5,6 @@ click names a new turn, and the change of that name waits in the queue for the m
 """
 
 import os
-import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -18,9 +17,22 @@ from about import about, footer, header, learned, report, status
 from chat import QUESTIONABLE, Turn, Utterance, answer_steps, comparison_steps, settings, start, utterance
 from fair_queue import FairQueue
 from gradio.context import LocalContext
-from history import ANSWER, FAILED, LOST, SOURCES, STOPPED, UNFINISHED, as_typed, from_page, kind, user_turns, with_end
+from history import (
+    ANSWER,
+    COMING,
+    FAILED,
+    GENERAL,
+    LOST,
+    SOURCES,
+    STOPPED,
+    UNFINISHED,
+    WRITING,
+    as_typed,
+    from_page,
+    kept,
+    user_turns,
+)
 from markup import bubble, cards, follow_ups
-from prompt import with_disclaimer, without_disclaimer
 from trouble import BUSY
 
 IN_CHAT = "If this is not happening now, ask in Chat: a button there leads on to general information."
@@ -65,11 +77,11 @@ def of_both(request: gr.Request) -> str:
 def on_page(said: Utterance) -> str:
     """What was said as the page shows it, with the telephone numbers in fixed texts as links."""
     release = serving.SERVED.release
-    return bubble(said.text, said.kind, serving.contract(), learned(release.data if release else None))
+    return bubble(said, serving.contract().disclaimer, learned(release.data if release else None))
 
 
 def message(said: Utterance) -> dict[str, Any]:
-    return {"role": "assistant", "content": on_page(said), "metadata": {"id": said.kind}}
+    return {"role": "assistant", "content": on_page(said), "metadata": {"id": said.kind, "log": said.body}}
 
 
 def with_pages(said: Utterance, turn: Turn) -> Chat:
@@ -80,7 +92,7 @@ def with_pages(said: Utterance, turn: Turn) -> Chat:
     return [message(said)] if turn.sources == () else [message(said), pages]
 
 
-# ---------------------------------------------------------------- Chat; outputs: chat, general, note, turn's name
+# ---------------------------------------------------------------- Chat; outputs: chat, general, turn's name
 def ask(question: str, chat: Chat, request: gr.Request) -> tuple | dict:
     """Show a question; with a notice or another fixed text, or with a sign that the answer is on its way."""
     if not as_typed(question):  # an empty box, or a second Enter before the page shows the first
@@ -90,27 +102,13 @@ def ask(question: str, chat: Chat, request: gr.Request) -> tuple | dict:
         chat = chat[:-1]
     chat = ended(chat)
     turn = start([*from_page(chat), {"role": "user", "content": question}])
-    if turn.fixed and turn.fixed.kind == "limit" and len(question) > longest_question():  # it stays in the box
-        return chat, gr.skip(), too_long(question, turn.fixed), gr.skip()
     chat.append({"role": "user", "content": as_typed(question)})
     return with_turn(chat, turn, request)
 
 
-def longest_question() -> int:
-    """In characters."""
-    return serving.contract().limits.max_question_chars
-
-
 def count() -> str:
-    """The line in which page.js counts the characters of a long question."""
-    return f'<p data-limit="{longest_question()}"></p>'
-
-
-def too_long(question: str, said: Utterance) -> str:
-    """What stands above the box, in HTML, with the numbers to tap."""
-    text = re.sub(r"\*\*(\d+)\*\*", r'<a href="tel:\1">\1</a>', without_disclaimer(said.text, serving.contract()))
-    used = f"<strong>{len(question.strip()):,} of {longest_question():,} characters.</strong> "
-    return f'<div class="fixed limit" role="alert"><p>{used}{text}</p></div>'
+    """The line in which page.js counts the characters of a long question, which stays in the box."""
+    return f'<p data-limit="{serving.contract().limits.max_question_chars}"></p>'
 
 
 def with_turn(chat: Chat, turn: Turn, request: gr.Request) -> tuple:
@@ -119,7 +117,7 @@ def with_turn(chat: Chat, turn: Turn, request: gr.Request) -> tuple:
     general = gr.Button(visible=said.kind in QUESTIONABLE)
     # follow-up questions stand under the last answer only
     chat = [{key: value for key, value in each.items() if key != "options"} for each in chat]
-    return [*chat, *with_pages(said, turn)], general, "", gr.skip() if turn.fixed else begin(of_chat(request), turn)
+    return [*chat, *with_pages(said, turn)], general, gr.skip() if turn.fixed else begin(of_chat(request), turn)
 
 
 def ask_next(chat: Chat, request: gr.Request, tapped: gr.SelectData) -> tuple | dict:
@@ -136,8 +134,8 @@ def ask_again(chat: Chat, request: gr.Request) -> tuple | dict:
 def ask_generally(chat: Chat, request: gr.Request) -> tuple:
     """Answer the question that a notice was shown for; the notice stays above it."""
     turn = start(from_page(until_question(chat)), general=True)
-    chat, _, *others = with_turn(chat, turn, request)
-    return chat, gr.Button(visible=False), *others
+    chat, _, name = with_turn(chat, turn, request)
+    return chat, gr.Button(visible=False), name
 
 
 def until_question(chat: Chat) -> Chat:
@@ -177,10 +175,10 @@ def steps_while_current(key: str, name: str, write: Any, chosen: Any) -> Iterato
 
 def ended(chat: Chat, mark: str = STOPPED) -> Chat:
     """The chat with a half-written answer marked as stopped."""
-    if not chat or kind(chat[-1]) not in UNFINISHED:
+    kind = UNFINISHED.get(kept(chat[-1], "id")) if chat else None
+    if not kind:
         return list(chat)
-    text = with_end(chat[-1]["content"], mark)
-    return [*chat[:-1], message(Utterance(text, UNFINISHED[kind(chat[-1])]))]
+    return [*chat[:-1], message(Utterance(kept(chat[-1], "log"), kind, kind == GENERAL, mark))]
 
 
 def stop(chat: Chat, request: gr.Request) -> Chat:
@@ -190,7 +188,7 @@ def stop(chat: Chat, request: gr.Request) -> Chat:
 
 def clear(request: gr.Request) -> tuple:
     TURNS.pop(of_chat(request), None)
-    return "", [], gr.Button(visible=False), "", ""
+    return "", [], gr.Button(visible=False), ""
 
 
 def restore(chat: Chat, question: str) -> tuple | dict:
@@ -199,12 +197,12 @@ def restore(chat: Chat, question: str) -> tuple | dict:
         return gr.skip()
     chat = ended(chat, LOST)
     if chat and chat[-1]["role"] == "user":  # the server never saw it
-        chat.append(message(Utterance(LOST, ANSWER)))
-    return chat, question, gr.Button(visible=bool(chat) and kind(chat[-1]) in QUESTIONABLE)
+        chat.append(message(Utterance("", ANSWER, mark=LOST)))
+    return chat, question, gr.Button(visible=bool(chat) and kept(chat[-1], "id") in QUESTIONABLE)
 
 
 def too_busy(chat: Chat) -> Chat:
-    return [*chat[:-1], message(utterance(BUSY, FAILED))]
+    return [*chat[:-1], message(utterance("", BUSY))]
 
 
 # ---------------------------------------------------------------- Compare; outputs: notice, pages, base, tuned, name
@@ -213,7 +211,7 @@ def ask_both(question: str, request: gr.Request) -> tuple:
     turn = start([{"role": "user", "content": question}])
     if said := turn.fixed:
         if said.kind in QUESTIONABLE:
-            said = replace(said, text=with_disclaimer(f"{said.text}\n\n{IN_CHAT}", serving.contract()))
+            said = replace(said, body=f"{said.body}\n\n{IN_CHAT}")
         return gr.Markdown(on_page(said), visible=True), "", "", "", gr.skip()
     wait = on_page(utterance("", serving.WRITING))
     return gr.Markdown("", visible=False), cards(turn.sources), wait, wait, begin(of_both(request), turn)
@@ -227,11 +225,14 @@ def answer_both(name: str, length: float, temperature: float, request: gr.Reques
 
 def stop_both(base: str, tuned: str, request: gr.Request) -> list[str]:
     TURNS.pop(of_both(request), None)
-    return [on_page(Utterance(with_end(text, STOPPED), ANSWER)) for text in (base, tuned)]
+    ends = {WRITING: STOPPED, COMING: STOPPED, "answer writing": "answer"}
+    for mark, end in ends.items():
+        base, tuned = base.replace(mark, end), tuned.replace(mark, end)
+    return [base, tuned]
 
 
 def too_busy_both() -> tuple[str, str]:
-    text = on_page(utterance(BUSY, FAILED))
+    text = on_page(utterance("", BUSY))
     return text, text
 
 

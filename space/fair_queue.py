@@ -121,25 +121,16 @@ def why_refused(event: Event, waiting: list[Event], running: list[Event]) -> str
 
 
 def fair_order(waiting: Iterable[Event], running: Iterable[Event] = ()) -> list[Event]:
-    """Everybody's first job, then everybody's second, …: by network address, and within one by session.
+    """Every address's first job, then every address's second, …; jobs that run count as earlier ones.
 
-    A session is the client's own claim, so it decides nothing between addresses.
+    A session is the client's own claim, so it decides nothing.
     """
+    counts, rounds = Counter(map(sender, running)), {}
     jobs = sorted(waiting, key=lambda job: job.enqueue_time)
-    of_session = sorted(numbered(jobs, lambda job: job.session_hash, running), key=lambda pair: pair[0])
-    of_client = numbered([job for _, job in of_session], sender, running)
-    return [job for _, job in sorted(of_client, key=lambda pair: (pair[0], pair[1].enqueue_time))]
-
-
-def numbered(
-    jobs: Iterable[Event], owner: Callable[[Event], str | None], running: Iterable[Event]
-) -> list[tuple[int, Event]]:
-    """Each job with its number among those of its owner; jobs that run count as earlier ones."""
-    counts, pairs = Counter(map(owner, running)), []
     for job in jobs:
-        pairs.append((counts[owner(job)], job))
-        counts[owner(job)] += 1
-    return pairs
+        counts[sender(job)] += 1
+        rounds[job._id] = counts[sender(job)]
+    return sorted(jobs, key=lambda job: rounds[job._id])
 
 
 class Readers:

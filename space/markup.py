@@ -8,13 +8,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from about import HTML
-from history import ANSWER, COMING, FAILED, GENERAL, REMINDER, TROUBLE, UNFINISHED, with_links
-from prompt import without_disclaimer
+from history import ANSWER, FAILED, GENERAL, REMINDER, UNFINISHED, with_links
 from safety import NOTICES
 from sources import SAMPLE, kinds_of
 
 if TYPE_CHECKING:
-    from contract import Contract
+    from chat import Utterance
     from sources import Source
 
 BY_MODEL = (ANSWER, GENERAL, *UNFINISHED, FAILED)
@@ -28,31 +27,19 @@ NEXT = {
     "outlook": "What is the outlook for {}?",
 }
 MOST_NEXT = 3
-# What a question is about where no page tells; the first expression that matches.
-SUBJECT = (
-    re.compile(r"\b(?:symptoms|signs|causes?|treatments?|outlook|prognosis) (?:of |for )?([^?.!,;]+)", re.IGNORECASE),
-    re.compile(
-        r"\b(?:is|are) ([^?.!,;]+?)(?: (?:treated|diagnosed|inherited|prevented|caused)\b.*)?\W*$", re.IGNORECASE
-    ),
-)
-NO_SUBJECT = re.compile(
-    r"\b(?:i|me|my|mine|you|your|we|our|he|she|his|her|it|its|this|that|they|them|their|there)\b", re.I
-)
 
 
-def bubble(text: str, kind: str, contract: "Contract", learned: str) -> str:
-    """A text of some kind as the chatbot shows it. learned: what the model learned from, for the line under answers."""
-    body = without_disclaimer(text, contract)
-    fixed = REMINDER if kind in BY_MODEL else body
-    bare = body.removeprefix(with_links(REMINDER)).removeprefix(REMINDER).strip()
-    begun = TROUBLE in bare and not bare.startswith(TROUBLE)  # by the model, before something failed
-    small = [] if kind in REFUSALS or bare == COMING or (kind == FAILED and not begun) else [contract.disclaimer]
-    if small and kind in BY_MODEL:
-        small.append(" ".join(filter(None, [UNREVIEWED, learned])))
-    alert = ' role="alert"' if kind in NOTICES else ""
+def bubble(said: "Utterance", disclaimer: str, learned: str) -> str:
+    """What was said as the chatbot shows it. learned: what the model learned from, for the line under answers."""
+    if said.kind in BY_MODEL:
+        text = f"{with_links(REMINDER) if said.reminder else ''}\n\n{said.body}\n\n{said.mark}".strip()
+        small = [disclaimer, f"{UNREVIEWED} {learned}".strip()] if said.body else []
+    else:
+        text, small = with_links(said.body), [] if said.kind in REFUSALS else [disclaimer]
+    alert = ' role="alert"' if said.kind in NOTICES else ""
     lines = "".join(f"<p>{html.escape(line)}</p>" for line in small)
     return (
-        f'<div class="{css_classes(kind)}"{alert} dir="auto">\n\n{body.replace(fixed, with_links(fixed))}\n\n</div>'
+        f'<div class="{css_classes(said.kind)}"{alert} dir="auto">\n\n{text}\n\n</div>'
         + f'<div class="fine">{lines}</div>' * bool(small)
     )
 
@@ -74,18 +61,16 @@ def cards(pages: "tuple[Source, ...] | None") -> str:
 
 def follow_ups(pages: "tuple[Source, ...] | None", asked: list[str]) -> list[dict[str, Any]]:
     """Up to three questions about the same disease, of kinds that were not asked yet, as a message's options."""
-    about = subject(pages, asked[-1]) if asked else ""
+    if not pages:
+        return []
+    about = subject(pages[0], asked[-1])
     kinds = {kind for question in asked for kind in kinds_of(question)}
     left = [question.format(about) for kind, question in NEXT.items() if kind not in kinds]
-    return [{"value": question, "label": question} for question in left[:MOST_NEXT]] if about else []
+    return [{"value": question, "label": question} for question in left[:MOST_NEXT]]
 
 
-def subject(pages: "tuple[Source, ...] | None", question: str) -> str:
-    """The disease of the first page, or else what the question itself names; empty where neither tells."""
-    if pages:
-        focus = pages[0].title.split(": ")[0]
-        typed = re.search(rf"\b{re.escape(focus)}\b", question, re.IGNORECASE)
-        return typed[0] if typed else focus
-    found = next(filter(None, (expression.search(" ".join(question.split())) for expression in SUBJECT)), None)
-    name = found[1].strip() if found else ""
-    return "" if NO_SUBJECT.search(name) or not 0 < len(name.split()) <= 5 else name
+def subject(page: "Source", question: str) -> str:
+    """The disease of a page, as the question spells it."""
+    focus = page.title.split(": ")[0]
+    typed = re.search(rf"\b{re.escape(focus)}\b", question, re.IGNORECASE)
+    return typed[0] if typed else focus

@@ -143,7 +143,6 @@ def chat_tab(length: gr.Slider, temperature: gr.Slider) -> tuple[gr.Chatbot, gr.
         clear = gr.Button("Clear", size="sm", elem_id="clear", min_width=64)
     form = gr.HTML(report(None), elem_id="report", padding=False)
     with gr.Column(elem_id="composer"):
-        note = gr.HTML("", elem_id="note", padding=False)
         count = gr.HTML(clicks.count(), elem_id="count", padding=False)
         with gr.Row(elem_id="ask"):
             question = gr.Textbox(
@@ -153,7 +152,7 @@ def chat_tab(length: gr.Slider, temperature: gr.Slider) -> tuple[gr.Chatbot, gr.
             send = gr.Button("Ask", variant="primary", elem_id="send", scale=1, min_width=80)
             stop = gr.Button("Stop", elem_id="stop", scale=1, min_width=80)
     turn_name, sent = gr.Textbox(visible="hidden"), gr.Textbox(visible="hidden")
-    shows = [chat, general, note, turn_name]
+    shows = [chat, general, turn_name]
     asked = []
     for moment in (question.submit, send.click):
         typed = moment(None, [question, chat], [question, chat, sent], js=SEND, **NOW)

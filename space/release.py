@@ -6,6 +6,7 @@ imported where something is fetched.
 
 import json
 import os
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,6 +48,23 @@ class Release:
     @property
     def on_hub(self) -> bool:
         return not Path(self.adapter).is_dir()
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """The options that name what is served."""
+    parser.add_argument("--adapter", metavar="DIR", help="a folder with an adapter, or a Hub id; default: $ADAPTER, or "
+                        "the release.json beside this file")  # fmt: skip
+    parser.add_argument("--revision", default="", help="tag or commit of a Hub id; default: $ADAPTER_REVISION")
+    parser.add_argument("--sources", metavar="FILE", help="a table of pages to show beside answers, Parquet with the "
+                        "columns of lavita/MedQuAD; default: $SOURCES, or as release.json says")  # fmt: skip
+
+
+def serve_named(options: Namespace) -> None:
+    """What these options name counts more than the environment."""
+    if options.adapter:
+        os.environ |= {"ADAPTER": options.adapter, "ADAPTER_REVISION": options.revision}
+    if options.sources:
+        os.environ["SOURCES"] = options.sources
 
 
 def find_release(folder: Path = HERE, environment: Mapping[str, str] = os.environ) -> Release:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import sources
 import spaces  # first: it must see torch before CUDA does
 from contract import Contract, Decoding, Limits
-from history import FAILED, Draft
+from history import Draft
 from output_checks import checked, so_far
 from release import Release, fetch_adapter, fetch_base, fetch_table, find_release, read_scores
 from trouble import LOADING, ONE_MODEL, UNLOADED, explained, without_folders
@@ -34,7 +34,7 @@ LATER = 300.0  # seconds until the Hub is asked again for the table of pages
 SIGN = 0.2  # seconds between two yields of a running answer, because Stop takes effect at a yield
 SECONDS = (15, 30)  # asked of ZeroGPU for the shortest and the longest answer
 LONGEST = 512  # tokens; about 13 s of a large GPU, the rest is for moving the weights there
-WRITING, WHOLE = "writing", "whole"  # states of an answer, beside FAILED
+WRITING, WHOLE = "writing", "whole"  # states of an answer; any other is what went wrong, in words
 # What holds until a release's own contract is loaded, and where it can't be.
 FALLBACK = Contract(
     system_prompt="",
@@ -167,7 +167,7 @@ def failure_name(error: Exception) -> str:
 def answers(
     names: tuple[str, ...], messages: "list[Message]", length: int, temperature: float
 ) -> Iterator[tuple[list[str], str]]:
-    """Checked answers so far without disclaimer, and their state: WRITING, WHOLE or FAILED. Never raises.
+    """Checked answers so far without disclaimer, and their state: WRITING, WHOLE, or what went wrong. Never raises.
 
     In place of a model that is not served, as a large base, ONE_MODEL stands.
     Yields several times a second even if there is nothing new to show, because it can be closed only then.
@@ -180,7 +180,7 @@ def answers(
                 break
             yield [*texts.values()], WRITING
         if not SERVED.assistant:
-            yield [UNLOADED if SERVED.loaded.is_set() else LOADING] * len(names), FAILED
+            yield [*texts.values()], UNLOADED if SERVED.loaded.is_set() else LOADING
             return
         disclaimer, question = contract().disclaimer, messages[-1]["content"]
         asked = tuple(name for name in names if name in SERVED.assistant.models)
@@ -194,4 +194,4 @@ def answers(
         yield [*(texts | dict(zip(asked, whole, strict=True))).values()], WHOLE
     except Exception as error:  # GPUs, quotas and workers fail in many ways: explain, don't end in a blank
         print(f"error: no answer: {failure_name(error)}", file=sys.stderr, flush=True)
-        yield [f"{text}\n\n{explained(error)}".strip() for text in texts.values()], FAILED
+        yield [*texts.values()], explained(error)

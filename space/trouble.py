@@ -5,7 +5,6 @@ import re
 from history import TROUBLE
 
 WAIT = re.compile(r"Try again in ((?:\d+ days?, )?\d+:\d{2}:\d{2})")
-LEFT = re.compile(r"\((\d+)s requested vs\. (-?\d+)s left\)")
 # Directories before a file name, quoted or not; URLs keep theirs.
 FOLDERS = re.compile(r"(?<=['\"])/(?:[^/'\"]+/)+|(?<![\w:/.~'\"])/(?:[^\s/'\"]+/)+")
 # A full queue or a used-up share, most likely, but gradio doesn't tell the page.
@@ -25,6 +24,10 @@ ONE_MODEL = (
 BROKEN = f"{TROUBLE} Something failed while it was written. Please press Retry; if that fails too, come back later."
 WORKER = f"{TROUBLE} The graphics processor stopped in the middle of it. Please press Retry."
 NO_GPU = f"{TROUBLE} All graphics processors are taken. Please wait a minute, then press Retry."
+QUOTA = (
+    f"{TROUBLE} Today's free time on the graphics processor is used up, or less is left than this answer may take. "
+    "Ask for a shorter one under Advanced, or try again {}."
+)
 
 
 def explained(error: Exception) -> str:
@@ -32,36 +35,13 @@ def explained(error: Exception) -> str:
     title, message = str(getattr(error, "title", "")), str(getattr(error, "message", ""))
     used_up = title in ("ZeroGPU quota exceeded", "ZeroGPU pending credits exceeded")
     if used_up and "No GPU was available" not in message:  # `spaces` gives a full queue the same title
-        return quota(message)
+        wait = WAIT.search(message)
+        return QUOTA.format(f"in {wait[1]} (hours:minutes:seconds)" if wait else "later today or tomorrow")
     if title == "ZeroGPU worker error":
         return WORKER
-    if title.startswith("ZeroGPU"):
-        return NO_GPU
-    return BROKEN
+    return NO_GPU if title.startswith("ZeroGPU") else BROKEN
 
 
 def without_folders(text: str) -> str:
     """The text with absolute paths cut to the file name: visitors needn't know this machine's directories."""
     return FOLDERS.sub("", text)
-
-
-def quota(message: str) -> str:
-    """How much of the daily free quota is left and when it resets, as far as the message says."""
-    whose = "that this page has" if message.startswith("Space app") else "that you have for today"
-    said = f"{TROUBLE} The free time on the graphics processor {whose} is used up"
-    if left := LEFT.search(message):
-        requested, rest = map(int, left.groups())
-        said = f"{TROUBLE} This answer may take {requested} seconds on the graphics processor"
-        said += f"; you have {max(rest, 0)} of today's free seconds left"
-        said += ", so a shorter answer length under Advanced may still fit" if rest > 0 else ""
-    if wait := WAIT.search(message):
-        return f"{said}. Try again in {duration(wait[1])}."
-    return f"{said}. Try again later today or tomorrow."
-
-
-def duration(clock: str) -> str:
-    """`1 day, 2:03:04` as `26 hours and 3 minutes`; never less than a minute."""
-    *days, hours, minutes, seconds = map(int, re.findall(r"\d+", clock))
-    hours, minutes = divmod(max(sum(days) * 24 * 60 + hours * 60 + minutes + (seconds > 0), 1), 60)
-    parts = [f"{n} {word}{'s' * (n > 1)}" for n, word in ((hours, "hour"), (minutes, "minute")) if n]
-    return " and ".join(parts)
