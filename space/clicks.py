@@ -12,27 +12,13 @@ from dataclasses import replace
 from typing import Any
 
 import gradio as gr
+import history
 import serving
-from about import about, footer, header, learned, report, status
 from chat import QUESTIONABLE, Turn, Utterance, answer_steps, comparison_steps, settings, start, utterance
 from fair_queue import FairQueue
 from gradio.context import LocalContext
-from history import (
-    ANSWER,
-    COMING,
-    FAILED,
-    GENERAL,
-    LOST,
-    SOURCES,
-    STOPPED,
-    UNFINISHED,
-    WRITING,
-    as_typed,
-    from_page,
-    kept,
-    user_turns,
-)
-from markup import bubble, cards, follow_ups
+from history import ANSWER, FAILED, GENERAL, SOURCES, UNFINISHED, as_typed, from_page, kept, user_turns
+from markup import HTML, about, bubble, cards, follow_ups, learned
 from trouble import BUSY
 
 IN_CHAT = "If this is not happening now, ask in Chat: a button there leads on to general information."
@@ -173,7 +159,7 @@ def steps_while_current(key: str, name: str, write: Any, chosen: Any) -> Iterato
     yield None
 
 
-def ended(chat: Chat, mark: str = STOPPED) -> Chat:
+def ended(chat: Chat, mark: str = history.STOPPED) -> Chat:
     """The chat with a half-written answer marked as stopped."""
     kind = UNFINISHED.get(kept(chat[-1], "id")) if chat else None
     if not kind:
@@ -195,9 +181,9 @@ def restore(chat: Chat, question: str) -> tuple | dict:
     """What the browser kept of this tab; an answer that was being written ends where the connection was lost."""
     if not chat and not question:  # somebody may be typing already
         return gr.skip()
-    chat = ended(chat, LOST)
+    chat = ended(chat, history.LOST)
     if chat and chat[-1]["role"] == "user":  # the server never saw it
-        chat.append(message(Utterance("", ANSWER, mark=LOST)))
+        chat.append(message(Utterance("", ANSWER, mark=history.LOST)))
     return chat, question, gr.Button(visible=bool(chat) and kept(chat[-1], "id") in QUESTIONABLE)
 
 
@@ -225,10 +211,9 @@ def answer_both(name: str, length: float, temperature: float, request: gr.Reques
 
 def stop_both(base: str, tuned: str, request: gr.Request) -> list[str]:
     TURNS.pop(of_both(request), None)
-    ends = {WRITING: STOPPED, COMING: STOPPED, "answer writing": "answer"}
-    for mark, end in ends.items():
-        base, tuned = base.replace(mark, end), tuned.replace(mark, end)
-    return [base, tuned]
+    for mark in (history.WRITING, history.COMING):
+        base, tuned = base.replace(mark, history.STOPPED), tuned.replace(mark, history.STOPPED)
+    return [text.replace("answer writing", "answer") for text in (base, tuned)]
 
 
 def too_busy_both() -> tuple[str, str]:
@@ -251,14 +236,14 @@ def refresh() -> tuple:
     served = serving.SERVED
     done = served.loaded.is_set()
     parameters = served.assistant.parameters if served.assistant else 0
-    line = status(bool(served.assistant), served.trouble, parameters)
+    line = str(HTML.status(bool(served.assistant), served.trouble, parameters)).strip()
     return (
-        header(served.release, parameters),
+        str(HTML.header(served.release, parameters)),
         gr.HTML(line, visible=bool(line)),
         gr.Button(visible=done and bool(served.trouble)),
-        about(served.release, served.scores, parameters, os.environ.get("SPACE_ID", "")),
-        report(served.release),
-        footer(served.release),
+        about(served.release, parameters, os.environ.get("SPACE_ID", "")),
+        str(HTML.report(served.release)),
+        str(HTML.footer(served.release)),
         gr.Slider(maximum=serving.contract().decoding.max_new_tokens),
         count(),
         gr.Timer(active=not done),

@@ -1,20 +1,30 @@
-"""What the chatbot shows: Markdown within HTML elements, which page.css styles by their classes. Pure functions.
+"""What the page shows: its texts about itself, and messages as Markdown within HTML elements. Pure functions.
 
-Everything that a person, a model or a table of pages wrote is Markdown or escaped here; gradio's own sanitizer follows.
+`about.md` and the macros of `page.html` hold the words; page.css styles the elements by their classes. Everything that
+a person, a model or a table of pages wrote is Markdown or escaped here; gradio's own sanitizer follows.
 """
 
 import html
+import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from about import HTML
 from history import ANSWER, FAILED, GENERAL, REMINDER, UNFINISHED, with_links
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from licences import LLAMAS, licence_name, licence_page, space_title
+from lists import blocks
+from release import HERE, Data, Release
 from safety import NOTICES
 from sources import SAMPLE, kinds_of
 
 if TYPE_CHECKING:
     from chat import Utterance
     from sources import Source
+
+HUB = "https://huggingface.co"
+SMALL = 500e6  # parameters; below that answers are fluent and mostly wrong
+MEASURED = ("safety", "languages", "checks", "sources")  # each in a file of its own
 
 BY_MODEL = (ANSWER, GENERAL, *UNFINISHED, FAILED)
 REFUSALS = ("harmful", "off_topic", "language", "limit")  # nothing to take for advice: no disclaimer
@@ -29,6 +39,63 @@ NEXT = {
 MOST_NEXT = 3
 
 
+# ---------------------------------------------------------------- the page about itself
+def model_size(parameters: int) -> str:
+    """The model by its size, as the first words about it."""
+    if not parameters:
+        return "A small AI model"
+    count = f"{parameters / 1e9:.1f} billion" if parameters >= 1e9 else f"{parameters / 1e6:.0f} million"
+    return f"A {'very ' if parameters < SMALL else ''}small AI model ({count} parameters)"
+
+
+def about(release: Release | None, parameters: int = 0, space: str = "", measured: dict[str, Any] | None = None) -> str:
+    """The About tab, in Markdown. space: the Hub's id of the Space, empty elsewhere; measured: see `measurements`."""
+    scores = release.scores if release else {}
+    facts = {name: fact for name, fact in scores.get("facts", {}).items() if isinstance(fact, dict) and name != "all"}
+    return TEMPLATES.get_template("about.md").render(
+        space=space,
+        model=model_size(parameters),
+        release=release,
+        base=base_name(release.base) if release else "",
+        data=release.data if release else None,
+        scores=scores,
+        facts={name: fact for name, fact in facts.items() if fact.get("compared")},
+        **(measured or measurements()),
+    )
+
+
+def measurements() -> dict[str, Any]:
+    """What was measured of notices, output checks and pages, read from the files beside this one."""
+    return {name: json.loads((HERE / f"{name}_results.json").read_text(encoding="utf-8")) for name in MEASURED}
+
+
+def learned(data: Data | None) -> str:
+    """What the model learned from and of when that is, as far as the release tells; a line under each answer."""
+    if data is None:
+        return ""
+    year = re.search(r"\b(?:19|20)\d\d\b", data.credit.citation)
+    return f"It learned from {data.credit.title or data.name}{f', {year[0]}' if year else ''}."
+
+
+def base_name(base: str) -> str:
+    """The base as a link to the Hub; of a local folder only its name."""
+    is_hub_id = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", base) and not Path(base).is_dir()
+    return f"[{base}]({HUB}/{base})" if is_hub_id and not base.startswith("outputs/") else f"`{Path(base).name}`"
+
+
+TEMPLATES = Environment(
+    loader=FileSystemLoader(HERE), undefined=StrictUndefined, autoescape=select_autoescape(["html"]),
+    trim_blocks=True, lstrip_blocks=True,
+)  # fmt: skip
+TEMPLATES.filters |= {"blocks": blocks, "learned": learned}
+TEMPLATES.globals |= {
+    "hub": HUB, "small": SMALL, "llamas": LLAMAS, "licence_name": licence_name, "licence_page": licence_page,
+    "space_title": space_title, "model_size": model_size,
+}  # fmt: skip
+HTML: Any = TEMPLATES.get_template("page.html").module
+
+
+# ---------------------------------------------------------------- messages
 def bubble(said: "Utterance", disclaimer: str, learned: str) -> str:
     """What was said as the chatbot shows it. learned: what the model learned from, for the line under answers."""
     if said.kind in BY_MODEL:

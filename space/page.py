@@ -7,12 +7,13 @@ import api
 import clicks
 import gradio as gr
 import serving
-from about import HERE, HTML, about, footer, header, report, status
 from chat import SHORTEST, TEMPERATURES
-from fair_queue import MODEL, FairQueue, Readers
+from fair_queue import MODEL, FairQueue
 from first_sight import FirstSight
 from gradio.state_holder import SessionState
 from limits import AT_ONCE, Limits
+from markup import HTML, about
+from release import HERE
 from starlette.middleware import Middleware
 
 # Gradio would hold what was typed last in each session, for links to a chat, which this page doesn't have.
@@ -59,13 +60,13 @@ EXPECT = "(...values) => { window.page?.expect(); return values }"
 SHOW = """() => setTimeout(() => window.page?.show("{}"), 50)"""
 KEEP_CHAT = """(chat) => window.page?.keep("chat", chat?.length ? JSON.stringify(chat) : "")"""
 KEEP_DRAFT = """(draft) => window.page?.keep("draft", (draft ?? "").slice(0, 1e6))"""
-FIRST_LINES = str(HTML.first_sight(header(None)))
+FIRST_LINES = str(HTML.first_sight(HTML.header(None, 0)))
 LAUNCH: dict[str, Any] = {
     "theme": THEME,
     "css_paths": HERE / "page.css",
     "js": (HERE / "page.js").read_text(encoding="utf-8"),
     "head": str(HTML.head((HERE / "media.css").read_text(encoding="utf-8"))),
-    "app_kwargs": {"middleware": [Middleware(Limits), Middleware(Readers), Middleware(FirstSight, lines=FIRST_LINES)]},
+    "app_kwargs": {"middleware": [Middleware(Limits), Middleware(FirstSight, lines=FIRST_LINES)]},
     # gradio keeps 0.1 MiB for each visitor and each call of a program: for 10,000 by default
     "state_session_capacity": 200,
     "quiet": True,  # it advises options that app.py doesn't have
@@ -80,8 +81,8 @@ LAUNCH: dict[str, Any] = {
 def build() -> gr.Blocks:
     """The page, ready to be launched with LAUNCH."""
     with gr.Blocks(title="Health questions: general health information", analytics_enabled=False) as demo:
-        top = gr.HTML(header(None), elem_id="top", padding=False)
-        state = gr.HTML(status(False, ""), elem_id="status", padding=False)
+        top = gr.HTML(str(HTML.header(None, 0)), elem_id="top", padding=False)
+        state = gr.HTML(str(HTML.status(False, "", 0)), elem_id="status", padding=False)
         reload = gr.Button("Reload", visible=False, size="sm", elem_id="reload")
         length, temperature, advanced = advanced_fold()
         with gr.Tabs():
@@ -89,10 +90,10 @@ def build() -> gr.Blocks:
                 chat, question, general, form, count = chat_tab(length, temperature)
                 advanced.render()
             with gr.Tab("About", elem_id="about-tab"):
-                description = gr.Markdown(about(None, {}), elem_id="about")
+                description = gr.Markdown(about(None), elem_id="about")
                 with gr.Accordion("For researchers: compare with the model before its training", open=False):
                     compare_tab(length, temperature)
-        foot = gr.HTML(footer(None), padding=False)
+        foot = gr.HTML(str(HTML.footer(None)), padding=False)
         gr.HTML(str(HTML.spoken), elem_id="spoken", padding=False)
         clock = gr.Timer(1)
         shows = [top, state, reload, description, form, foot, length, count, clock]
@@ -141,7 +142,7 @@ def chat_tab(length: gr.Slider, temperature: gr.Slider) -> tuple[gr.Chatbot, gr.
     with gr.Row(elem_id="tools"):
         retry = gr.Button("Retry", size="sm", elem_id="retry", min_width=64)
         clear = gr.Button("Clear", size="sm", elem_id="clear", min_width=64)
-    form = gr.HTML(report(None), elem_id="report", padding=False)
+    form = gr.HTML(str(HTML.report(None)), elem_id="report", padding=False)
     with gr.Column(elem_id="composer"):
         count = gr.HTML(clicks.count(), elem_id="count", padding=False)
         with gr.Row(elem_id="ask"):

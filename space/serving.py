@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sources
 import spaces  # first: it must see torch before CUDA does
 from contract import Contract, Decoding, Limits
 from history import Draft
 from output_checks import checked, so_far
-from release import Release, fetch_adapter, fetch_base, fetch_table, find_release, read_scores
+from release import Release, fetch_adapter, fetch_base, fetch_table, find_release
 from trouble import LOADING, ONE_MODEL, UNLOADED, explained, without_folders
 
 if TYPE_CHECKING:
@@ -53,7 +53,6 @@ class Served:
 
     release: Release | None = None
     assistant: "Assistant | Upstream | None" = None
-    scores: dict[str, Any] = field(default_factory=dict)
     trouble: str = ""
     loaded: threading.Event = field(default_factory=threading.Event)
     loading: threading.Lock = field(default_factory=threading.Lock)
@@ -86,7 +85,7 @@ def load() -> None:
         folder, release = fetch_adapter(find_release())
         assistant = load_models(folder, fetch_base(release))
         # only now: the page names no release that it doesn't serve
-        SERVED.release, SERVED.scores, SERVED.assistant = release, read_scores(folder), assistant
+        SERVED.release, SERVED.assistant = release, assistant
         print(f"loaded {release.adapter} in {time.monotonic() - started:.0f} s", flush=True)
     except Exception as error:  # the page must come up and notices must work, whatever is wrong with a release
         line = " ".join(str(error).split())[:400]
@@ -159,11 +158,6 @@ def drafts(
         raise RuntimeError(place) from None
 
 
-def failure_name(error: Exception) -> str:
-    """What failed, for the log: of ZeroGPU's errors the title, of `drafts` the place; never what was typed."""
-    return str(getattr(error, "title", "") or (error if type(error) is RuntimeError else type(error).__name__))
-
-
 def answers(
     names: tuple[str, ...], messages: "list[Message]", length: int, temperature: float
 ) -> Iterator[tuple[list[str], str]]:
@@ -193,5 +187,6 @@ def answers(
         whole = (checked(draft.text, disclaimer, draft.state == "cut", question) for draft in now)
         yield [*(texts | dict(zip(asked, whole, strict=True))).values()], WHOLE
     except Exception as error:  # GPUs, quotas and workers fail in many ways: explain, don't end in a blank
-        print(f"error: no answer: {failure_name(error)}", file=sys.stderr, flush=True)
+        # never the error's words; `drafts` has told the place, and ZeroGPU's errors have a title
+        print(f"error: no answer: {getattr(error, 'title', type(error).__name__)}", file=sys.stderr, flush=True)
         yield [*texts.values()], explained(error)

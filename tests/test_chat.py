@@ -17,7 +17,6 @@ from space_app import SPACE, echo_assistant
 from test_sources import write_table
 
 # isort: split
-import about
 import chat
 import clicks
 import history
@@ -558,34 +557,39 @@ SCORES = {
 
 
 def test_about_and_footer_name_the_release_and_escape_it():
-    pin = release.Release("owner/Llama-x", "0123abc", "v1.0.0", "2026-11-01", "b/ase", licence="llama3.2")
+    pin = release.Release(
+        "owner/Llama-x", "0123abc", "v1.0.0", "2026-11-01", "b/ase", licence="llama3.2", scores=SCORES
+    )
     for words in ("Built with Llama", "v1.0.0", "2026-11-01", "huggingface.co/owner/Llama-x"):
-        assert words in about.footer(pin)
-    assert "ROUGE" not in about.footer(pin) and "0123abc" not in about.footer(pin)
-    assert "owner/Llama-x/tree/0123abc" in about.about(pin, SCORES)
+        assert words in markup.HTML.footer(pin)
+    assert "ROUGE" not in markup.HTML.footer(pin) and "0123abc" not in markup.HTML.footer(pin)
+    assert "owner/Llama-x/tree/0123abc" in markup.about(pin)
     other = replace(pin, licence="apache-2.0")
-    assert "Llama 3.2" not in about.footer(other) + about.header(other) + about.about(other, SCORES)
-    assert "Med-Llama 3.2" in about.header(pin) and "1.2 billion parameters" in about.header(pin, 1_235_814_400)
+    assert "Llama 3.2" not in markup.HTML.footer(other) + markup.HTML.header(other, 0) + markup.about(other)
+    assert "Med-Llama 3.2" in markup.HTML.header(pin, 0) and "1.2 billion parameters" in markup.HTML.header(
+        pin, 1_235_814_400
+    )
     hostile = release.Release('"><script>')
-    assert "<script>" not in about.footer(hostile) + about.report(hostile) + about.header(hostile)
-    assert "| no model: template copier | 30.0" in about.about(pin, SCORES)
+    assert "<script>" not in markup.HTML.footer(hostile) + markup.HTML.report(hostile) + markup.HTML.header(hostile, 0)
+    assert "| no model: template copier | 30.0" in markup.about(pin)
 
 
 def test_about_says_who_runs_it_and_for_whom_it_is_and_shows_no_path(tmp_path):
     (tmp_path / "run").mkdir()
     local = release.Release(str(tmp_path / "run"), base="outputs/bases/SmolLM2-135M-Instruct")
-    text = about.about(local, {}, 134_515_008)
+    text = markup.about(local, 134_515_008)
     assert "135 million parameters" in text and "`SmolLM2-135M-Instruct`" in text and "18 and over" in text
     assert str(tmp_path) not in text and "outputs/" not in text and "billion" not in text
     assert "Hugging Face's" not in text and "have not named themselves" in text
-    on_space = about.about(local, {}, space="clinic/chat")
+    on_space = markup.about(local, space="clinic/chat")
     assert "[clinic](https://huggingface.co/clinic)" in on_space and "The server is Hugging Face's" in on_space
 
 
 def test_facts_are_told_before_shared_words():
     right = {name: {"right": {"k": k}} for name, k in (("tuned", 3), ("base", 1))}
     part = {"compared": 67, "systems": right}
-    text = about.about(None, SCORES | {"facts": {"gene": part, "all": part, "sentence": "", "left out": 0}})
+    facts = {"facts": {"gene": part, "all": part, "sentence": "", "left out": 0}}
+    text = markup.about(release.Release("owner/Llama-x", scores=SCORES | facts))
     told = "the right gene** in 3 of 67 answers, before the training in 1"
     assert told in text and text.index(told) < text.index("ROUGE-L")
 
@@ -598,8 +602,8 @@ def test_the_notices_results_are_told_the_latest_first_and_promise_nothing():
         name: {"sensitivity": result(90 + n), "specificity": result(80 + n)}
         for n, name in enumerate(("second", "third"))
     }
-    measured = about.measurements() | {"safety": sets | {"medquad_flagged": result(0, 16407)}}
-    text = about.about(None, {}, measured=measured)
+    measured = markup.measurements() | {"safety": sets | {"medquad_flagged": result(0, 16407)}}
+    text = markup.about(None, measured=measured)
     lines = [line for line in text.splitlines() if line.startswith("- ") and "82.51" in line]
     between = "(82.51 to 94.55 %)"
     third, second = (
@@ -616,7 +620,7 @@ def test_about_says_of_the_checks_what_was_measured():
     rate = {"k": 9, "n": 10, "share": 0.9, "low": 0.596, "high": 0.982}
     found = {"checked": "2026-11-28", "harmful": rate, "harmless": rate}
     checks = {"held": found, "medquad": {"not_shown": rate}, "answers tuned": {"not_shown": rate}}
-    text = about.about(None, {}, measured=about.measurements() | {"checks": checks})
+    text = markup.about(None, measured=markup.measurements() | {"checks": checks})
     assert "2026-11-28: 9 of 10 harmful sentences were left out (59.60 to 98.20 %)" in text
     assert "Of MedQuAD's answers, 9 of 10 sentences" in text and "Of the tuned model's answers, 9 of 10" in text
 
@@ -624,7 +628,7 @@ def test_about_says_of_the_checks_what_was_measured():
 def test_every_set_that_was_measured_is_told():
     measured = json.loads((SPACE / "safety_results.json").read_text(encoding="utf-8"))
     sets = [part for part in measured.values() if "sensitivity" in part]
-    told = about.about(None, {})
+    told = markup.about(None)
     assert sets and told.count(" messages that call for a notice got one") == len(sets)
 
 
@@ -633,12 +637,12 @@ def test_about_says_what_the_model_was_trained_on_and_whose_it_is(tmp_path):
         (tmp_path / "evaluation").mkdir(exist_ok=True)
         (tmp_path / "evaluation" / "data.json").write_text(json.dumps({"source": source} | data), encoding="utf-8")
         (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "b/ase"}', encoding="utf-8")
-        return about.about(release.fetch_adapter(release.Release(str(tmp_path)))[1], {})
+        return markup.about(release.fetch_adapter(release.Release(str(tmp_path)))[1])
 
     named = {"name": "any/name", "title": "MedQuAD", "licence": "cc-by-4.0", "citation": "Asma Ben Abacha"}
     medquad, mine = trained_on(named), trained_on({"name": "mine.csv", "title": "", "licence": "mit", "citation": ""})
     learned = "questions and answers from MedQuAD"
-    assert learned in medquad and learned not in about.about(None, {})
+    assert learned in medquad and learned not in markup.about(None)
     link = "[CC BY 4.0](https://creativecommons.org/licenses/by/4.0/)"
     assert f"Training data: MedQuAD, {link}. Asma Ben Abacha" in medquad
     assert "[b/ase]" in mine and "from `mine.csv`" in mine and learned not in mine and "Ben Abacha" not in mine
@@ -661,12 +665,12 @@ def test_what_a_release_recorded_at_training_counts_only_where_data_json_is_miss
     }
     (tmp_path / "evaluation" / "data.json").write_text(json.dumps(data), encoding="utf-8")
     assert trained_on().credit.title == "Now"
-    told = about.about(release.Release(str(tmp_path), data=trained_on()), SCORES)
+    told = markup.about(release.Release(str(tmp_path), data=trained_on(), scores=SCORES))
     assert "test questions (no disease of which stands in train)" in told
 
 
 def test_about_tells_programs_how_to_ask():
-    text = about.about(None, {})
+    text = markup.about(None)
     assert "?view=" not in text and 'client.predict("What is gout?", api_name="/chat")' in text and "MCP" in text
 
 
@@ -694,16 +698,16 @@ def test_what_could_not_be_loaded_is_neither_named_nor_located(tmp_path, monkeyp
     monkeypatch.setenv("ADAPTER", str(tmp_path / "typo"))
     served.loading.acquire()
     serving.load()
-    assert served.trouble.startswith("'typo' is neither a folder here nor a Hub id") and served.release is None
+    assert served.trouble.startswith("'typo' is no folder here, and not on the Hub") and served.release is None
     assert str(tmp_path / "typo") in capsys.readouterr().err, "the log says where"
-    assert "model" not in about.footer(served.release)
+    assert "model" not in markup.HTML.footer(served.release)
 
 
 # ---------------------------------------------------------------- Python 3.12, and speed
 def test_what_needs_no_torch_runs_under_the_python_of_spaces(tmp_path):
     script = (
         "import sys; sys.dont_write_bytecode = True; sys.path.insert(0, sys.argv[1])\n"
-        "import about, chat, contract, history, output_checks, prompt, release, safety, trouble\n"
+        "import chat, contract, history, output_checks, prompt, release, safety, trouble\n"
         "print(sys.version_info[:2], safety.notice(['my dad has crushing chest pain and is sweating']).kind)"
     )
     stub = tmp_path / "spaces.py"  # the package is only installed where the app is

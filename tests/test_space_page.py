@@ -668,7 +668,7 @@ def test_reload_tries_again_once_the_adapter_is_there(tmp_path, small_out, brows
         wrong = right.replace("max_question_chars = 2000", 'max_question_chars = "many"')
         (adapter / "contract.toml").write_text(wrong, encoding="utf-8")
         button(page, "Reload").click()
-        expect(page.locator("#status")).to_contain_text("contract.toml has limits.max_question_chars = 'many'")
+        expect(page.locator("#status")).to_contain_text("max_question_chars = 'many', which is not of type int")
         assert str(tmp_path) not in page.locator("body").inner_text()
         (adapter / "contract.toml").write_text(right, encoding="utf-8")
         button(page, "Reload").click()
