@@ -20,7 +20,6 @@ from output_checks import NOTHING_LEFT
 from prompt import with_disclaimer
 from safety import Reply, looked_for, screen
 from sources import Source
-from trouble import ONE_MODEL
 
 if TYPE_CHECKING:
     from contract import Message
@@ -185,7 +184,8 @@ def comparison_steps(turn: Turn, chosen: Settings) -> Iterator[tuple[Utterance, 
         return
     length = max(chosen.length // 2, SHORTEST)
     for (base, tuned), state in serving.answers(("base", "tuned"), turn.prompt, length, chosen.temperature):
-        yield utterance("", ONE_MODEL) if base == ONE_MODEL else utterance(base, state), utterance(tuned, state)
+        missing = base == serving.ONE_MODEL
+        yield utterance("", base) if missing else utterance(base, state), utterance(tuned, state)
 
 
 def utterance(text: str, state: str, reminder: bool = False) -> Utterance:

@@ -19,7 +19,6 @@ from fair_queue import FairQueue
 from gradio.context import LocalContext
 from history import ANSWER, FAILED, GENERAL, SOURCES, UNFINISHED, as_typed, from_page, kept, user_turns
 from markup import HTML, about, bubble, cards, follow_ups, learned
-from trouble import BUSY
 
 IN_CHAT = "If this is not happening now, ask in Chat: a button there leads on to general information."
 # Session and tab -> name of the turn that is being written, and the turn. Stop, Clear and a new question change it, and
@@ -33,9 +32,9 @@ Chat = list[dict[str, Any]]
 def begin(key: str, turn: Turn) -> str:
     """The name of a new turn, which ends the one before."""
     name = secrets.token_hex(8)
-    TURNS.pop(key, None)
     TURNS[key] = name, turn
-    if len(TURNS) > MOST_TURNS:
+    TURNS.move_to_end(key)
+    if len(TURNS) > MOST_TURNS:  # people leave without a word
         TURNS.popitem(last=False)
     return name
 
@@ -44,12 +43,6 @@ def current(key: str, name: str) -> Turn | None:
     """The turn of that name, unless Stop, Clear or a new question has ended it."""
     current_name, turn = TURNS.get(key, ("", None))
     return turn if current_name == name else None
-
-
-def forget(request: gr.Request) -> None:
-    """A person has left."""
-    for key in (of_chat(request), of_both(request)):
-        TURNS.pop(key, None)
 
 
 def of_chat(request: gr.Request) -> str:
@@ -188,7 +181,7 @@ def restore(chat: Chat, question: str) -> tuple | dict:
 
 
 def too_busy(chat: Chat) -> Chat:
-    return [*chat[:-1], message(utterance("", BUSY))]
+    return [*chat[:-1], message(utterance("", serving.BUSY))]
 
 
 # ---------------------------------------------------------------- Compare; outputs: notice, pages, base, tuned, name
@@ -209,15 +202,8 @@ def answer_both(name: str, length: float, temperature: float, request: gr.Reques
         yield (on_page(pair[0]), on_page(pair[1])) if pair else (gr.skip(), gr.skip())
 
 
-def stop_both(base: str, tuned: str, request: gr.Request) -> list[str]:
-    TURNS.pop(of_both(request), None)
-    for mark in (history.WRITING, history.COMING):
-        base, tuned = base.replace(mark, history.STOPPED), tuned.replace(mark, history.STOPPED)
-    return [text.replace("answer writing", "answer") for text in (base, tuned)]
-
-
 def too_busy_both() -> tuple[str, str]:
-    text = on_page(utterance("", BUSY))
+    text = on_page(utterance("", serving.BUSY))
     return text, text
 
 

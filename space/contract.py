@@ -4,11 +4,11 @@ import tomllib
 from dataclasses import dataclass, fields
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeVar, get_origin
+from typing import Any, get_origin
 
 VERSION = 1  # the contract format that this code reads
 REMEDY = "correct the file, or fetch the release again"
-T = TypeVar("T")
+
 Message = dict[str, str]  # {"role": "user" | "assistant" | "system", "content": text}
 
 
@@ -71,17 +71,19 @@ def load_contract(path: Path) -> Contract:
     try:
         table["decoding"], table["limits"] = made(Decoding, table["decoding"]), made(Limits, table["limits"])
         table["golden"] = tuple(made(Golden, case | {"messages": tuple(case["messages"])}) for case in table["golden"])
-        return made(Contract, table)
+        contract: Contract = made(Contract, table)
     except KeyError as missing:
         raise ValueError(f"{path} lacks {missing}: {REMEDY}") from missing
     except TypeError as error:
         raise ValueError(f"{path} has a field that can't be used: {error}: {REMEDY}") from error
+    return contract
 
 
-def made(kind: type[T], table: dict[str, Any]) -> T:
+def made(kind: Any, table: dict[str, Any]) -> Any:
     """A dataclass from the fields of a TOML table; raises KeyError or TypeError unless they are those of the class."""
     for field in fields(kind):
-        value, of = table[field.name], get_origin(field.type) or field.type
+        value = table[field.name]
+        of: Any = get_origin(field.type) or field.type
         if isinstance(value, bool) or not isinstance(value, (int, float) if of is float else of):
             raise TypeError(f"{field.name} = {value!r}, which is not of type {of.__name__}")
     return kind(**table)

@@ -46,7 +46,7 @@ class FairQueue(Queue):
             request.state.turn = await run_sync(self.screen[function.fn], *body.data)
             fixed = request.state.turn.fixed
         waits = function and function.concurrency_id == MODEL and not fixed
-        if waits and (refusal := why_refused(body.session_hash, sender(request), self.line, self.running())):
+        if waits and (refusal := why_refused(body.session_hash or "", sender(request), self.line, self.running())):
             return False, refusal, "queue_full"
         pushed = await super().push(body, request, username)
         # no `await` from here on, so that the job isn't started before it has its place
@@ -77,7 +77,7 @@ def sender(request: Request) -> str:
     return client(request.client.host if request.client else "")
 
 
-def why_refused(session: str | None, address: str, waiting: list[Event], running: list[Event]) -> str:
+def why_refused(session: str, address: str, waiting: list[Event], running: list[Event]) -> str:
     """Why another job of a session and an address can't wait, or an empty string."""
     sessions = [event.session_hash for event in (*waiting, *running)]
     addresses = [sender(event.request) for event in (*waiting, *running)]

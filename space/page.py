@@ -33,10 +33,8 @@ THEME = gr.themes.Base(
     primary_hue=TEAL,
     secondary_hue=SLATE,
     neutral_hue=SLATE,
-    radius_size=gr.themes.sizes.radius_md,
     # no web fonts: the page makes requests to its own server only
     font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
-    font_mono=["ui-monospace", "Consolas", "monospace"],
 ).set(
     button_primary_background_fill=TEAL.c700,  # white on it has a contrast of 5.5
     button_primary_background_fill_hover=TEAL.c800,
@@ -101,7 +99,6 @@ def build() -> gr.Blocks:
             moment(clicks.refresh, None, shows, **NOW)
         reload.click(serving.start_loading, None, None, **NOW).then(clicks.refresh, None, shows, **NOW)
         demo.load(clicks.restore, [chat, question], [chat, question, general], js=RESTORE, **NOW)
-        demo.unload(clicks.forget)
         gr.api(api.chat, api_name="chat", **IN_TURN)
         gr.api(api.chat_text, api_name="chat_text", **IN_TURN)
         gr.api(api.compare, api_name="compare", **IN_TURN)
@@ -170,7 +167,11 @@ def chat_tab(length: gr.Slider, temperature: gr.Slider) -> tuple[gr.Chatbot, gr.
     ):
         event.then(None, js=SHOW.format(selector), **HIDDEN)
     clear.click(clicks.clear, None, [question, *shows], **NOW)
-    place_in_queue(turn_name, place)
+    # How many are ahead, asked for every two seconds while a turn waits.
+    # TRAP: listeners of one event run one after the other, so this one must stand before the one that writes.
+    waits = gr.Timer(2, active=False)
+    turn_name.change(lambda: gr.Timer(active=True), None, waits, **NOW)
+    waits.tick(clicks.place, None, [place, waits], **NOW)
     writing = turn_name.change(
         clicks.answer, [chat, turn_name, length, temperature], chat, show_progress="hidden", **HIDDEN, **IN_TURN
     )
@@ -191,8 +192,6 @@ def compare_tab(length: gr.Slider, temperature: gr.Slider) -> None:
             container=False,
         )  # fmt: skip
         send = gr.Button("Compare", variant="primary", elem_id="compare", scale=1, min_width=96)
-        stop = gr.Button("Stop", elem_id="stop-both", scale=1, min_width=72)
-    place = gr.Markdown(visible=False, elem_id="place-both")
     pages = gr.HTML("", elem_id="pages-both", padding=False)
     notice = gr.Markdown(visible=False, elem_id="notice-both")
     with gr.Row(elem_id="answers"):
@@ -206,18 +205,6 @@ def compare_tab(length: gr.Slider, temperature: gr.Slider) -> None:
     for moment in (question.submit, send.click):
         asked = moment(clicks.ask_both, question, [notice, pages, base, tuned, turn_name], **NOW)
         asked.then(None, js=SHOW.format("#ask-both"), **HIDDEN)
-    stop.click(clicks.stop_both, [base, tuned], [base, tuned], **NOW)
-    place_in_queue(turn_name, place)
     inputs = [turn_name, length, temperature]
     writing = turn_name.change(clicks.answer_both, inputs, [base, tuned], show_progress="hidden", **HIDDEN, **IN_TURN)
     writing.failure(clicks.too_busy_both, None, [base, tuned], **NOW)
-
-
-def place_in_queue(turn_name: gr.Textbox, place: gr.Markdown) -> None:
-    """A line that says how many are ahead, asked for every two seconds while a turn waits.
-
-    TRAP: listeners of one event run one after the other, so this one must stand before the one that writes.
-    """
-    clock = gr.Timer(2, active=False)
-    turn_name.change(lambda: gr.Timer(active=True), None, clock, **NOW)
-    clock.tick(clicks.place, None, [place, clock], **NOW)

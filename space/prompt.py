@@ -75,16 +75,12 @@ def has_system_role(tokenizer: "PreTrainedTokenizerBase", template: str) -> bool
         return False
 
 
+@lru_cache(maxsize=8)
 def end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> int:
     """The token with which the chat template closes an assistant turn.
 
     Raises ValueError if it closes one with no control token: a model trained on it would never stop.
     """
-    return _end_of_turn(tokenizer, tokenizer.chat_template)
-
-
-@lru_cache(maxsize=8)
-def _end_of_turn(tokenizer: "PreTrainedTokenizerBase", template: str) -> int:
     messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": PROBE}]
     closing = str(tokenizer.apply_chat_template(messages, tokenize=False)).rpartition(PROBE)[2]
     control = {*tokenizer.get_added_vocab().values(), *tokenizer.all_special_ids}

@@ -132,21 +132,14 @@ def read_beside(folder: Path, name: str, in_run: str) -> dict[str, Any]:
 
 
 def fetch_base(release: Release) -> Path:
-    """The base's folder: one that the run remembers, or upwards from the adapter, from here, in the project."""
-    base = Path(release.base).expanduser()
-    note = Path(release.adapter).resolve().parent / "base.json"
+    """The base's folder: one that the run remembers, or upwards from the adapter, or here; else from the Hub."""
+    adapter = Path(release.adapter).resolve()
+    places = [start / Path(release.base).expanduser() for start in (*adapter.parents, Path.cwd(), HERE.parent)]
+    note = adapter.parent / "base.json"
     if not release.on_hub and note.is_file():
-        folder = Path(json.loads(note.read_text(encoding="utf-8"))["folder"])
-        if (folder / "config.json").is_file():
-            return folder
-    for start in (*Path(release.adapter).resolve().parents, Path.cwd(), HERE.parent):
-        if (start / base / "config.json").is_file():
-            return start / base
-    if base.is_absolute() or len(base.parts) != 2 or release.base.startswith("."):
-        raise FileNotFoundError(
-            f"The adapter's base {release.base} is not on this machine: start where that folder is, or make it again"
-        )
-    return fetch(release.base, release.base_revision, BASE_FILES)
+        places.insert(0, Path(json.loads(note.read_text(encoding="utf-8"))["folder"]))
+    here = next((place for place in places if (place / "config.json").is_file()), None)
+    return here or fetch(release.base, release.base_revision, BASE_FILES)
 
 
 def fetch(repo: str, revision: str, only: list[str], kind: str = "model") -> Path:
@@ -161,7 +154,7 @@ def fetch(repo: str, revision: str, only: list[str], kind: str = "model") -> Pat
         return Path(snapshot_download(repo, repo_type=kind, revision=revision or None, allow_patterns=only))
     except (HFValidationError, RepositoryNotFoundError) as error:
         raise FileNotFoundError(
-            f"{repo!r} is no folder here, and not on the Hub or private: check ADAPTER, or add a token"
+            f"{repo!r} is no folder here, and not on the Hub or private: check the name, or add a token"
         ) from error
     except (OSError, httpx.TransportError) as error:
         raise ConnectionError(

@@ -35,7 +35,7 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from history import FAILED, UNFINISHED, Draft, text_of
-from limits import AT_ONCE, MOST_BYTES, WAITING, Limits
+from limits import AT_ONCE, WAITING, Limits
 from output_checks import CUT
 from prompt import Message, with_disclaimer
 from pydantic import BaseModel, field_validator
@@ -135,9 +135,8 @@ def problem(status: int, message: str) -> dict[str, Any]:
 
 
 def refused(status: int, words: str, hang_up: bool = False) -> JSONResponse:
-    """An error as a response; instead of the page's words, those for programs."""
-    said = {413: f"the request is longer than {MOST_BYTES:,} bytes", 429: "too many requests: try again in a minute"}
-    return JSONResponse(problem(status, said.get(status, words)), status, {"connection": "close"} if hang_up else None)
+    """An error as a response."""
+    return JSONResponse(problem(status, words), status, {"connection": "close"} if hang_up else None)
 
 
 def failure() -> HTTPException:

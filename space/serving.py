@@ -5,6 +5,7 @@ launch, which packs the weights that are on the GPU.
 """
 
 import os
+import re
 import sys
 import threading
 import time
@@ -18,10 +19,9 @@ from typing import TYPE_CHECKING
 import sources
 import spaces  # first: it must see torch before CUDA does
 from contract import Contract, Decoding, Limits
-from history import Draft
+from history import TROUBLE, Draft
 from output_checks import checked, so_far
 from release import Release, fetch_adapter, fetch_base, fetch_table, find_release
-from trouble import LOADING, ONE_MODEL, UNLOADED, explained, without_folders
 
 if TYPE_CHECKING:
     from assistant import Assistant
@@ -35,6 +35,31 @@ SIGN = 0.2  # seconds between two yields of a running answer, because Stop takes
 SECONDS = (15, 30)  # asked of ZeroGPU for the shortest and the longest answer
 LONGEST = 512  # tokens; about 13 s of a large GPU, the rest is for moving the weights there
 WRITING, WHOLE = "writing", "whole"  # states of an answer; any other is what went wrong, in words
+# What went wrong, in words for the person who waits.
+WAIT = re.compile(r"Try again in ((?:\d+ days?, )?\d+:\d{2}:\d{2})")
+# Directories before a file name, quoted or not, which visitors needn't know; URLs keep theirs.
+FOLDERS = re.compile(r"(?<=['\"])/(?:[^/'\"]+/)+|(?<![\w:/.~'\"])/(?:[^\s/'\"]+/)+")
+# A full queue or a used-up share, most likely, but gradio doesn't tell the page.
+BUSY = (
+    f"{TROUBLE} Too many people are asking at the moment, here or from your network, or something failed. "
+    "Please wait a minute, then press Retry."
+)
+LOADING = f"{TROUBLE} The model is still being loaded. Please wait a minute, then press Retry."
+UNLOADED = (
+    f"{TROUBLE} The model could not be loaded, see the top of the page. Emergency notices still work; "
+    "Reload at the top tries again."
+)
+ONE_MODEL = (
+    "Only the tuned model is loaded here: beside it, a base of more than three billion parameters would not fit the "
+    "graphics processor's memory."
+)
+BROKEN = f"{TROUBLE} Something failed while it was written. Please press Retry; if that fails too, come back later."
+WORKER = f"{TROUBLE} The graphics processor stopped in the middle of it. Please press Retry."
+NO_GPU = f"{TROUBLE} All graphics processors are taken. Please wait a minute, then press Retry."
+QUOTA = (
+    f"{TROUBLE} Today's free time on the graphics processor is used up, or less is left than this answer may take. "
+    "Ask for a shorter one under Advanced, or try again {}."
+)
 # What holds until a release's own contract is loaded, and where it can't be.
 FALLBACK = Contract(
     system_prompt="",
@@ -91,7 +116,7 @@ def load() -> None:
         line = " ".join(str(error).split())[:400]
         if not isinstance(error, OSError | ValueError):
             line = f"Loading failed ({type(error).__name__}: {line}): look at the log"
-        SERVED.trouble = without_folders(line)
+        SERVED.trouble = FOLDERS.sub("", line)
         print(f"error: {line}", file=sys.stderr, flush=True)
     finally:
         SERVED.loaded.set()
@@ -190,3 +215,15 @@ def answers(
         # never the error's words; `drafts` has told the place, and ZeroGPU's errors have a title
         print(f"error: no answer: {getattr(error, 'title', type(error).__name__)}", file=sys.stderr, flush=True)
         yield [*texts.values()], explained(error)
+
+
+def explained(error: Exception) -> str:
+    """A fixed explanation of what generating raised; ZeroGPU raises gr.Error with a title of its own."""
+    title, message = str(getattr(error, "title", "")), str(getattr(error, "message", ""))
+    used_up = title in ("ZeroGPU quota exceeded", "ZeroGPU pending credits exceeded")
+    if used_up and "No GPU was available" not in message:  # `spaces` gives a full queue the same title
+        wait = WAIT.search(message)
+        return QUOTA.format(f"in {wait[1]} (hours:minutes:seconds)" if wait else "later today or tomorrow")
+    if title == "ZeroGPU worker error":
+        return WORKER
+    return NO_GPU if title.startswith("ZeroGPU") else BROKEN

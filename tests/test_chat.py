@@ -28,7 +28,6 @@ import release
 import safety
 import serving
 import sources
-import trouble
 from output_checks import so_far
 
 EMERGENCY = "my dad has crushing chest pain and is sweating"
@@ -213,7 +212,7 @@ def test_a_sign_that_something_is_coming_is_no_answer():
 
 
 def test_an_explanation_why_there_is_no_answer_is_not_shown_to_the_model():
-    failed = chat.utterance("It begins.", trouble.BROKEN)
+    failed = chat.utterance("It begins.", serving.BROKEN)
     for said in ([user("What is gout?"), told(failed)], history.from_api([user("What is gout?"), told(failed)])):
         assert history.for_model([*said, user("Why?")], serving.FALLBACK) == [user("Why?")]
 
@@ -309,9 +308,9 @@ def test_the_disclaimer_stands_once_under_answers_and_notices_and_not_under_sign
     for said in (answer, notice, chat.utterance("The heart.", serving.WRITING)):
         assert clicks.on_page(said).count(DISCLAIMER) == 1
     for said in (chat.utterance("", serving.WRITING), chat.utterance("", serving.WRITING, reminder=True),
-                 chat.utterance("", trouble.BUSY), first(user("???"))):  # fmt: skip
+                 chat.utterance("", serving.BUSY), first(user("???"))):  # fmt: skip
         assert DISCLAIMER not in clicks.on_page(said)
-    begun = chat.utterance("The heart.", trouble.BROKEN, reminder=True)
+    begun = chat.utterance("The heart.", serving.BROKEN, reminder=True)
     assert clicks.on_page(begun).count(DISCLAIMER) == 1 and begun.text.count(DISCLAIMER) == 1
     for said in (answer, begun):
         assert "Not reviewed by a clinician" in clicks.on_page(said)
@@ -497,7 +496,7 @@ FREE = "You have exceeded your free ZeroGPU quota (45s requested vs. {}s left). 
     ],
 )
 def test_each_trouble_is_explained_with_what_to_do(title, message, says):
-    text = trouble.explained(Raised(title, message))
+    text = serving.explained(Raised(title, message))
     assert text.startswith(history.TROUBLE)
     assert [word for word in says if word not in text] == []
     assert "mg" not in text
@@ -529,7 +528,7 @@ def test_a_release_that_cannot_be_read_says_what_to_do(tmp_path):
         release.find_release(tmp_path, {})
     with pytest.raises(FileNotFoundError, match=r"no adapter_config\.json"):
         release.fetch_adapter(release.Release(str(tmp_path)))
-    with pytest.raises(FileNotFoundError, match="not on this machine"):
+    with pytest.raises(FileNotFoundError, match="'outputs/none/base' is no folder here"):
         release.fetch_base(release.Release(str(tmp_path), base="outputs/none/base"))
 
 
@@ -683,7 +682,7 @@ def test_about_tells_programs_how_to_ask():
      ("outputs/demo/base is not on this machine", "outputs/demo/base is not on this machine")],
 )  # fmt: skip
 def test_whole_paths_are_cut_to_the_names_of_files(text, becomes):
-    assert trouble.without_folders(text) == becomes
+    assert serving.FOLDERS.sub("", text) == becomes
 
 
 def test_what_could_not_be_loaded_is_neither_named_nor_located(tmp_path, monkeypatch, capsys):
@@ -694,11 +693,11 @@ def test_what_could_not_be_loaded_is_neither_named_nor_located(tmp_path, monkeyp
     (tmp_path / "adapter" / "adapter_config.json").write_text('{"base_model_name_or_path": "none/here/base"}', "utf-8")
     served.loading.acquire()
     serving.load()
-    assert "none/here/base is not on this machine" in served.trouble and served.release is None
+    assert "'none/here/base' is no folder here" in served.trouble and served.release is None
     monkeypatch.setenv("ADAPTER", str(tmp_path / "typo"))
     served.loading.acquire()
     serving.load()
-    assert served.trouble.startswith("'typo' is no folder here, and not on the Hub") and served.release is None
+    assert served.serving.startswith("'typo' is no folder here, and not on the Hub") and served.release is None
     assert str(tmp_path / "typo") in capsys.readouterr().err, "the log says where"
     assert "model" not in markup.HTML.footer(served.release)
 
@@ -707,7 +706,7 @@ def test_what_could_not_be_loaded_is_neither_named_nor_located(tmp_path, monkeyp
 def test_what_needs_no_torch_runs_under_the_python_of_spaces(tmp_path):
     script = (
         "import sys; sys.dont_write_bytecode = True; sys.path.insert(0, sys.argv[1])\n"
-        "import chat, contract, history, output_checks, prompt, release, safety, trouble\n"
+        "import chat, contract, history, output_checks, prompt, release, safety\n"
         "print(sys.version_info[:2], safety.notice(['my dad has crushing chest pain and is sweating']).kind)"
     )
     stub = tmp_path / "spaces.py"  # the package is only installed where the app is

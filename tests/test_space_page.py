@@ -602,7 +602,7 @@ def open_compare(page: Page) -> None:
     page.get_by_role("button", name=re.compile("compare with the model before")).click()
 
 
-def test_compare_shows_both_answers_side_by_side_and_can_be_stopped(page, contract):
+def test_compare_shows_both_answers_side_by_side_and_the_next_question_ends_them(page, contract):
     open_compare(page)
     box = page.get_by_role("textbox", name="Question to both models")
     box.fill(QUESTION)
@@ -617,9 +617,11 @@ def test_compare_shows_both_answers_side_by_side_and_can_be_stopped(page, contra
     box.fill(f"{QUESTION} {SLOWLY}")
     button(page, "Compare").click()
     expect(page.locator("#tuned")).to_contain_text("Writing…")
-    page.locator("#stop-both").click()
-    expect(page.locator("#tuned")).to_contain_text("You stopped the answer here")
-    expect(page.locator("#base")).to_contain_text(contract.disclaimer)
+    box.fill("What is gout?")
+    button(page, "Compare").click()
+    for name in ("#base", "#tuned"):
+        expect(page.locator(name)).to_contain_text("What is gout?")
+        expect(page.locator(name)).to_contain_text(SENTENCES[-1])
 
 
 def test_compare_shows_a_notice_instead(page):
