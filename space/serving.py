@@ -35,6 +35,7 @@ SIGN = 0.2  # seconds between two yields of a running answer, because Stop takes
 SECONDS = (15, 30)  # asked of ZeroGPU for the shortest and the longest answer
 LONGEST = 512  # tokens; about 13 s of a large GPU, the rest is for moving the weights there
 WRITING, WHOLE = "writing", "whole"  # states of an answer; any other is what went wrong, in words
+
 # What went wrong, in words for the person who waits.
 WAIT = re.compile(r"Try again in ((?:\d+ days?, )?\d+:\d{2}:\d{2})")
 # Directories before a file name, quoted or not, which visitors needn't know; URLs keep theirs.
@@ -60,6 +61,7 @@ QUOTA = (
     f"{TROUBLE} Today's free time on the graphics processor is used up, or less is left than this answer may take. "
     "Ask for a shorter one under Advanced, or try again {}."
 )
+
 # What holds until a release's own contract is loaded, and where it can't be.
 FALLBACK = Contract(
     system_prompt="",

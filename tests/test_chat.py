@@ -697,7 +697,7 @@ def test_what_could_not_be_loaded_is_neither_named_nor_located(tmp_path, monkeyp
     monkeypatch.setenv("ADAPTER", str(tmp_path / "typo"))
     served.loading.acquire()
     serving.load()
-    assert served.serving.startswith("'typo' is no folder here, and not on the Hub") and served.release is None
+    assert served.trouble.startswith("'typo' is no folder here, and not on the Hub") and served.release is None
     assert str(tmp_path / "typo") in capsys.readouterr().err, "the log says where"
     assert "model" not in markup.HTML.footer(served.release)
 
