@@ -124,12 +124,12 @@ def until_question(chat: Chat) -> Chat:
 
 def answer(chat: Chat, name: str, length: float, temperature: float, request: gr.Request) -> Iterator[Chat]:
     """Write the answer that the last message announces; whole, it comes with follow-up questions."""
-    turn = current(of_chat(request), name)
+    turn, shown = current(of_chat(request), name), None
     for said in steps_while_current(of_chat(request), name, answer_steps, settings(length, temperature)):
-        if not (said and turn):
+        if not (said and turn) or said == shown:  # sent again, it could arrive after Clear
             yield gr.skip()
             continue
-        written = message(said)
+        shown, written = said, message(said)
         if said.kind not in (*UNFINISHED, FAILED):
             written["options"] = follow_ups(turn.sources, user_turns(turn.prompt))
         yield [*chat[:-1], written]

@@ -28,20 +28,19 @@ class Contract(Protocol):
     def disclaimer(self) -> str: ...
 
 
-def encode_prompt(tokenizer: "PreTrainedTokenizerBase", messages: "list[Message]", contract: "Contract") -> list[int]:
-    """Token ids of a conversation, ending in the open assistant header."""
-    return _encode(tokenizer, messages, contract, add_generation_prompt=True)
-
-
 def encode_answered(tokenizer: "PreTrainedTokenizerBase", messages: "list[Message]", contract: "Contract") -> list[int]:
     """Token ids of a conversation that ends in an assistant turn and the token that closes it."""
-    ids = _encode(tokenizer, messages, contract, add_generation_prompt=False)
+    ids = encode_prompt(tokenizer, messages, contract, add_generation_prompt=False)
     return ids[: len(ids) - ids[::-1].index(end_of_turn(tokenizer))]  # some templates add a line break
 
 
-def _encode(
-    tokenizer: "PreTrainedTokenizerBase", messages: "list[Message]", contract: "Contract", add_generation_prompt: bool
+def encode_prompt(
+    tokenizer: "PreTrainedTokenizerBase",
+    messages: "list[Message]",
+    contract: "Contract",
+    add_generation_prompt: bool = True,
 ) -> list[int]:
+    """Token ids of a conversation, ending in the open assistant header."""
     # sanitize_control_tokens: a typed "<|eot_id|>" is encoded as the characters it is written with
     with _encoding:
         ids = tokenizer.apply_chat_template(
