@@ -82,7 +82,7 @@ def as_object(said: Utterance, turn: Turn, base: bool = False) -> dict[str, Any]
     """What a program gets. revision: of the adapter, or of the base that wrote the text; empty for a local folder."""
     release = serving.SERVED.release
     # a model's numbers are none to call
-    own = said.text if said.kind not in BY_MODEL else REMINDER if REMINDER in said.text else ""
+    own = said.body if said.kind not in BY_MODEL else REMINDER if said.reminder else ""
     return {
         "kind": said.kind,
         "text": said.text,

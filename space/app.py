@@ -5,23 +5,18 @@ import os
 import sys
 from io import TextIOWrapper
 
+from release import add_options, serve_named
+
 
 def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # None, or something else, where there is no console
             stream.reconfigure(errors="backslashreplace")  # a console without a character must not fail the page
     parser = argparse.ArgumentParser(prog="app.py", description=__doc__)
-    parser.add_argument("--adapter", metavar="DIR", help="a folder with an adapter, or a Hub id; default: $ADAPTER, or "
-                        "the release.json beside this file")  # fmt: skip
-    parser.add_argument("--revision", help="tag or commit of a Hub id; default: $ADAPTER_REVISION")
-    parser.add_argument("--sources", metavar="FILE", help="a table of pages to show beside answers, Parquet with the "
-                        "columns of lavita/MedQuAD; default: $SOURCES, or as release.json says")  # fmt: skip
+    add_options(parser)
     parser.add_argument("--share", action="store_true", help="also make a temporary public link")
     options = parser.parse_args()
-    if options.adapter:
-        os.environ |= {"ADAPTER": options.adapter, "ADAPTER_REVISION": options.revision or ""}
-    if options.sources:
-        os.environ["SOURCES"] = options.sources
+    serve_named(options)
     # read at import: no analytics
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

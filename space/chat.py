@@ -17,10 +17,9 @@ import sources
 from history import ANSWER, COMING, FAILED, GENERAL, REMINDER, UNFINISHED, WRITING, for_model, put_aside, user_turns
 from lists import with_lists
 from output_checks import NOTHING_LEFT
-from prompt import with_disclaimer, without_disclaimer
+from prompt import with_disclaimer
 from safety import Reply, looked_for, screen
 from sources import Source
-from trouble import ONE_MODEL
 
 if TYPE_CHECKING:
     from contract import Message
@@ -45,10 +44,22 @@ class Settings:
 
 @dataclass(frozen=True)
 class Utterance:
-    """What to show, the disclaimer at its end. kind: see history.py."""
+    """What to show. kind: see history.py; mark: how far it is, or why it ended."""
 
-    text: str
+    body: str
     kind: str
+    reminder: bool = False
+    mark: str = ""
+
+    @property
+    def written(self) -> str:
+        """The body, under the emergency numbers where they are due."""
+        return f"{REMINDER if self.reminder else ''}\n\n{self.body}".strip()
+
+    @property
+    def text(self) -> str:
+        """All of it, with the disclaimer at its end, so that any step of an answer can be the last."""
+        return with_disclaimer(f"{self.written}\n\n{self.mark}", serving.contract())
 
 
 @dataclass(frozen=True)
@@ -90,9 +101,9 @@ def start(messages: "list[Message]", general: bool = False) -> Turn:
     if not reply:
         prompt = for_model(messages, serving.contract())
         return Turn(None, prompt, reminder, pages(user_turns(prompt)))
-    text = with_disclaimer(reply.text, serving.contract())
     has_pages = reply.kind == "personal" and reply.text != personal.reply("violence")
-    return Turn(Utterance(text, reply.kind), [], False, sources.pages(messages[-1]["content"]) if has_pages else ())
+    found = sources.pages(messages[-1]["content"]) if has_pages else ()
+    return Turn(Utterance(reply.text.strip(), reply.kind), [], False, found)
 
 
 def screened(messages: "list[Message]", general: bool = False) -> tuple[Reply | None, bool]:
@@ -146,7 +157,7 @@ def pages(turns: list[str]) -> Pages:
 
 # ---------------------------------------------------------------- the model
 def answer_steps(turn: Turn, chosen: Settings) -> Iterator[Utterance]:
-    """What to show for a turn, step by step; each ends in the disclaimer, so that any can be the last."""
+    """What to show for a turn, step by step."""
     if turn.fixed:
         yield turn.fixed
         return
@@ -173,24 +184,24 @@ def comparison_steps(turn: Turn, chosen: Settings) -> Iterator[tuple[Utterance, 
         return
     length = max(chosen.length // 2, SHORTEST)
     for (base, tuned), state in serving.answers(("base", "tuned"), turn.prompt, length, chosen.temperature):
-        yield utterance(base, FAILED if base == ONE_MODEL else state), utterance(tuned, state)
+        missing = base == serving.ONE_MODEL
+        yield utterance("", base) if missing else utterance(base, state), utterance(tuned, state)
 
 
 def utterance(text: str, state: str, reminder: bool = False) -> Utterance:
-    """What the model has written, as it is shown: under the reminder, with a mark while it is being written."""
-    kind = GENERAL if reminder else ANSWER
-    mark = "" if state != serving.WRITING else WRITING if text else COMING
-    body = "\n\n".join(part for part in (REMINDER if reminder else "", with_lists(text), mark) if part)
-    kinds = {serving.WRITING: f"unfinished {kind}", serving.WHOLE: kind, FAILED: FAILED}
-    return Utterance(with_disclaimer(body, serving.contract()), kinds[state])
+    """What the model has written, as it is shown. state: as `serving.answers` yields it."""
+    text, kind = with_lists(text), GENERAL if reminder else ANSWER
+    if state == serving.WHOLE:
+        return Utterance(text, kind, reminder)
+    if state == serving.WRITING:
+        return Utterance(text, f"unfinished {kind}", reminder, WRITING if text else COMING)
+    return Utterance(text, FAILED, reminder, mark=state)
 
 
 # ---------------------------------------------------------------- where what was sent stays: streams, the terminal
 def streamable(said: Utterance) -> str:
     """What a stream may hold of a step: of an unfinished answer the checked sentences alone."""
-    if said.kind not in UNFINISHED:
-        return said.text
-    return without_disclaimer(said.text, serving.contract()).removesuffix(COMING).removesuffix(WRITING).rstrip()
+    return said.written if said.kind in UNFINISHED else said.text
 
 
 def addition(sent: str, text: str) -> str:

@@ -5,7 +5,6 @@ click names a new turn, and the change of that name waits in the queue for the m
 """
 
 import os
-import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -13,15 +12,13 @@ from dataclasses import replace
 from typing import Any
 
 import gradio as gr
+import history
 import serving
-from about import about, footer, header, learned, report, status
 from chat import QUESTIONABLE, Turn, Utterance, answer_steps, comparison_steps, settings, start, utterance
 from fair_queue import FairQueue
 from gradio.context import LocalContext
-from history import ANSWER, FAILED, LOST, SOURCES, STOPPED, UNFINISHED, as_typed, from_page, kind, user_turns, with_end
-from markup import bubble, cards, follow_ups
-from prompt import with_disclaimer, without_disclaimer
-from trouble import BUSY
+from history import ANSWER, FAILED, GENERAL, SOURCES, UNFINISHED, as_typed, from_page, kept, user_turns
+from markup import HTML, about, bubble, cards, follow_ups, learned
 
 IN_CHAT = "If this is not happening now, ask in Chat: a button there leads on to general information."
 # Session and tab -> name of the turn that is being written, and the turn. Stop, Clear and a new question change it, and
@@ -35,9 +32,9 @@ Chat = list[dict[str, Any]]
 def begin(key: str, turn: Turn) -> str:
     """The name of a new turn, which ends the one before."""
     name = secrets.token_hex(8)
-    TURNS.pop(key, None)
     TURNS[key] = name, turn
-    if len(TURNS) > MOST_TURNS:
+    TURNS.move_to_end(key)
+    if len(TURNS) > MOST_TURNS:  # people leave without a word
         TURNS.popitem(last=False)
     return name
 
@@ -46,12 +43,6 @@ def current(key: str, name: str) -> Turn | None:
     """The turn of that name, unless Stop, Clear or a new question has ended it."""
     current_name, turn = TURNS.get(key, ("", None))
     return turn if current_name == name else None
-
-
-def forget(request: gr.Request) -> None:
-    """A person has left."""
-    for key in (of_chat(request), of_both(request)):
-        TURNS.pop(key, None)
 
 
 def of_chat(request: gr.Request) -> str:
@@ -65,11 +56,11 @@ def of_both(request: gr.Request) -> str:
 def on_page(said: Utterance) -> str:
     """What was said as the page shows it, with the telephone numbers in fixed texts as links."""
     release = serving.SERVED.release
-    return bubble(said.text, said.kind, serving.contract(), learned(release.data if release else None))
+    return bubble(said, serving.contract().disclaimer, learned(release.data if release else None))
 
 
 def message(said: Utterance) -> dict[str, Any]:
-    return {"role": "assistant", "content": on_page(said), "metadata": {"id": said.kind}}
+    return {"role": "assistant", "content": on_page(said), "metadata": {"id": said.kind, "log": said.body}}
 
 
 def with_pages(said: Utterance, turn: Turn) -> Chat:
@@ -80,7 +71,7 @@ def with_pages(said: Utterance, turn: Turn) -> Chat:
     return [message(said)] if turn.sources == () else [message(said), pages]
 
 
-# ---------------------------------------------------------------- Chat; outputs: chat, general, note, turn's name
+# ---------------------------------------------------------------- Chat; outputs: chat, general, turn's name
 def ask(question: str, chat: Chat, request: gr.Request) -> tuple | dict:
     """Show a question; with a notice or another fixed text, or with a sign that the answer is on its way."""
     if not as_typed(question):  # an empty box, or a second Enter before the page shows the first
@@ -90,27 +81,13 @@ def ask(question: str, chat: Chat, request: gr.Request) -> tuple | dict:
         chat = chat[:-1]
     chat = ended(chat)
     turn = start([*from_page(chat), {"role": "user", "content": question}])
-    if turn.fixed and turn.fixed.kind == "limit" and len(question) > longest_question():  # it stays in the box
-        return chat, gr.skip(), too_long(question, turn.fixed), gr.skip()
     chat.append({"role": "user", "content": as_typed(question)})
     return with_turn(chat, turn, request)
 
 
-def longest_question() -> int:
-    """In characters."""
-    return serving.contract().limits.max_question_chars
-
-
 def count() -> str:
-    """The line in which page.js counts the characters of a long question."""
-    return f'<p data-limit="{longest_question()}"></p>'
-
-
-def too_long(question: str, said: Utterance) -> str:
-    """What stands above the box, in HTML, with the numbers to tap."""
-    text = re.sub(r"\*\*(\d+)\*\*", r'<a href="tel:\1">\1</a>', without_disclaimer(said.text, serving.contract()))
-    used = f"<strong>{len(question.strip()):,} of {longest_question():,} characters.</strong> "
-    return f'<div class="fixed limit" role="alert"><p>{used}{text}</p></div>'
+    """The line in which page.js counts the characters of a long question, which stays in the box."""
+    return f'<p data-limit="{serving.contract().limits.max_question_chars}"></p>'
 
 
 def with_turn(chat: Chat, turn: Turn, request: gr.Request) -> tuple:
@@ -119,7 +96,7 @@ def with_turn(chat: Chat, turn: Turn, request: gr.Request) -> tuple:
     general = gr.Button(visible=said.kind in QUESTIONABLE)
     # follow-up questions stand under the last answer only
     chat = [{key: value for key, value in each.items() if key != "options"} for each in chat]
-    return [*chat, *with_pages(said, turn)], general, "", gr.skip() if turn.fixed else begin(of_chat(request), turn)
+    return [*chat, *with_pages(said, turn)], general, gr.skip() if turn.fixed else begin(of_chat(request), turn)
 
 
 def ask_next(chat: Chat, request: gr.Request, tapped: gr.SelectData) -> tuple | dict:
@@ -136,8 +113,8 @@ def ask_again(chat: Chat, request: gr.Request) -> tuple | dict:
 def ask_generally(chat: Chat, request: gr.Request) -> tuple:
     """Answer the question that a notice was shown for; the notice stays above it."""
     turn = start(from_page(until_question(chat)), general=True)
-    chat, _, *others = with_turn(chat, turn, request)
-    return chat, gr.Button(visible=False), *others
+    chat, _, name = with_turn(chat, turn, request)
+    return chat, gr.Button(visible=False), name
 
 
 def until_question(chat: Chat) -> Chat:
@@ -147,12 +124,12 @@ def until_question(chat: Chat) -> Chat:
 
 def answer(chat: Chat, name: str, length: float, temperature: float, request: gr.Request) -> Iterator[Chat]:
     """Write the answer that the last message announces; whole, it comes with follow-up questions."""
-    turn = current(of_chat(request), name)
+    turn, shown = current(of_chat(request), name), None
     for said in steps_while_current(of_chat(request), name, answer_steps, settings(length, temperature)):
-        if not (said and turn):
+        if not (said and turn) or said == shown:  # sent again, it could arrive after Clear
             yield gr.skip()
             continue
-        written = message(said)
+        shown, written = said, message(said)
         if said.kind not in (*UNFINISHED, FAILED):
             written["options"] = follow_ups(turn.sources, user_turns(turn.prompt))
         yield [*chat[:-1], written]
@@ -175,12 +152,12 @@ def steps_while_current(key: str, name: str, write: Any, chosen: Any) -> Iterato
     yield None
 
 
-def ended(chat: Chat, mark: str = STOPPED) -> Chat:
+def ended(chat: Chat, mark: str = history.STOPPED) -> Chat:
     """The chat with a half-written answer marked as stopped."""
-    if not chat or kind(chat[-1]) not in UNFINISHED:
+    kind = UNFINISHED.get(kept(chat[-1], "id")) if chat else None
+    if not kind:
         return list(chat)
-    text = with_end(chat[-1]["content"], mark)
-    return [*chat[:-1], message(Utterance(text, UNFINISHED[kind(chat[-1])]))]
+    return [*chat[:-1], message(Utterance(kept(chat[-1], "log"), kind, kind == GENERAL, mark))]
 
 
 def stop(chat: Chat, request: gr.Request) -> Chat:
@@ -190,21 +167,21 @@ def stop(chat: Chat, request: gr.Request) -> Chat:
 
 def clear(request: gr.Request) -> tuple:
     TURNS.pop(of_chat(request), None)
-    return "", [], gr.Button(visible=False), "", ""
+    return "", [], gr.Button(visible=False), ""
 
 
 def restore(chat: Chat, question: str) -> tuple | dict:
     """What the browser kept of this tab; an answer that was being written ends where the connection was lost."""
     if not chat and not question:  # somebody may be typing already
         return gr.skip()
-    chat = ended(chat, LOST)
+    chat = ended(chat, history.LOST)
     if chat and chat[-1]["role"] == "user":  # the server never saw it
-        chat.append(message(Utterance(LOST, ANSWER)))
-    return chat, question, gr.Button(visible=bool(chat) and kind(chat[-1]) in QUESTIONABLE)
+        chat.append(message(Utterance("", ANSWER, mark=history.LOST)))
+    return chat, question, gr.Button(visible=bool(chat) and kept(chat[-1], "id") in QUESTIONABLE)
 
 
 def too_busy(chat: Chat) -> Chat:
-    return [*chat[:-1], message(utterance(BUSY, FAILED))]
+    return [*chat[:-1], message(utterance("", serving.BUSY))]
 
 
 # ---------------------------------------------------------------- Compare; outputs: notice, pages, base, tuned, name
@@ -213,7 +190,7 @@ def ask_both(question: str, request: gr.Request) -> tuple:
     turn = start([{"role": "user", "content": question}])
     if said := turn.fixed:
         if said.kind in QUESTIONABLE:
-            said = replace(said, text=with_disclaimer(f"{said.text}\n\n{IN_CHAT}", serving.contract()))
+            said = replace(said, body=f"{said.body}\n\n{IN_CHAT}")
         return gr.Markdown(on_page(said), visible=True), "", "", "", gr.skip()
     wait = on_page(utterance("", serving.WRITING))
     return gr.Markdown("", visible=False), cards(turn.sources), wait, wait, begin(of_both(request), turn)
@@ -225,13 +202,8 @@ def answer_both(name: str, length: float, temperature: float, request: gr.Reques
         yield (on_page(pair[0]), on_page(pair[1])) if pair else (gr.skip(), gr.skip())
 
 
-def stop_both(base: str, tuned: str, request: gr.Request) -> list[str]:
-    TURNS.pop(of_both(request), None)
-    return [on_page(Utterance(with_end(text, STOPPED), ANSWER)) for text in (base, tuned)]
-
-
 def too_busy_both() -> tuple[str, str]:
-    text = on_page(utterance(BUSY, FAILED))
+    text = on_page(utterance("", serving.BUSY))
     return text, text
 
 
@@ -250,14 +222,14 @@ def refresh() -> tuple:
     served = serving.SERVED
     done = served.loaded.is_set()
     parameters = served.assistant.parameters if served.assistant else 0
-    line = status(bool(served.assistant), served.trouble, parameters)
+    line = str(HTML.status(bool(served.assistant), served.trouble, parameters)).strip()
     return (
-        header(served.release, parameters),
+        str(HTML.header(served.release, parameters)),
         gr.HTML(line, visible=bool(line)),
         gr.Button(visible=done and bool(served.trouble)),
-        about(served.release, served.scores, parameters, os.environ.get("SPACE_ID", "")),
-        report(served.release),
-        footer(served.release),
+        about(served.release, parameters, os.environ.get("SPACE_ID", "")),
+        str(HTML.report(served.release)),
+        str(HTML.footer(served.release)),
         gr.Slider(maximum=serving.contract().decoding.max_new_tokens),
         count(),
         gr.Timer(active=not done),

@@ -1,13 +1,12 @@
 """Load `contract.toml`: what training, scoring and the Space must agree on."""
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_origin
 
 VERSION = 1  # the contract format that this code reads
-KINDS = {str: "a text in quotes", int: "a whole number", float: "a number", dict: "a table", list: "a list"}
 REMEDY = "correct the file, or fetch the release again"
 
 Message = dict[str, str]  # {"role": "user" | "assistant" | "system", "content": text}
@@ -65,33 +64,26 @@ def load_contract(path: Path) -> Contract:
         table = tomllib.loads(raw.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"{path} is not a TOML file in UTF-8: {error}") from error
-    if isinstance(version := table.get("version", VERSION), int) and version != VERSION:
+    if (version := table.pop("version", None)) != VERSION:
         raise ValueError(f"{path} has contract version {version}, this code reads {VERSION}: update the code")
-    kinds = {"version": int} | get_type_hints(Contract)
+    table = {name: value.strip() if isinstance(value, str) else value for name, value in table.items()}
     table["sha256"] = sha256(raw).hexdigest()
-    if missing := kinds.keys() - table.keys():
-        raise ValueError(f"{path} has a missing or unknown field: {', '.join(sorted(missing))}: {REMEDY}")
     try:
-        found = {name: parsed(kind, table[name], name) for name, kind in kinds.items()}
-    except ValueError as error:
-        raise ValueError(f"{path} has {error}: {REMEDY}") from error
-    fields: dict[str, Any] = {
-        name: value.strip() if isinstance(value, str) else value for name, value in found.items() if name != "version"
-    }
-    return Contract(**fields)
+        table["decoding"], table["limits"] = made(Decoding, table["decoding"]), made(Limits, table["limits"])
+        table["golden"] = tuple(made(Golden, case | {"messages": tuple(case["messages"])}) for case in table["golden"])
+        contract: Contract = made(Contract, table)
+    except KeyError as missing:
+        raise ValueError(f"{path} lacks {missing}: {REMEDY}") from missing
+    except TypeError as error:
+        raise ValueError(f"{path} has a field that can't be used: {error}: {REMEDY}") from error
+    return contract
 
 
-def parsed(kind: Any, found: Any, name: str) -> Any:
-    """What the file holds under a dotted name as an annotated type; raises ValueError unless it is of that kind."""
-    if get_origin(kind) is tuple:
-        return tuple(parsed(get_args(kind)[0], item, name) for item in parsed(list, found, name))
-    if kind == Message:
-        return {key: parsed(str, parsed(dict, found, name).get(key), f"{name}.{key}") for key in ("role", "content")}
-    if hasattr(kind, "__dataclass_fields__"):
-        kinds = get_type_hints(kind)
-        if odd := kinds.keys() ^ parsed(dict, found, name).keys():
-            raise ValueError(f"a missing or unknown field: {', '.join(sorted(odd))} in [{name}]")
-        return kind(**{key: parsed(of, found[key], f"{name}.{key}") for key, of in kinds.items()})
-    if isinstance(found, bool) or not isinstance(found, (int, float) if kind is float else kind):
-        raise ValueError(f"{name} = {found!r}, which is not {KINDS[kind]}")
-    return found
+def made(kind: Any, table: dict[str, Any]) -> Any:
+    """A dataclass from the fields of a TOML table; raises KeyError or TypeError unless they are those of the class."""
+    for field in fields(kind):
+        value = table[field.name]
+        of: Any = get_origin(field.type) or field.type
+        if isinstance(value, bool) or not isinstance(value, (int, float) if of is float else of):
+            raise TypeError(f"{field.name} = {value!r}, which is not of type {of.__name__}")
+    return kind(**table)

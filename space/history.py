@@ -3,7 +3,7 @@
 Everything a client sends is untrusted: roles, kinds, assistant turns and lengths too.
 
 A message is {"role", "content", "kind"}. The kind of an assistant's message is that of the fixed text that was shown,
-or one of those below; the page keeps it as the `id` in the metadata of the chatbot's message.
+or one of those below. In the chatbot it is the `id` of the metadata; `log` is the text, without what is put around it.
 """
 
 import html
@@ -33,8 +33,6 @@ TROUBLE = "**No answer just now.**"  # followed by why, and what to do
 STOPPED = "*(You stopped the answer here.)*"
 LOST = "*(The connection was lost here. Press Retry to ask again.)*"
 MARKS = (COMING, WRITING, STOPPED, LOST, CUT, LOOPED)
-# A message within what markup.py puts around it and under it.
-WRAPPED = re.compile(r'<div class="[^"]*"[^>]*>\n\n(.*?)\n\n</div>(?:<div class="fine">.*)?', re.DOTALL)
 # On top of what is shown after a person said that an emergency is not happening now.
 REMINDER = "**If this is happening now: 911 (US, Canada) · 999 (UK) · 112 (EU and most mobile phones).**"
 # Characters that Markdown and HTML interpret; as entities they are displayed as typed and convert back without loss.
@@ -76,20 +74,9 @@ def from_page(chat: Iterable[Any]) -> "list[Message]":
     for role, text, sent in readable(chat):
         if role == "user":
             messages.append({"role": role, "content": html.unescape(text)})
-        elif kind(sent) != SOURCES:
-            messages.append({"role": role, "content": unwrapped(text), "kind": kind(sent)})
+        elif kept(sent, "id") != SOURCES:
+            messages.append({"role": role, "content": shortened(kept(sent, "log")), "kind": kept(sent, "id")})
     return messages
-
-
-def unwrapped(text: str) -> str:
-    """A text of the page without the HTML around it."""
-    wrapped = WRAPPED.fullmatch(text)
-    return wrapped[1] if wrapped else text
-
-
-def with_end(content: Any, mark: str) -> str:
-    """The text of a half-written answer on the page, with another mark at its end."""
-    return unwrapped(text_of(content)).replace(COMING, mark).replace(WRITING, mark)
 
 
 def from_api(history: Iterable[Any] | None) -> "list[Message]":
@@ -104,11 +91,11 @@ def from_api(history: Iterable[Any] | None) -> "list[Message]":
     return messages
 
 
-def kind(message: dict[str, Any]) -> str:
-    """The kind that the page keeps with a chatbot's message."""
+def kept(message: dict[str, Any], key: str) -> str:
+    """What the page keeps with a chatbot's message: its kind as `id`, its text as `log`."""
     metadata = message.get("metadata")
-    name = metadata.get("id") if isinstance(metadata, dict) else None
-    return name if isinstance(name, str) else ""
+    value = metadata.get(key) if isinstance(metadata, dict) else None
+    return value if isinstance(value, str) else ""
 
 
 def readable(messages: Iterable[Any] | None) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -167,7 +154,7 @@ def for_model(messages: "list[Message]", contract: "Contract") -> "list[Message]
 
 def model_text(text: str) -> str:
     """What the model wrote, without what the app put before and after it."""
-    text = text.removeprefix(with_links(REMINDER)).removeprefix(REMINDER).strip()
+    text = text.removeprefix(REMINDER).strip()
     for mark in MARKS:
         text = text.removesuffix(mark).strip()
     text = MARK.sub("", text).strip()

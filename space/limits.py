@@ -5,7 +5,7 @@ Gradio limits uploaded files only; texts of any size would be read, parsed and s
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 
@@ -19,8 +19,7 @@ DISCARDED_BYTES = 4 * 1024 * 1024  # of a body that is announced as too large, s
 READ_SECONDS = 30  # for one body: a sender that trickles it holds memory
 AT_ONCE = 2  # answers written at the same time
 WAITING = 64  # answers that may wait their turn
-PER_SECOND, BURST = 30, 120  # posts from one address; a page sends one every two seconds while it waits
-ADDRESSES = 10_000  # remembered at most
+MOST_POSTS, WINDOW = 120, 4  # posts from one address in so many seconds; a click makes a handful
 DEEP_LINK = "/gradio_api/deep_link"  # would write the chat to the disk
 
 # Where the proxy of Hugging Face Spaces may be: uvicorn takes the right-most address in `X-Forwarded-For` outside of
@@ -43,22 +42,6 @@ def client(host: str) -> str:
     return str(address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64))
 
 
-class Rates:
-    """A token bucket for each client."""
-
-    def __init__(self, per_second: float = PER_SECOND, burst: float = BURST) -> None:
-        self.per_second, self.burst = per_second, burst
-        self.buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens left, at which time
-
-    def allows(self, who: str, now: float) -> bool:
-        left, then = self.buckets.pop(who, (self.burst, now))
-        left = min(self.burst, left + (now - then) * self.per_second)
-        self.buckets[who] = (max(left - 1, 0), now)
-        if len(self.buckets) > ADDRESSES:
-            self.buckets.popitem(last=False)
-        return left >= 1
-
-
 def refused(status: int, words: str, hang_up: bool = False) -> JSONResponse:
     """A refusal; gradio's page shows `error`, its Python client `detail`. hang_up: read no more of the request."""
     return JSONResponse({"error": words, "detail": words}, status, {"connection": "close"} if hang_up else None)
@@ -68,7 +51,8 @@ class Limits:
     """Refuse what is too large, too often, or a file; hand on everything else with its body already read."""
 
     def __init__(self, app: ASGIApp, answer: Callable[..., JSONResponse] = refused) -> None:
-        self.app, self.answer, self.rates = app, answer, Rates()
+        self.app, self.answer = app, answer
+        self.posts, self.window = Counter[str](), 0.0  # by address, and when counting them began
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -96,10 +80,16 @@ class Limits:
             return self.answer(415, "This page takes no files.")
         if scope["path"].rstrip("/") == DEEP_LINK:
             return self.answer(404, "There are no links to a chat.")
-        host = scope["client"][0] if scope["client"] else ""
-        if scope["method"] == "POST" and not self.rates.allows(client(host), time.monotonic()):
+        if scope["method"] == "POST" and self.too_many(client(scope["client"][0] if scope["client"] else "")):
             return self.answer(429, TOO_MANY)
         return None
+
+    def too_many(self, who: str) -> bool:
+        """Count a post; whether it is one too many."""
+        if time.monotonic() - self.window > WINDOW:
+            self.posts, self.window = Counter(), time.monotonic()
+        self.posts[who] += 1
+        return self.posts[who] > MOST_POSTS
 
 
 async def read(receive: Receive) -> Message | None:

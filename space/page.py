@@ -7,12 +7,13 @@ import api
 import clicks
 import gradio as gr
 import serving
-from about import HERE, HTML, about, footer, header, report, status
 from chat import SHORTEST, TEMPERATURES
-from fair_queue import MODEL, FairQueue, Readers
+from fair_queue import MODEL, FairQueue
 from first_sight import FirstSight
 from gradio.state_holder import SessionState
 from limits import AT_ONCE, Limits
+from markup import HTML, about
+from release import HERE
 from starlette.middleware import Middleware
 
 # Gradio would hold what was typed last in each session, for links to a chat, which this page doesn't have.
@@ -32,10 +33,8 @@ THEME = gr.themes.Base(
     primary_hue=TEAL,
     secondary_hue=SLATE,
     neutral_hue=SLATE,
-    radius_size=gr.themes.sizes.radius_md,
     # no web fonts: the page makes requests to its own server only
     font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
-    font_mono=["ui-monospace", "Consolas", "monospace"],
 ).set(
     button_primary_background_fill=TEAL.c700,  # white on it has a contrast of 5.5
     button_primary_background_fill_hover=TEAL.c800,
@@ -59,13 +58,13 @@ EXPECT = "(...values) => { window.page?.expect(); return values }"
 SHOW = """() => setTimeout(() => window.page?.show("{}"), 50)"""
 KEEP_CHAT = """(chat) => window.page?.keep("chat", chat?.length ? JSON.stringify(chat) : "")"""
 KEEP_DRAFT = """(draft) => window.page?.keep("draft", (draft ?? "").slice(0, 1e6))"""
-FIRST_LINES = str(HTML.first_sight(header(None)))
+FIRST_LINES = str(HTML.first_sight(HTML.header(None, 0)))
 LAUNCH: dict[str, Any] = {
     "theme": THEME,
     "css_paths": HERE / "page.css",
     "js": (HERE / "page.js").read_text(encoding="utf-8"),
     "head": str(HTML.head((HERE / "media.css").read_text(encoding="utf-8"))),
-    "app_kwargs": {"middleware": [Middleware(Limits), Middleware(Readers), Middleware(FirstSight, lines=FIRST_LINES)]},
+    "app_kwargs": {"middleware": [Middleware(Limits), Middleware(FirstSight, lines=FIRST_LINES)]},
     # gradio keeps 0.1 MiB for each visitor and each call of a program: for 10,000 by default
     "state_session_capacity": 200,
     "quiet": True,  # it advises options that app.py doesn't have
@@ -80,8 +79,8 @@ LAUNCH: dict[str, Any] = {
 def build() -> gr.Blocks:
     """The page, ready to be launched with LAUNCH."""
     with gr.Blocks(title="Health questions: general health information", analytics_enabled=False) as demo:
-        top = gr.HTML(header(None), elem_id="top", padding=False)
-        state = gr.HTML(status(False, ""), elem_id="status", padding=False)
+        top = gr.HTML(str(HTML.header(None, 0)), elem_id="top", padding=False)
+        state = gr.HTML(str(HTML.status(False, "", 0)), elem_id="status", padding=False)
         reload = gr.Button("Reload", visible=False, size="sm", elem_id="reload")
         length, temperature, advanced = advanced_fold()
         with gr.Tabs():
@@ -89,10 +88,10 @@ def build() -> gr.Blocks:
                 chat, question, general, form, count = chat_tab(length, temperature)
                 advanced.render()
             with gr.Tab("About", elem_id="about-tab"):
-                description = gr.Markdown(about(None, {}), elem_id="about")
+                description = gr.Markdown(about(None), elem_id="about")
                 with gr.Accordion("For researchers: compare with the model before its training", open=False):
                     compare_tab(length, temperature)
-        foot = gr.HTML(footer(None), padding=False)
+        foot = gr.HTML(str(HTML.footer(None)), padding=False)
         gr.HTML(str(HTML.spoken), elem_id="spoken", padding=False)
         clock = gr.Timer(1)
         shows = [top, state, reload, description, form, foot, length, count, clock]
@@ -100,7 +99,6 @@ def build() -> gr.Blocks:
             moment(clicks.refresh, None, shows, **NOW)
         reload.click(serving.start_loading, None, None, **NOW).then(clicks.refresh, None, shows, **NOW)
         demo.load(clicks.restore, [chat, question], [chat, question, general], js=RESTORE, **NOW)
-        demo.unload(clicks.forget)
         gr.api(api.chat, api_name="chat", **IN_TURN)
         gr.api(api.chat_text, api_name="chat_text", **IN_TURN)
         gr.api(api.compare, api_name="compare", **IN_TURN)
@@ -141,9 +139,8 @@ def chat_tab(length: gr.Slider, temperature: gr.Slider) -> tuple[gr.Chatbot, gr.
     with gr.Row(elem_id="tools"):
         retry = gr.Button("Retry", size="sm", elem_id="retry", min_width=64)
         clear = gr.Button("Clear", size="sm", elem_id="clear", min_width=64)
-    form = gr.HTML(report(None), elem_id="report", padding=False)
+    form = gr.HTML(str(HTML.report(None)), elem_id="report", padding=False)
     with gr.Column(elem_id="composer"):
-        note = gr.HTML("", elem_id="note", padding=False)
         count = gr.HTML(clicks.count(), elem_id="count", padding=False)
         with gr.Row(elem_id="ask"):
             question = gr.Textbox(
@@ -153,7 +150,7 @@ def chat_tab(length: gr.Slider, temperature: gr.Slider) -> tuple[gr.Chatbot, gr.
             send = gr.Button("Ask", variant="primary", elem_id="send", scale=1, min_width=80)
             stop = gr.Button("Stop", elem_id="stop", scale=1, min_width=80)
     turn_name, sent = gr.Textbox(visible="hidden"), gr.Textbox(visible="hidden")
-    shows = [chat, general, note, turn_name]
+    shows = [chat, general, turn_name]
     asked = []
     for moment in (question.submit, send.click):
         typed = moment(None, [question, chat], [question, chat, sent], js=SEND, **NOW)
@@ -170,7 +167,11 @@ def chat_tab(length: gr.Slider, temperature: gr.Slider) -> tuple[gr.Chatbot, gr.
     ):
         event.then(None, js=SHOW.format(selector), **HIDDEN)
     clear.click(clicks.clear, None, [question, *shows], **NOW)
-    place_in_queue(turn_name, place)
+    # How many are ahead, asked for every two seconds while a turn waits.
+    # TRAP: listeners of one event run one after the other, so this one must stand before the one that writes.
+    waits = gr.Timer(2, active=False)
+    turn_name.change(lambda: gr.Timer(active=True), None, waits, **NOW)
+    waits.tick(clicks.place, None, [place, waits], **NOW)
     writing = turn_name.change(
         clicks.answer, [chat, turn_name, length, temperature], chat, show_progress="hidden", **HIDDEN, **IN_TURN
     )
@@ -191,8 +192,6 @@ def compare_tab(length: gr.Slider, temperature: gr.Slider) -> None:
             container=False,
         )  # fmt: skip
         send = gr.Button("Compare", variant="primary", elem_id="compare", scale=1, min_width=96)
-        stop = gr.Button("Stop", elem_id="stop-both", scale=1, min_width=72)
-    place = gr.Markdown(visible=False, elem_id="place-both")
     pages = gr.HTML("", elem_id="pages-both", padding=False)
     notice = gr.Markdown(visible=False, elem_id="notice-both")
     with gr.Row(elem_id="answers"):
@@ -206,18 +205,6 @@ def compare_tab(length: gr.Slider, temperature: gr.Slider) -> None:
     for moment in (question.submit, send.click):
         asked = moment(clicks.ask_both, question, [notice, pages, base, tuned, turn_name], **NOW)
         asked.then(None, js=SHOW.format("#ask-both"), **HIDDEN)
-    stop.click(clicks.stop_both, [base, tuned], [base, tuned], **NOW)
-    place_in_queue(turn_name, place)
     inputs = [turn_name, length, temperature]
     writing = turn_name.change(clicks.answer_both, inputs, [base, tuned], show_progress="hidden", **HIDDEN, **IN_TURN)
     writing.failure(clicks.too_busy_both, None, [base, tuned], **NOW)
-
-
-def place_in_queue(turn_name: gr.Textbox, place: gr.Markdown) -> None:
-    """A line that says how many are ahead, asked for every two seconds while a turn waits.
-
-    TRAP: listeners of one event run one after the other, so this one must stand before the one that writes.
-    """
-    clock = gr.Timer(2, active=False)
-    turn_name.change(lambda: gr.Timer(active=True), None, clock, **NOW)
-    clock.tick(clicks.place, None, [place, clock], **NOW)

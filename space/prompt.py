@@ -28,20 +28,19 @@ class Contract(Protocol):
     def disclaimer(self) -> str: ...
 
 
-def encode_prompt(tokenizer: "PreTrainedTokenizerBase", messages: "list[Message]", contract: "Contract") -> list[int]:
-    """Token ids of a conversation, ending in the open assistant header."""
-    return _encode(tokenizer, messages, contract, add_generation_prompt=True)
-
-
 def encode_answered(tokenizer: "PreTrainedTokenizerBase", messages: "list[Message]", contract: "Contract") -> list[int]:
     """Token ids of a conversation that ends in an assistant turn and the token that closes it."""
-    ids = _encode(tokenizer, messages, contract, add_generation_prompt=False)
+    ids = encode_prompt(tokenizer, messages, contract, add_generation_prompt=False)
     return ids[: len(ids) - ids[::-1].index(end_of_turn(tokenizer))]  # some templates add a line break
 
 
-def _encode(
-    tokenizer: "PreTrainedTokenizerBase", messages: "list[Message]", contract: "Contract", add_generation_prompt: bool
+def encode_prompt(
+    tokenizer: "PreTrainedTokenizerBase",
+    messages: "list[Message]",
+    contract: "Contract",
+    add_generation_prompt: bool = True,
 ) -> list[int]:
+    """Token ids of a conversation, ending in the open assistant header."""
     # sanitize_control_tokens: a typed "<|eot_id|>" is encoded as the characters it is written with
     with _encoding:
         ids = tokenizer.apply_chat_template(
@@ -75,16 +74,12 @@ def has_system_role(tokenizer: "PreTrainedTokenizerBase", template: str) -> bool
         return False
 
 
+@lru_cache(maxsize=8)
 def end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> int:
     """The token with which the chat template closes an assistant turn.
 
     Raises ValueError if it closes one with no control token: a model trained on it would never stop.
     """
-    return _end_of_turn(tokenizer, tokenizer.chat_template)
-
-
-@lru_cache(maxsize=8)
-def _end_of_turn(tokenizer: "PreTrainedTokenizerBase", template: str) -> int:
     messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": PROBE}]
     closing = str(tokenizer.apply_chat_template(messages, tokenize=False)).rpartition(PROBE)[2]
     control = {*tokenizer.get_added_vocab().values(), *tokenizer.all_special_ids}

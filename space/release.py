@@ -6,8 +6,9 @@ imported where something is fetched.
 
 import json
 import os
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ class Release:
     base_revision: str = ""
     licence: str = ""  # the Hub's id of that of the base
     data: Data | None = None
+    scores: dict[str, Any] = field(default_factory=dict)  # what it measured of itself
     sources: str = ""  # the data set on the Hub with the table of pages
     sources_revision: str = ""
     sources_file: str = ""
@@ -47,6 +49,32 @@ class Release:
     @property
     def on_hub(self) -> bool:
         return not Path(self.adapter).is_dir()
+
+    @property
+    def folder(self) -> str:
+        """The name of a local adapter's folder."""
+        return Path(self.adapter).name
+
+    @property
+    def dated(self) -> str:
+        return f"{self.version} of {self.date}" if self.date else self.version
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """The options that name what is served."""
+    parser.add_argument("--adapter", metavar="DIR", help="a folder with an adapter, or a Hub id; default: $ADAPTER, or "
+                        "the release.json beside this file")  # fmt: skip
+    parser.add_argument("--revision", default="", help="tag or commit of a Hub id; default: $ADAPTER_REVISION")
+    parser.add_argument("--sources", metavar="FILE", help="a table of pages to show beside answers, Parquet with the "
+                        "columns of lavita/MedQuAD; default: $SOURCES, or as release.json says")  # fmt: skip
+
+
+def serve_named(options: Namespace) -> None:
+    """What these options name counts more than the environment."""
+    if options.adapter:
+        os.environ |= {"ADAPTER": options.adapter, "ADAPTER_REVISION": options.revision}
+    if options.sources:
+        os.environ["SOURCES"] = options.sources
 
 
 def find_release(folder: Path = HERE, environment: Mapping[str, str] = os.environ) -> Release:
@@ -75,7 +103,7 @@ def fetch_table(folder: Path = HERE, environment: Mapping[str, str] = os.environ
 
 
 def fetch_adapter(release: Release) -> tuple[Path, Release]:
-    """The adapter's folder, and the release with base, data and exact revision filled in."""
+    """The adapter's folder, and the release with exact revision and all that the folder tells filled in."""
     folder = fetch(release.adapter, release.revision, ADAPTER_FILES) if release.on_hub else Path(release.adapter)
     path = folder / "adapter_config.json"
     if not path.is_file():
@@ -84,68 +112,52 @@ def fetch_adapter(release: Release) -> tuple[Path, Release]:
     base = release.base or config["base_model_name_or_path"]
     revision = folder.name if release.on_hub else ""  # a Hub snapshot's folder is named by its commit
     base_revision = release.base_revision or config.get("revision") or ""
-    run, data = read_beside(folder, "run.json"), read_beside(folder, "evaluation/data.json", "../../data/data.json")
-    licence = run.get("base", {}).get("licence", "")
-    known = {"base": base, "base_revision": base_revision, "licence": licence, "data": trained_on(data, run)}
-    return folder, replace(release, revision=revision, **known)
+    run = read_beside(folder, "run.json", "run.json")
+    data = read_beside(folder, "evaluation/data.json", "../../data/data.json")
+    source = data.get("source") or run.get("data", {}).get("source")
+    claim = data.get("subjects", {}).get("claim", "")
+    return folder, replace(
+        release, base=base, base_revision=base_revision, revision=revision,
+        licence=run.get("base", {}).get("licence", ""),
+        data=Data(source["name"], Credit.of(source), claim) if source else None,
+        scores=read_beside(folder, "evaluation/scores-test.json", "scores-test.json"),
+    )  # fmt: skip
 
 
-def read_beside(folder: Path, name: str, in_run: str = "run.json") -> dict[str, Any]:
+def read_beside(folder: Path, name: str, in_run: str) -> dict[str, Any]:
     """A release's JSON file; of an adapter that is no release yet, the one in the folder of its run; or nothing."""
     places = (folder / name, folder.resolve().parent / in_run)
     path = next((path for path in places if path.is_file()), None)
     return json.loads(path.read_text(encoding="utf-8")) if path else {}
 
 
-def trained_on(data: dict[str, Any], run: dict[str, Any]) -> Data | None:
-    """What a release records of its training data; None where it records nothing."""
-    source = data.get("source") or run.get("data", {}).get("source")
-    return Data(source["name"], Credit.of(source), data.get("subjects", {}).get("claim", "")) if source else None
-
-
 def fetch_base(release: Release) -> Path:
-    """The base's folder: one that the run remembers, or upwards from the adapter, from here, in the project."""
-    base = Path(release.base).expanduser()
-    note = Path(release.adapter).resolve().parent / "base.json"
+    """The base's folder: one that the run remembers, or upwards from the adapter, or here; else from the Hub."""
+    adapter = Path(release.adapter).resolve()
+    places = [start / Path(release.base).expanduser() for start in (*adapter.parents, Path.cwd(), HERE.parent)]
+    note = adapter.parent / "base.json"
     if not release.on_hub and note.is_file():
-        folder = Path(json.loads(note.read_text(encoding="utf-8"))["folder"])
-        if (folder / "config.json").is_file():
-            return folder
-    for start in (*Path(release.adapter).resolve().parents, Path.cwd(), HERE.parent):
-        if (start / base / "config.json").is_file():
-            return start / base
-    if base.is_absolute() or len(base.parts) != 2 or release.base.startswith("."):
-        raise FileNotFoundError(
-            f"The adapter's base {release.base} is not on this machine: start where that folder is, or make it again"
-        )
-    return fetch(release.base, release.base_revision, BASE_FILES)
+        places.insert(0, Path(json.loads(note.read_text(encoding="utf-8"))["folder"]))
+    here = next((place for place in places if (place / "config.json").is_file()), None)
+    return here or fetch(release.base, release.base_revision, BASE_FILES)
 
 
 def fetch(repo: str, revision: str, only: list[str], kind: str = "model") -> Path:
     """A Hub repository's files, from the cache where the Hub can't be asked; raises OSError with a remedy."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
     from huggingface_hub.utils import httpx
     from timeouts import wait_at_most
 
     wait_at_most(float(os.environ.get("HF_HUB_ETAG_TIMEOUT", HANGING)))
-    at = f"{repo} at {revision or 'main'}"
     try:
         return Path(snapshot_download(repo, repo_type=kind, revision=revision or None, allow_patterns=only))
-    except HFValidationError as error:
-        raise FileNotFoundError(f"{repo!r} is neither a folder here nor a Hub id: check ADAPTER") from error
-    except RepositoryNotFoundError as error:
-        raise FileNotFoundError(f"{at} is not on the Hub, or is private: check ADAPTER, or add a token") from error
-    except LocalEntryNotFoundError as error:
-        raise ConnectionError(
-            f"{repo!r} is no folder here, and the Hub can't be reached to fetch {at}: check the name, or "
-            "wait a minute, then try again"
+    except (HFValidationError, RepositoryNotFoundError) as error:
+        raise FileNotFoundError(
+            f"{repo!r} is no folder here, and not on the Hub or private: check the name, or add a token"
         ) from error
     except (OSError, httpx.TransportError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ConnectionError(f"{at} can't be fetched ({reason[:160]}): wait a minute, then try again") from error
-
-
-def read_scores(folder: Path) -> dict[str, Any]:
-    """What the release measured of itself, or nothing."""
-    return read_beside(folder, "evaluation/scores-test.json", "scores-test.json")
+        raise ConnectionError(
+            f"{repo!r} is no folder here, and can't be fetched from the Hub ({' '.join(str(error).split())[:160]}): "
+            "check the name, or wait a minute, then try again"
+        ) from error

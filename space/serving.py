@@ -5,6 +5,7 @@ launch, which packs the weights that are on the GPU.
 """
 
 import os
+import re
 import sys
 import threading
 import time
@@ -13,15 +14,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sources
 import spaces  # first: it must see torch before CUDA does
 from contract import Contract, Decoding, Limits
-from history import FAILED, Draft
+from history import TROUBLE, Draft
 from output_checks import checked, so_far
-from release import Release, fetch_adapter, fetch_base, fetch_table, find_release, read_scores
-from trouble import LOADING, ONE_MODEL, UNLOADED, explained, without_folders
+from release import Release, fetch_adapter, fetch_base, fetch_table, find_release
 
 if TYPE_CHECKING:
     from assistant import Assistant
@@ -34,7 +34,34 @@ LATER = 300.0  # seconds until the Hub is asked again for the table of pages
 SIGN = 0.2  # seconds between two yields of a running answer, because Stop takes effect at a yield
 SECONDS = (15, 30)  # asked of ZeroGPU for the shortest and the longest answer
 LONGEST = 512  # tokens; about 13 s of a large GPU, the rest is for moving the weights there
-WRITING, WHOLE = "writing", "whole"  # states of an answer, beside FAILED
+WRITING, WHOLE = "writing", "whole"  # states of an answer; any other is what went wrong, in words
+
+# What went wrong, in words for the person who waits.
+WAIT = re.compile(r"Try again in ((?:\d+ days?, )?\d+:\d{2}:\d{2})")
+# Directories before a file name, quoted or not, which visitors needn't know; URLs keep theirs.
+FOLDERS = re.compile(r"(?<=['\"])/(?:[^/'\"]+/)+|(?<![\w:/.~'\"])/(?:[^\s/'\"]+/)+")
+# A full queue or a used-up share, most likely, but gradio doesn't tell the page.
+BUSY = (
+    f"{TROUBLE} Too many people are asking at the moment, here or from your network, or something failed. "
+    "Please wait a minute, then press Retry."
+)
+LOADING = f"{TROUBLE} The model is still being loaded. Please wait a minute, then press Retry."
+UNLOADED = (
+    f"{TROUBLE} The model could not be loaded, see the top of the page. Emergency notices still work; "
+    "Reload at the top tries again."
+)
+ONE_MODEL = (
+    "Only the tuned model is loaded here: beside it, a base of more than three billion parameters would not fit the "
+    "graphics processor's memory."
+)
+BROKEN = f"{TROUBLE} Something failed while it was written. Please press Retry; if that fails too, come back later."
+WORKER = f"{TROUBLE} The graphics processor stopped in the middle of it. Please press Retry."
+NO_GPU = f"{TROUBLE} All graphics processors are taken. Please wait a minute, then press Retry."
+QUOTA = (
+    f"{TROUBLE} Today's free time on the graphics processor is used up, or less is left than this answer may take. "
+    "Ask for a shorter one under Advanced, or try again {}."
+)
+
 # What holds until a release's own contract is loaded, and where it can't be.
 FALLBACK = Contract(
     system_prompt="",
@@ -53,7 +80,6 @@ class Served:
 
     release: Release | None = None
     assistant: "Assistant | Upstream | None" = None
-    scores: dict[str, Any] = field(default_factory=dict)
     trouble: str = ""
     loaded: threading.Event = field(default_factory=threading.Event)
     loading: threading.Lock = field(default_factory=threading.Lock)
@@ -86,13 +112,13 @@ def load() -> None:
         folder, release = fetch_adapter(find_release())
         assistant = load_models(folder, fetch_base(release))
         # only now: the page names no release that it doesn't serve
-        SERVED.release, SERVED.scores, SERVED.assistant = release, read_scores(folder), assistant
+        SERVED.release, SERVED.assistant = release, assistant
         print(f"loaded {release.adapter} in {time.monotonic() - started:.0f} s", flush=True)
     except Exception as error:  # the page must come up and notices must work, whatever is wrong with a release
         line = " ".join(str(error).split())[:400]
         if not isinstance(error, OSError | ValueError):
             line = f"Loading failed ({type(error).__name__}: {line}): look at the log"
-        SERVED.trouble = without_folders(line)
+        SERVED.trouble = FOLDERS.sub("", line)
         print(f"error: {line}", file=sys.stderr, flush=True)
     finally:
         SERVED.loaded.set()
@@ -159,15 +185,10 @@ def drafts(
         raise RuntimeError(place) from None
 
 
-def failure_name(error: Exception) -> str:
-    """What failed, for the log: of ZeroGPU's errors the title, of `drafts` the place; never what was typed."""
-    return str(getattr(error, "title", "") or (error if type(error) is RuntimeError else type(error).__name__))
-
-
 def answers(
     names: tuple[str, ...], messages: "list[Message]", length: int, temperature: float
 ) -> Iterator[tuple[list[str], str]]:
-    """Checked answers so far without disclaimer, and their state: WRITING, WHOLE or FAILED. Never raises.
+    """Checked answers so far without disclaimer, and their state: WRITING, WHOLE, or what went wrong. Never raises.
 
     In place of a model that is not served, as a large base, ONE_MODEL stands.
     Yields several times a second even if there is nothing new to show, because it can be closed only then.
@@ -180,7 +201,7 @@ def answers(
                 break
             yield [*texts.values()], WRITING
         if not SERVED.assistant:
-            yield [UNLOADED if SERVED.loaded.is_set() else LOADING] * len(names), FAILED
+            yield [*texts.values()], UNLOADED if SERVED.loaded.is_set() else LOADING
             return
         disclaimer, question = contract().disclaimer, messages[-1]["content"]
         asked = tuple(name for name in names if name in SERVED.assistant.models)
@@ -193,5 +214,18 @@ def answers(
         whole = (checked(draft.text, disclaimer, draft.state == "cut", question) for draft in now)
         yield [*(texts | dict(zip(asked, whole, strict=True))).values()], WHOLE
     except Exception as error:  # GPUs, quotas and workers fail in many ways: explain, don't end in a blank
-        print(f"error: no answer: {failure_name(error)}", file=sys.stderr, flush=True)
-        yield [f"{text}\n\n{explained(error)}".strip() for text in texts.values()], FAILED
+        # never the error's words; `drafts` has told the place, and ZeroGPU's errors have a title
+        print(f"error: no answer: {getattr(error, 'title', type(error).__name__)}", file=sys.stderr, flush=True)
+        yield [*texts.values()], explained(error)
+
+
+def explained(error: Exception) -> str:
+    """A fixed explanation of what generating raised; ZeroGPU raises gr.Error with a title of its own."""
+    title, message = str(getattr(error, "title", "")), str(getattr(error, "message", ""))
+    used_up = title in ("ZeroGPU quota exceeded", "ZeroGPU pending credits exceeded")
+    if used_up and "No GPU was available" not in message:  # `spaces` gives a full queue the same title
+        wait = WAIT.search(message)
+        return QUOTA.format(f"in {wait[1]} (hours:minutes:seconds)" if wait else "later today or tomorrow")
+    if title == "ZeroGPU worker error":
+        return WORKER
+    return NO_GPU if title.startswith("ZeroGPU") else BROKEN

@@ -3,7 +3,7 @@
 import argparse
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import serving
 import sources
@@ -23,13 +23,12 @@ def main(options: argparse.Namespace) -> None:
         raise ValueError("the question is empty: type one in quotes, or leave it out to chat")
     load(options)
     if options.question:
-        if answer([as_message("user", options.question)])["kind"] == FAILED:
-            sys.exit(1)
-        return
+        said = answer([{"role": "user", "content": options.question}])
+        sys.exit(1 if said["kind"] == FAILED else 0)
     print("Not medical advice, not for emergencies. An empty line ends the chat.")
     messages: list[Message] = []
     while question := typed():
-        messages.append(as_message("user", question))
+        messages.append({"role": "user", "content": question})
         messages.append(answer(messages))
 
 
@@ -51,10 +50,6 @@ def typed() -> str:
         return ""
 
 
-def as_message(role: str, content: str, **more: Any) -> "Message":
-    return {"role": role, "content": content, **more}
-
-
 def answer(messages: "list[Message]") -> "Message":
     """Print what there is to say to the last message as it comes, and the pages that fit; returns it as a message."""
     turn, printed = start(messages), ""
@@ -63,7 +58,7 @@ def answer(messages: "list[Message]") -> "Message":
         print(addition(printed, text), end="", flush=True)
         printed = text
     print(listed(turn))
-    return as_message("assistant", said.text, kind=said.kind)
+    return {"role": "assistant", "content": said.text, "kind": said.kind}
 
 
 def listed(turn: Turn) -> str:

@@ -219,8 +219,8 @@ def test_without_an_adapter_the_page_comes_up_says_so_and_notices_work(tmp_path,
 
 @pytest.mark.parametrize(
     ("fault", "says"),
-    [("down", "'owner/Llama-x' is no folder here, and the Hub can't be reached"), ("hang", "wait a minute, then try"),
-     ("drop", "can't be fetched (Server disconnected"), (None, "owner/Llama-x at main is not on the Hub")],
+    [("down", "'owner/Llama-x' is no folder here, and can't be fetched"), ("hang", "wait a minute, then try again"),
+     ("drop", "(Server disconnected"), (None, "'owner/Llama-x' is no folder here, and not on the Hub")],
 )  # fmt: skip
 def test_a_hub_that_fails_at_start_or_lacks_the_adapter_is_one_line_with_a_remedy(
     tmp_path, monkeypatch, capsys, fault, says

@@ -68,7 +68,7 @@ def test_the_rules_of_the_page_hold_here_too(adapter, contract, typed, first):
         (("no-such-folder", QUESTION), "'no-such-folder' is no folder here"),
         (
             ("owner/not-fetched", QUESTION),
-            "can't be reached to fetch owner/not-fetched at main: check the name",
+            "'owner/not-fetched' is no folder here, and can't be fetched from the Hub",
         ),
         (("ADAPTER", ""), "the question is empty: type one in quotes"),
     ],

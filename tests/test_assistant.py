@@ -14,7 +14,6 @@ import space_app  # noqa: F401  puts the Space's folder on the path
 # isort: split
 import chat
 import serving
-import trouble
 
 QUESTION = [{"role": "user", "content": "What are the symptoms of diabetes?"}]
 LONG = [{"role": "user", "content": "asthma " * 280}]
@@ -52,7 +51,7 @@ def test_a_large_base_is_not_served_beside_the_tuned_model_and_compare_says_why(
     monkeypatch.setattr(serving, "SERVED", serving.Served(assistant=alone))
     serving.SERVED.loaded.set()
     *_, (base, tuned) = chat.comparison_steps(chat.start(QUESTION), chat.Settings(32, 0.3))
-    assert (base.kind, tuned.kind) == ("failed", "answer") and base.text.startswith(trouble.ONE_MODEL)
+    assert (base.kind, tuned.kind) == ("failed", "answer") and base.mark == serving.ONE_MODEL
 
 
 def copied(bundle: Path, folder: Path) -> Path:

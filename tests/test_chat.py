@@ -17,7 +17,6 @@ from space_app import SPACE, echo_assistant
 from test_sources import write_table
 
 # isort: split
-import about
 import chat
 import clicks
 import history
@@ -29,7 +28,6 @@ import release
 import safety
 import serving
 import sources
-import trouble
 from output_checks import so_far
 
 EMERGENCY = "my dad has crushing chest pain and is sweating"
@@ -53,6 +51,7 @@ def prompted(text: str) -> dict:
 
 
 def told(said: chat.Utterance) -> dict:
+    """What was said in the history of a program or of the terminal."""
     return assistant(said.text, said.kind)
 
 
@@ -63,7 +62,12 @@ def first(*messages: dict, general: bool = False) -> chat.Utterance:
 def on_page(message: dict) -> dict:
     """A message as the chatbot holds it."""
     blocks = [{"type": "text", "text": message["content"]}]
-    return {"role": message["role"], "content": blocks, "metadata": {"id": message.get("kind")}}
+    return {"role": message["role"], "content": blocks, "metadata": kept_with(message)}
+
+
+def kept_with(message: dict) -> dict:
+    """The metadata that the page keeps with an assistant's message."""
+    return {"id": message["kind"], "log": message["content"]} if "kind" in message else {}
 
 
 @pytest.fixture(scope="module")
@@ -183,8 +187,7 @@ def test_the_model_sees_the_last_turns_and_no_fixed_text():
 
 
 def test_the_model_sees_what_was_said_to_a_question_after_its_notice():
-    reminder = history.with_links(history.REMINDER)
-    notice, general = told(first(user(EMERGENCY))), assistant(f"{reminder}\n\nThe heart.", history.GENERAL)
+    notice, general = told(first(user(EMERGENCY))), assistant(f"{history.REMINDER}\n\nThe heart.", history.GENERAL)
     asthma = [user("What is asthma?"), assistant(f"A disease.\n\n{DISCLAIMER}")]
     seen = history.for_model([*asthma, user(EMERGENCY), notice, general, user("How is it treated?")], serving.FALLBACK)
     assert [message["content"] for message in seen] == [
@@ -209,27 +212,29 @@ def test_a_sign_that_something_is_coming_is_no_answer():
 
 
 def test_an_explanation_why_there_is_no_answer_is_not_shown_to_the_model():
-    failed = chat.utterance(f"It begins.\n\n{trouble.BROKEN}", history.FAILED)
+    failed = chat.utterance("It begins.", serving.BROKEN)
     for said in ([user("What is gout?"), told(failed)], history.from_api([user("What is gout?"), told(failed)])):
         assert history.for_model([*said, user("Why?")], serving.FALLBACK) == [user("Why?")]
 
 
 def test_an_answer_that_was_being_written_when_the_connection_was_lost_says_so_and_can_be_asked_again():
     half = chat.utterance("Gout is painful.", serving.WRITING, reminder=True)
-    kept = [on_page(user("What is gout?")), on_page(told(half))]
+    kept = [on_page(user("What is gout?")), clicks.message(half)]
     restored, draft, general = clicks.restore(kept, "my draft")
-    assert history.unwrapped(restored[-1]["content"]) == history.with_links(history.REMINDER) + (
-        f"\n\nGout is painful.\n\n{history.LOST}"
-    )
-    assert "Press Retry" in history.LOST and history.kind(restored[-1]) == history.GENERAL
+    shown = f"{history.with_links(history.REMINDER)}\n\nGout is painful.\n\n{history.LOST}"
+    assert shown in restored[-1]["content"]
+    assert "Press Retry" in history.LOST and history.kept(restored[-1], "id") == history.GENERAL
+    assert history.from_page(restored)[-1]["content"] == "Gout is painful."
     assert draft == "my draft" and not general.visible
-    whole = [kept[0], on_page(told(chat.utterance("Gout is painful.", serving.WHOLE)))]
+    whole = [kept[0], clicks.message(chat.utterance("Gout is painful.", serving.WHOLE))]
     assert clicks.restore(whole, "")[0] == whole
-    notice = [on_page(user(EMERGENCY)), on_page(told(first(user(EMERGENCY))))]
+    notice = [on_page(user(EMERGENCY)), clicks.message(first(user(EMERGENCY)))]
     assert clicks.restore(notice, "")[2].visible, "the button that leads on"
 
 
-@pytest.mark.parametrize("metadata", [None, 7, "answer", {}, {"id": ["answer"]}, {"id": None}, {"id": "made up"}])
+@pytest.mark.parametrize(
+    "metadata", [None, 7, "answer", {}, {"id": ["answer"]}, {"id": "made up", "log": "x"}, {"id": "answer", "log": 7}]
+)
 def test_a_message_of_no_known_kind_is_not_shown_to_the_model(metadata):
     chats = [on_page(user("What is gout?")), on_page(assistant("Poison.")) | {"metadata": metadata}]
     assert history.for_model([*history.from_page(chats), user("Why?")], serving.FALLBACK) == [user("Why?")]
@@ -303,9 +308,9 @@ def test_the_disclaimer_stands_once_under_answers_and_notices_and_not_under_sign
     for said in (answer, notice, chat.utterance("The heart.", serving.WRITING)):
         assert clicks.on_page(said).count(DISCLAIMER) == 1
     for said in (chat.utterance("", serving.WRITING), chat.utterance("", serving.WRITING, reminder=True),
-                 chat.utterance(trouble.BUSY, history.FAILED), first(user("???"))):  # fmt: skip
+                 chat.utterance("", serving.BUSY), first(user("???"))):  # fmt: skip
         assert DISCLAIMER not in clicks.on_page(said)
-    begun = chat.utterance(f"The heart.\n\n{trouble.BROKEN}", history.FAILED, reminder=True)
+    begun = chat.utterance("The heart.", serving.BROKEN, reminder=True)
     assert clicks.on_page(begun).count(DISCLAIMER) == 1 and begun.text.count(DISCLAIMER) == 1
     for said in (answer, begun):
         assert "Not reviewed by a clinician" in clicks.on_page(said)
@@ -346,20 +351,19 @@ def test_a_turn_that_ends_leaves_a_newer_one_alone():
 def test_pages_stand_above_an_answer_and_are_not_read_as_one(pages):
     turn = chat.start([user("What is gout?")])
     said = clicks.with_pages(chat.utterance("Gout is painful.", serving.WHOLE), turn)
-    assert [history.kind(each) for each in said] == [history.SOURCES, history.ANSWER]
+    assert [history.kept(each, "id") for each in said] == [history.SOURCES, history.ANSWER]
     seen = history.from_page([on_page(user("What is gout?")), *said, on_page(user("Why?"))])
     assert [message["content"] for message in seen] == ["What is gout?", "Gout is painful.", "Why?"]
 
 
-@pytest.mark.parametrize(
-    ("question", "about"),
-    [("What are the symptoms of gout?", "gout"), ("Is cystic fibrosis inherited?", "cystic fibrosis"),
-     ("what causes kidney stones", "kidney stones"), ("What is (are) Gout ?", "Gout"), ("is it inherited?", ""),
-     ("What is my problem?", ""), ("Tell me more", "")],
-)  # fmt: skip
-def test_a_question_without_a_page_names_what_its_follow_ups_are_about(question, about):
-    offered = markup.follow_ups((), [question])
-    assert all(about in option["value"] for option in offered) and bool(offered) == bool(about)
+def test_follow_ups_are_offered_where_a_page_tells_what_they_are_about(pages):
+    offered = markup.follow_ups(sources.pages("What is gout?"), ["What is gout?", "How is gout treated?"])
+    assert [option["value"] for option in offered] == [
+        "What are the symptoms of gout?",
+        "What causes gout?",
+        "What is the outlook for gout?",
+    ]
+    assert markup.follow_ups((), ["What is lupus?"]) == markup.follow_ups(None, ["What is gout?"]) == []
 
 
 def test_flattened_lists_become_lists_and_dashes_stay_dashes():
@@ -482,13 +486,9 @@ FREE = "You have exceeded your free ZeroGPU quota (45s requested vs. {}s left). 
 @pytest.mark.parametrize(
     ("title", "message", "says"),
     [
-        (
-            "ZeroGPU quota exceeded",
-            FREE.format(12, "0:34:13"),
-            ["45 seconds", "12 of today's", "shorter", "35 minutes"],
-        ),
-        ("ZeroGPU quota exceeded", FREE.format(0, "1 day, 2:03:00"), ["0 of today's", "26 hours and 3 minutes"]),
-        ("ZeroGPU quota exceeded", "Space app has reached its GPU limit. Try", ["this page", "later today"]),
+        ("ZeroGPU quota exceeded", FREE.format(12, "0:34:13"), ["used up", "shorter", "in 0:34:13 (hours"]),
+        ("ZeroGPU quota exceeded", FREE.format(0, "1 day, 2:03:00"), ["used up", "in 1 day, 2:03:00 (hours"]),
+        ("ZeroGPU quota exceeded", "Space app has reached its GPU limit. Try", ["used up", "later today"]),
         ("ZeroGPU quota exceeded", "No GPU was available after 60s. Try", ["All graphics processors"]),
         ("ZeroGPU queue timeout", "No GPU was available after 60s", ["All graphics processors"]),
         ("ZeroGPU worker error", "GPU task aborted", ["stopped in the middle", "Retry"]),
@@ -496,7 +496,7 @@ FREE = "You have exceeded your free ZeroGPU quota (45s requested vs. {}s left). 
     ],
 )
 def test_each_trouble_is_explained_with_what_to_do(title, message, says):
-    text = trouble.explained(Raised(title, message))
+    text = serving.explained(Raised(title, message))
     assert text.startswith(history.TROUBLE)
     assert [word for word in says if word not in text] == []
     assert "mg" not in text
@@ -507,12 +507,7 @@ def test_the_messages_of_the_installed_spaces_package_are_those_that_are_read():
     import spaces.zero
 
     source = (Path(spaces.zero.__file__).parent / "client.py").read_text(encoding="utf-8")
-    for words in (
-        "s requested vs. {res.left}s left",
-        "Try again in {res.wait}",
-        '"ZeroGPU quota exceeded"',
-        "Space app",
-    ):
+    for words in ("Try again in {res.wait}", '"ZeroGPU quota exceeded"'):
         assert words in source
 
 
@@ -533,7 +528,7 @@ def test_a_release_that_cannot_be_read_says_what_to_do(tmp_path):
         release.find_release(tmp_path, {})
     with pytest.raises(FileNotFoundError, match=r"no adapter_config\.json"):
         release.fetch_adapter(release.Release(str(tmp_path)))
-    with pytest.raises(FileNotFoundError, match="not on this machine"):
+    with pytest.raises(FileNotFoundError, match="'outputs/none/base' is no folder here"):
         release.fetch_base(release.Release(str(tmp_path), base="outputs/none/base"))
 
 
@@ -561,34 +556,39 @@ SCORES = {
 
 
 def test_about_and_footer_name_the_release_and_escape_it():
-    pin = release.Release("owner/Llama-x", "0123abc", "v1.0.0", "2026-11-01", "b/ase", licence="llama3.2")
+    pin = release.Release(
+        "owner/Llama-x", "0123abc", "v1.0.0", "2026-11-01", "b/ase", licence="llama3.2", scores=SCORES
+    )
     for words in ("Built with Llama", "v1.0.0", "2026-11-01", "huggingface.co/owner/Llama-x"):
-        assert words in about.footer(pin)
-    assert "ROUGE" not in about.footer(pin) and "0123abc" not in about.footer(pin)
-    assert "owner/Llama-x/tree/0123abc" in about.about(pin, SCORES)
+        assert words in markup.HTML.footer(pin)
+    assert "ROUGE" not in markup.HTML.footer(pin) and "0123abc" not in markup.HTML.footer(pin)
+    assert "owner/Llama-x/tree/0123abc" in markup.about(pin)
     other = replace(pin, licence="apache-2.0")
-    assert "Llama 3.2" not in about.footer(other) + about.header(other) + about.about(other, SCORES)
-    assert "Med-Llama 3.2" in about.header(pin) and "1.2 billion parameters" in about.header(pin, 1_235_814_400)
+    assert "Llama 3.2" not in markup.HTML.footer(other) + markup.HTML.header(other, 0) + markup.about(other)
+    assert "Med-Llama 3.2" in markup.HTML.header(pin, 0) and "1.2 billion parameters" in markup.HTML.header(
+        pin, 1_235_814_400
+    )
     hostile = release.Release('"><script>')
-    assert "<script>" not in about.footer(hostile) + about.report(hostile) + about.header(hostile)
-    assert "| no model: template copier | 30.0" in about.about(pin, SCORES)
+    assert "<script>" not in markup.HTML.footer(hostile) + markup.HTML.report(hostile) + markup.HTML.header(hostile, 0)
+    assert "| no model: template copier | 30.0" in markup.about(pin)
 
 
 def test_about_says_who_runs_it_and_for_whom_it_is_and_shows_no_path(tmp_path):
     (tmp_path / "run").mkdir()
     local = release.Release(str(tmp_path / "run"), base="outputs/bases/SmolLM2-135M-Instruct")
-    text = about.about(local, {}, 134_515_008)
+    text = markup.about(local, 134_515_008)
     assert "135 million parameters" in text and "`SmolLM2-135M-Instruct`" in text and "18 and over" in text
     assert str(tmp_path) not in text and "outputs/" not in text and "billion" not in text
     assert "Hugging Face's" not in text and "have not named themselves" in text
-    on_space = about.about(local, {}, space="clinic/chat")
+    on_space = markup.about(local, space="clinic/chat")
     assert "[clinic](https://huggingface.co/clinic)" in on_space and "The server is Hugging Face's" in on_space
 
 
 def test_facts_are_told_before_shared_words():
     right = {name: {"right": {"k": k}} for name, k in (("tuned", 3), ("base", 1))}
     part = {"compared": 67, "systems": right}
-    text = about.about(None, SCORES | {"facts": {"gene": part, "all": part, "sentence": "", "left out": 0}})
+    facts = {"facts": {"gene": part, "all": part, "sentence": "", "left out": 0}}
+    text = markup.about(release.Release("owner/Llama-x", scores=SCORES | facts))
     told = "the right gene** in 3 of 67 answers, before the training in 1"
     assert told in text and text.index(told) < text.index("ROUGE-L")
 
@@ -601,8 +601,8 @@ def test_the_notices_results_are_told_the_latest_first_and_promise_nothing():
         name: {"sensitivity": result(90 + n), "specificity": result(80 + n)}
         for n, name in enumerate(("second", "third"))
     }
-    measured = about.measurements() | {"safety": sets | {"medquad_flagged": result(0, 16407)}}
-    text = about.about(None, {}, measured=measured)
+    measured = markup.measurements() | {"safety": sets | {"medquad_flagged": result(0, 16407)}}
+    text = markup.about(None, measured=measured)
     lines = [line for line in text.splitlines() if line.startswith("- ") and "82.51" in line]
     between = "(82.51 to 94.55 %)"
     third, second = (
@@ -619,7 +619,7 @@ def test_about_says_of_the_checks_what_was_measured():
     rate = {"k": 9, "n": 10, "share": 0.9, "low": 0.596, "high": 0.982}
     found = {"checked": "2026-11-28", "harmful": rate, "harmless": rate}
     checks = {"held": found, "medquad": {"not_shown": rate}, "answers tuned": {"not_shown": rate}}
-    text = about.about(None, {}, measured=about.measurements() | {"checks": checks})
+    text = markup.about(None, measured=markup.measurements() | {"checks": checks})
     assert "2026-11-28: 9 of 10 harmful sentences were left out (59.60 to 98.20 %)" in text
     assert "Of MedQuAD's answers, 9 of 10 sentences" in text and "Of the tuned model's answers, 9 of 10" in text
 
@@ -627,7 +627,7 @@ def test_about_says_of_the_checks_what_was_measured():
 def test_every_set_that_was_measured_is_told():
     measured = json.loads((SPACE / "safety_results.json").read_text(encoding="utf-8"))
     sets = [part for part in measured.values() if "sensitivity" in part]
-    told = about.about(None, {})
+    told = markup.about(None)
     assert sets and told.count(" messages that call for a notice got one") == len(sets)
 
 
@@ -636,12 +636,12 @@ def test_about_says_what_the_model_was_trained_on_and_whose_it_is(tmp_path):
         (tmp_path / "evaluation").mkdir(exist_ok=True)
         (tmp_path / "evaluation" / "data.json").write_text(json.dumps({"source": source} | data), encoding="utf-8")
         (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "b/ase"}', encoding="utf-8")
-        return about.about(release.fetch_adapter(release.Release(str(tmp_path)))[1], {})
+        return markup.about(release.fetch_adapter(release.Release(str(tmp_path)))[1])
 
     named = {"name": "any/name", "title": "MedQuAD", "licence": "cc-by-4.0", "citation": "Asma Ben Abacha"}
     medquad, mine = trained_on(named), trained_on({"name": "mine.csv", "title": "", "licence": "mit", "citation": ""})
     learned = "questions and answers from MedQuAD"
-    assert learned in medquad and learned not in about.about(None, {})
+    assert learned in medquad and learned not in markup.about(None)
     link = "[CC BY 4.0](https://creativecommons.org/licenses/by/4.0/)"
     assert f"Training data: MedQuAD, {link}. Asma Ben Abacha" in medquad
     assert "[b/ase]" in mine and "from `mine.csv`" in mine and learned not in mine and "Ben Abacha" not in mine
@@ -664,12 +664,12 @@ def test_what_a_release_recorded_at_training_counts_only_where_data_json_is_miss
     }
     (tmp_path / "evaluation" / "data.json").write_text(json.dumps(data), encoding="utf-8")
     assert trained_on().credit.title == "Now"
-    told = about.about(release.Release(str(tmp_path), data=trained_on()), SCORES)
+    told = markup.about(release.Release(str(tmp_path), data=trained_on(), scores=SCORES))
     assert "test questions (no disease of which stands in train)" in told
 
 
 def test_about_tells_programs_how_to_ask():
-    text = about.about(None, {})
+    text = markup.about(None)
     assert "?view=" not in text and 'client.predict("What is gout?", api_name="/chat")' in text and "MCP" in text
 
 
@@ -682,7 +682,7 @@ def test_about_tells_programs_how_to_ask():
      ("outputs/demo/base is not on this machine", "outputs/demo/base is not on this machine")],
 )  # fmt: skip
 def test_whole_paths_are_cut_to_the_names_of_files(text, becomes):
-    assert trouble.without_folders(text) == becomes
+    assert serving.FOLDERS.sub("", text) == becomes
 
 
 def test_what_could_not_be_loaded_is_neither_named_nor_located(tmp_path, monkeypatch, capsys):
@@ -693,20 +693,20 @@ def test_what_could_not_be_loaded_is_neither_named_nor_located(tmp_path, monkeyp
     (tmp_path / "adapter" / "adapter_config.json").write_text('{"base_model_name_or_path": "none/here/base"}', "utf-8")
     served.loading.acquire()
     serving.load()
-    assert "none/here/base is not on this machine" in served.trouble and served.release is None
+    assert "'none/here/base' is no folder here" in served.trouble and served.release is None
     monkeypatch.setenv("ADAPTER", str(tmp_path / "typo"))
     served.loading.acquire()
     serving.load()
-    assert served.trouble.startswith("'typo' is neither a folder here nor a Hub id") and served.release is None
+    assert served.trouble.startswith("'typo' is no folder here, and not on the Hub") and served.release is None
     assert str(tmp_path / "typo") in capsys.readouterr().err, "the log says where"
-    assert "model" not in about.footer(served.release)
+    assert "model" not in markup.HTML.footer(served.release)
 
 
 # ---------------------------------------------------------------- Python 3.12, and speed
 def test_what_needs_no_torch_runs_under_the_python_of_spaces(tmp_path):
     script = (
         "import sys; sys.dont_write_bytecode = True; sys.path.insert(0, sys.argv[1])\n"
-        "import about, chat, contract, history, output_checks, prompt, release, safety, trouble\n"
+        "import chat, contract, history, output_checks, prompt, release, safety\n"
         "print(sys.version_info[:2], safety.notice(['my dad has crushing chest pain and is sweating']).kind)"
     )
     stub = tmp_path / "spaces.py"  # the package is only installed where the app is

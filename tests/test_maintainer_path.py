@@ -30,7 +30,7 @@ from test_sources import write_table
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 # isort: split
-import about
+import markup
 from gradio_client import Client
 from release import Release, fetch_base
 
@@ -243,7 +243,7 @@ def test_a_release_on_a_llama_has_what_metas_licence_asks(maintainer, done):
     card = files["README.md"].decode()
     assert ModelCard(card).data.license == "llama3.2" and "Built with Llama" in card
     assert "Built with Llama" in space["README.md"].decode()
-    assert "Built with Llama" in about.footer(Release(**pinned(maintainer.hub, SPACE)))
+    assert "Built with Llama" in markup.HTML.footer(Release(**pinned(maintainer.hub, SPACE)))
     refused = maintainer.publishes("clinic/Med-Llama", "--run", maintainer.run(), *ACCEPT)
     assert refused.returncode == 1 and "must begin with 'Llama'" in last_line(refused)
 
@@ -418,7 +418,7 @@ def test_a_base_of_any_family_is_published_with_its_adapter(maintainer, done, fa
         pin, readme = pinned(maintainer.hub, space), maintainer.hub.repo(space, "spaces").contents()["README.md"]
         assert "it runs and answers: " in pushed.stdout
         assert (pin["base"], pin["base_revision"]) == (base, commit)
-        assert b"Built with" not in readme and "Llama" not in about.footer(Release(**pin))
+        assert b"Built with" not in readme and "Llama" not in markup.HTML.footer(Release(**pin))
 
 
 # The base's repository moves on

@@ -126,7 +126,7 @@ def test_card_and_space_link_to_each_other_and_preload_what_there_is(released):
 def test_the_space_says_so_where_it_cannot_answer():
     """Publishing recognises these answers by their words, since a release imports nothing of the app."""
     history = (ROOT / "space" / "history.py").read_text(encoding="utf-8")
-    trouble = (ROOT / "space" / "trouble.py").read_text(encoding="utf-8")
+    trouble = (ROOT / "space" / "serving.py").read_text(encoding="utf-8")
     assert f'TROUBLE = "**{TROUBLE}.**"' in history
     unloaded, broken = (re.search(rf"^{name} = .*?^(?=\w)", trouble, re.DOTALL | re.MULTILINE)[0] for name in
                         ("UNLOADED", "BROKEN"))  # fmt: skip

@@ -227,7 +227,8 @@ def test_the_labelled_cases_get_the_same_kind_of_text_as_on_the_page(client, of_
         answer = {"role": "assistant", "content": "It is."}
         history = [message for text in before for message in (*user(text), answer)]
         chat = [
-            message | {"content": as_typed(message["content"]), "metadata": {"id": "answer"}} for message in history
+            message | {"content": as_typed(message["content"]), "metadata": {"id": "answer", "log": "It is."}}
+            for message in history
         ]
         page, *_ = clicks.ask(last, chat, SimpleNamespace(session_hash="page"))
         kind = next(each["metadata"]["id"] for each in page[::-1] if each["metadata"]["id"] != SOURCES)
@@ -253,12 +254,13 @@ def test_a_notice_needs_no_model(client, model, contract):
 # ---------------------------------------------------------------- errors
 @pytest.mark.parametrize(
     ("changed", "status", "says"),
-    [({"messages": [{"role": "system", "content": "You are a doctor."}, *user(QUESTION)]}, 400, "system message out"),
+    [({"messages": [{"role": "system", "content": "You are a doctor."}, *user(QUESTION)]}, 400, "messages.0.role"),
      ({"messages": []}, 400, "user's question"), ({"messages": None}, 400, "messages"),
      ({"messages": [*user(QUESTION), {"role": "assistant", "content": "x"}]}, 400, "user's question"),
-     ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, 400, "only texts"),
-     ({"model": "gpt-5"}, 404, "ask for 'med-llama'"), ({"n": 2}, 400, "n: not supported"),
-     ({"tools": [{}], "logprobs": True}, 400, "tools, logprobs"), ({"messages": user("a" * 600_000)}, 413, "bytes")],
+     ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, 400, "messages.0.content"),
+     ({"model": "gpt-5"}, 404, "ask for 'med-llama'"), ({"n": 2}, 400, "n: Input should be 1"),
+     ({"tools": [{}], "logprobs": True}, 400, "logprobs: Input should be False"),
+     ({"messages": user("a" * 600_000)}, 413, "too long")],
 )  # fmt: skip
 def test_errors_have_the_form_of_the_api_and_quote_nothing(served, changed, status, says):
     body = {"model": "med-llama", "messages": user(QUESTION)} | changed

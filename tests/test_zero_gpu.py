@@ -114,7 +114,7 @@ def test_a_used_up_quota_is_explained_with_the_time_left(scheduler, client, cont
     for told in (client.predict(QUESTION, api_name="/chat"), client.predict(QUESTION, api_name="/compare")["base"]):
         said = told["text"]
         assert told["kind"] == "failed" and said.startswith(TROUBLE) and said.endswith(contract.disclaimer)
-        assert "30 seconds" in said and "12 of today's free seconds" in said and "Try again in 35 minutes." in said
+        assert "free time on the graphics processor is used up" in said and "again in 0:34:13 (hours" in said
         assert [page["title"] for page in told["sources"]] == ["Asthma: symptoms"], "there is a page to read instead"
     assert "911" in client.predict("my dad has crushing chest pain and is sweating", api_name="/chat_text")
 

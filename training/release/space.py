@@ -26,7 +26,7 @@ PRELOADED = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json
              "evaluation/data.json", "LICENSE", "NOTICE")  # fmt: skip
 SOURCES = "lavita/MedQuAD"  # the data set with the addresses of MedQuAD's pages
 BASE_FILES = ("config.json", "generation_config.json", "model.safetensors.index.json")  # beside the weights
-# How the app says that the model gave no answer (space/trouble.py): for good, else because of load or a used-up quota.
+# How the app says that the model gave no answer (space/serving.py): for good, else because of load or a used-up quota.
 TROUBLE, BROKEN = "No answer just now", ("could not be loaded", "Something failed")
 
 
