@@ -13,10 +13,10 @@ from typing import Any
 
 from model_card.build import AUDIT, alt_text, template
 from training.command import run
+from training.extras.speed import speed_table
 from training.outputs import read_json, write_json, write_text
 from training.release.bundle import read_benchmarks
 from training.scoring import table
-from training.speed import speed_table
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).with_name("results")

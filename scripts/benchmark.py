@@ -35,7 +35,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # read when torch looks for a GPU, here and in each recipe's process
-    import_module("training.command").run(lambda: import_module("training.speed").main(options))
+    import_module("training.command").run(lambda: import_module("training.extras.speed").main(options))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def main() -> None:
     add("--llama-cpp", type=Path, default=Path("outputs/llama.cpp"), metavar="DIR",
         help="llama.cpp's source, built for Q4_K_M (default: %(default)s)")  # fmt: skip
     options = parser.parse_args()
-    import_module("training.command").run(lambda: import_module("training.export").main(options))
+    import_module("training.command").run(lambda: import_module("training.extras.export").main(options))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def chat(
         max_new_tokens: the longest answer, in tokens
         temperature: from 0.1 to 1
     """
-    turn = screened_turn(request)
+    turn = screened_turn(request)  # of `message` and `history`, which the queue has read: a notice doesn't wait there
     for said in answer_steps(turn, settings(max_new_tokens, temperature)):
         yield for_client(as_object(said, turn), request)
 

@@ -45,6 +45,12 @@ def current(key: str, name: str) -> Turn | None:
     return turn if current_name == name else None
 
 
+def forget(request: gr.Request) -> None:
+    """A person has left: nothing of the question stays in memory."""
+    TURNS.pop(of_chat(request), None)
+    TURNS.pop(of_both(request), None)
+
+
 def of_chat(request: gr.Request) -> str:
     return f"chat {request.session_hash}"
 

@@ -149,7 +149,8 @@ def for_model(messages: "list[Message]", contract: "Contract") -> "list[Message]
             prompt.append({"role": "user", "content": clean(question)[:most]})
             prompt.append({"role": "assistant", "content": with_disclaimer(clean(text)[:most], contract)})
     last = {"role": "user", "content": clean(messages[-1]["content"])[:most]}
-    return [*prompt, last][1 - 2 * contract.limits.max_turns :]
+    seen = 2 * contract.limits.max_turns - 1  # with the answers to all but the last
+    return [*prompt, last][-seen:]
 
 
 def model_text(text: str) -> str:

@@ -99,6 +99,7 @@ def build() -> gr.Blocks:
             moment(clicks.refresh, None, shows, **NOW)
         reload.click(serving.start_loading, None, None, **NOW).then(clicks.refresh, None, shows, **NOW)
         demo.load(clicks.restore, [chat, question], [chat, question, general], js=RESTORE, **NOW)
+        demo.unload(clicks.forget)
         gr.api(api.chat, api_name="chat", **IN_TURN)
         gr.api(api.chat_text, api_name="chat_text", **IN_TURN)
         gr.api(api.compare, api_name="compare", **IN_TURN)

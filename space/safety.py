@@ -81,7 +81,7 @@ def notice(turns: list[str], read: Reading | None = None) -> Reply | None:
     return english
 
 
-def screen(turns: list[str], max_chars: int = 2_000, max_turns: int = 20) -> Reply | None:
+def screen(turns: list[str], max_chars: int = 2_000, most_turns: int = 20) -> Reply | None:
     """What to show instead of asking the model, or None; `turns` are the user's, oldest first, as typed."""
     replies = triage()["replies"]
     last = turns[-1] if turns else ""
@@ -95,7 +95,7 @@ def screen(turns: list[str], max_chars: int = 2_000, max_turns: int = 20) -> Rep
         return found
     if len(last) > max_chars:
         return Reply("limit", replies["too_long"], "too-long")
-    if len(turns) > max_turns:
+    if len(turns) > most_turns:
         return Reply("limit", replies["too_many_turns"], "too-many-turns")
     if read.language != "en":
         return Reply("language", languages.text("language", read.language), read.language)

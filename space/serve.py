@@ -22,7 +22,7 @@ from http import HTTPStatus
 from pathlib import Path
 from secrets import token_hex
 from threading import Thread
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import httpx
 import serving
@@ -38,7 +38,7 @@ from history import FAILED, UNFINISHED, Draft, text_of
 from limits import AT_ONCE, WAITING, Limits
 from output_checks import CUT
 from prompt import Message, with_disclaimer
-from pydantic import BaseModel, field_validator
+from pydantic import BaseModel, Field, field_validator
 from release import add_options, fetch, find_release, serve_named
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.exceptions import HTTPException as NoRoute
@@ -103,6 +103,9 @@ class ChatMessage(BaseModel):
     content: str | list[TextPart]
 
 
+Nothing = Annotated[list[Any], Field(max_length=0)]
+
+
 class ChatRequest(BaseModel):
     """A request. Beyond length and temperature, sampling is the contract's, whatever else is sent."""
 
@@ -112,13 +115,13 @@ class ChatRequest(BaseModel):
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     temperature: float | None = None
-    # what would change the form of an answer is refused
+    # what would change the form of an answer is refused, clients' own ways to ask for nothing are not
     n: Literal[1] | None = None
     logprobs: Literal[False] | None = None
-    response_format: None = None
-    stop: None = None
-    tools: None = None
-    functions: None = None
+    response_format: dict[Literal["type"], Literal["text"]] | None = None
+    stop: Nothing | None = None
+    tools: Nothing | None = None
+    functions: Nothing | None = None
 
     @field_validator("messages")
     @classmethod

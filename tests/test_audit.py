@@ -7,9 +7,9 @@ import pytest
 from conftest import SHARED
 
 from model_card.build import AUDIT
-from training import audit as step
 from training.__main__ import parse
-from training.scoring.audit import RIVALS, Asked, Judged, audit
+from training.extras import audit as step
+from training.extras.audit import RIVALS, Asked, Judged, audit
 from training.scoring.intervals import FEW
 from training.scoring.table import audit_blocks
 

@@ -7,8 +7,8 @@ import pytest
 from conftest import script_here
 from transformers import AutoConfig
 
+from training.extras.speed import SHAPE_1B, random_1b, sample_by_length, speed_table
 from training.model.load import load_tokenizer
-from training.speed import SHAPE_1B, random_1b, sample_by_length, speed_table
 
 
 @pytest.fixture(scope="module")

@@ -21,9 +21,9 @@ from lm_eval.utils import apply_template
 
 from model_card.build import card_text
 from space.prompt import encode_answered, has_system_role, with_system_prompt
-from training.benchmark import PUBMEDQA, check_prompts, empty_report, pairs_task
 from training.bundle import bundle
 from training.configs import DEMO, override
+from training.extras.benchmark import PUBMEDQA, check_prompts, empty_report, pairs_task
 from training.model.load import load_tokenizer
 from training.outputs import read_json, read_jsonl, write_json
 from training.release.bundle import read_benchmarks

@@ -22,7 +22,7 @@ from transformers import AutoTokenizer
 
 from space.prompt import encode_prompt
 from training.configs import CONTRACT, EMBEDDED
-from training.export import finish, read_bundle
+from training.extras.export import finish, read_bundle
 from training.model.load import load_base, load_tokenizer, lora_targets
 from training.outputs import read_json, write_json
 from training.release import signing

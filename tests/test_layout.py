@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 
 OURS = ("training", "space", "model_card", "scripts")
-ROOMS = ["scripts", "steps", "release", "model_card", "scoring", "model", "data", "foundations", "space"]
+ROOMS = ["scripts", "extras", "steps", "release", "model_card", "scoring", "model", "data", "foundations", "space"]
 COMMANDS = {"model_card.results"}  # a script beside the results that it writes
 # Modules of training/ that every room may import; the others are steps.
 FOUNDATIONS = {"bases", "command", "configs", "datasets", "embedded", "network", "outputs"}

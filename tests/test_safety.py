@@ -263,14 +263,14 @@ def test_nothing_to_read_gets_a_fixed_answer(text):
 
 def test_too_long_and_too_many_get_a_fixed_answer():
     assert safety.screen(["What is asthma? " * 200]).rule == "too-long"
-    assert safety.screen(["What is asthma?"] * 9, max_turns=8).rule == "too-many-turns"
-    assert safety.screen(["What is asthma?"] * 8, max_turns=8) is None
+    assert safety.screen(["What is asthma?"] * 9, most_turns=8).rule == "too-many-turns"
+    assert safety.screen(["What is asthma?"] * 8, most_turns=8) is None
     assert "911" in safety.screen(["What is asthma? " * 200]).text
 
 
 def test_an_emergency_goes_before_every_limit():
     assert safety.screen(["What is asthma? " * 2_000 + "My wife is unconscious"]).kind == "emergency"
-    assert safety.screen(["What is asthma?"] * 30 + ["My wife is unconscious"], max_turns=8).kind == "emergency"
+    assert safety.screen(["What is asthma?"] * 30 + ["My wife is unconscious"], most_turns=8).kind == "emergency"
 
 
 def test_cleaning_removes_what_is_not_seen_and_keeps_what_is():

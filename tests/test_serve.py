@@ -270,6 +270,12 @@ def test_errors_have_the_form_of_the_api_and_quote_nothing(served, changed, stat
     assert error.keys() == {"message", "type", "param", "code"} and error["type"] == "invalid_request_error"
 
 
+def test_what_asks_for_nothing_is_taken(client):
+    nothing = {"n": 1, "tools": [], "functions": [], "stop": [], "logprobs": False, "response_format": {"type": "text"}}
+    given = client.chat.completions.create(model="med-llama", messages=user(QUESTION), extra_body=nothing)
+    assert given.med_llama["kind"] == "answer"
+
+
 def test_what_is_no_json_and_no_route_are_errors_of_the_same_form(served):
     for method, path, status in (("POST", "chat/completions", 400), ("GET", "embeddings", 404), ("PUT", "models", 405)):
         answer = httpx.request(method, f"{served[0]}/v1/{path}", content=b"{", timeout=60)

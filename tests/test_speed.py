@@ -13,13 +13,13 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.cache_utils import DynamicLayer
 
 from training.configs import CONFIGS, DEMO, TrainConfig, override
+from training.extras.speed import encode, in_fresh_process, new_model, ours, training_costs
 from training.model import generate, trainer
 from training.model.generate import ROOM, RoomyLayer, generate_answers, greedy, new_tokens
 from training.model.load import load_base, load_tokenizer
 from training.model.trainer import GroupedByLength, SmallMaskDropout, tiled_loss
 from training.outputs import read_jsonl
 from training.run_record import peak_gib
-from training.speed import encode, in_fresh_process, new_model, ours, training_costs
 from training.train import lora_model, sft_config
 
 

@@ -111,15 +111,16 @@ def group_records(records: list[Record], subjects: Subjects) -> dict[str, str]:
     subjects_of_answer = defaultdict(set)
     for record in records:
         subjects_of_answer[record.answer].add(subjects.of[record.id])
-    # If few subjects are known, ten phrasings of one question look like ten subjects. So an answer joins records even
-    # if more than three subjects share it, unless one of them is known.
+    # Boilerplate is what more than three subjects share. Where no subject of an answer is known, ten phrasings of one
+    # question look like ten subjects, so that says nothing.
     all_known = subjects.share(records) >= ESTABLISHED
-    certain = {record.answer for record in records if all_known or record.id in subjects.known}
+    may_be_boilerplate = {record.answer for record in records if all_known or record.id in subjects.known}
     ties = nx.Graph()
     for record in records:
         ties.add_edge(record.id, ("subject", subjects.of[record.id]))
         ties.add_edge(record.id, ("question", normal(record.question)))
-        if len(subjects_of_answer[record.answer]) <= BOILERPLATE or record.answer not in certain:
+        shared_by_few = len(subjects_of_answer[record.answer]) <= BOILERPLATE
+        if shared_by_few or record.answer not in may_be_boilerplate:
             ties.add_edge(record.id, ("answer", record.answer))
     groups = {}
     for tied in nx.connected_components(ties):

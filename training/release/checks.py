@@ -278,13 +278,13 @@ def check_rights(api: HfApi, remotes: list[hub.Remote], required: bool) -> list[
         text = "none: `hf auth login`, or HF_TOKEN, or trusted publishing in CI"
         return [Check("token", False if required else None, text)]
     checks = [check_right(api, remote) for remote in remotes]
-    hub.write_to(remotes[0].repo, remotes[0].kind)  # the adapter: the next calls read it, and it may be private
+    hub.use_token_for(remotes[0].repo, remotes[0].kind)  # the adapter: the next calls read it, and it may be private
     return [Check("token", True, token_in_use()[0]), *checks]
 
 
 def check_right(api: HfApi, remote: hub.Remote) -> Check:
     """The token may write to the repository, or create it."""
-    hub.write_to(remote.repo, remote.kind)
+    hub.use_token_for(remote.repo, remote.kind)
     if not remote.head:
         if os.environ.get("HF_OIDC_RESOURCE"):
             text = "trusted publishing can't create a repository: create it by hand, once"

@@ -37,7 +37,7 @@ def findings_table(rows: list[dict[str, Any]]) -> str:
         counts = (f"{row[key]} of {row['answers']}" for key in ("ended", "disclaimer", "equal"))
         return (*prompts, *counts, f"{100 * row['rougeL']:.1f}")
 
-    return markdown_table(HEADS, map(line, rows))
+    return markdown_table(HEADS, [line(row) for row in rows])
 
 
 def export_card(facts: dict[str, Any], adapter: str, version: str | None = None, key: str | None = None) -> str:

@@ -65,7 +65,7 @@ def retry(what: str, call: Callable[[], Answer], waits: tuple[float, ...] = ()) 
     raise AssertionError("the last try returns or raises")
 
 
-def write_to(repo: str, kind: str) -> None:
+def use_token_for(repo: str, kind: str) -> None:
     """Under trusted publishing, whose tokens write to one repository each: request the one for this repository."""
     if os.environ.get("HF_OIDC_RESOURCE"):
         os.environ["HF_OIDC_RESOURCE"] = f"spaces/{repo}" if kind == "space" else repo
@@ -162,7 +162,7 @@ def ensure_repo(api: HfApi, repo: str, kind: str = "model", private: bool = Fals
             there = look_up(api, repo, kind)
         return there
 
-    write_to(repo, kind)
+    use_token_for(repo, kind)
     return retry(f"creating {repo}", call)
 
 
@@ -174,7 +174,7 @@ def push_folder(api: HfApi, remote: Remote, folder: Path, message: str, private:
     afterwards.
     TRAP: upload_folder makes several commits where hf_xet is installed, so it is create_commit.
     """
-    write_to(remote.repo, remote.kind)
+    use_token_for(remote.repo, remote.kind)
     if not remote.head:
         remote = ensure_repo(api, remote.repo, remote.kind, private)
 
@@ -214,7 +214,7 @@ def set_tag(api: HfApi, repo: str, tag: str, commit: str, message: str) -> None:
         elif there != commit:
             raise ValueError(f"{tag} of {repo} stands on {short(there)}, not on {short(commit)}: tags never move")
 
-    write_to(repo, "model")
+    use_token_for(repo, "model")
     retry(f"setting the tag {tag} of {repo}", call)
 
 

@@ -23,9 +23,9 @@ from model_card.build import vllm_command
 from space.contract import Contract, Message, load_contract
 from space.prompt import PROBE
 from training.bases import base_folder
+from training.extras.llama_cpp import LlamaCpp, make_gguf, need_extra, need_tools
 from training.model.generate import Generated, Model, generate_answers, greedy
 from training.model.golden import TOLERANCES, TOP, golden_log_probs
-from training.model.llama_cpp import LlamaCpp, make_gguf, need_extra, need_tools
 from training.model.load import load_adapter, load_base, load_tokenizer, pick_device
 from training.network import plain_errors
 from training.outputs import file_sha256, need_file, read_json, whole_folder, write_json, write_text
