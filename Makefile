@@ -33,8 +33,9 @@ rehearse: demo  ## a whole release of the demo on a local Hub, its Space include
 test: .venv/for-tests  ## the test suite, without the network
 	@$(TEST) -n $(WORKERS) --dist loadscope
 
-test-all: .venv/for-tests  ## the same and all the rest: soaks, repeated runs, publishing to a Hub that fails in every way
-	@$(TEST) -m ""
+test-all: test  ## the same and all the rest: publishing to a Hub that fails in every way, soaks, repeated runs
+	@$(TEST) -n $(WORKERS) -m faults
+	@$(TEST) -m slow
 
 study-demo: .venv/installed  ## three configurations on the embedded sample, and the choice between them
 	@$(STEP) prepare demo

@@ -51,6 +51,8 @@ def keep(path: Path) -> Path:
     about["epochs"] = trained["config"]["epochs"]
     target = RESULTS / f"{result['config']}.json"
     asked = read_benchmarks(path.parent, trained["adapter_sha256"])
+    for task in asked["tasks"].values() if asked else ():
+        task.pop("right", None)  # of every question; only answers.html shows it
     write_json(target, {"run": about, "scores": result, "benchmarks": asked})
     shutil.copyfile(path.with_name("scores.svg"), target.with_suffix(".svg"))
     return target

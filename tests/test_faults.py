@@ -1,21 +1,21 @@
-"""Every fault at every call of a release: `make test-all` (a quarter of an hour); test_publish.py has one of each.
+"""Every fault at every call of a release: `make test-all`; test_publish.py has one of each.
 
 After the first run the release is complete and verified, or nothing is under a tag; the same command then finishes it,
-with one release commit and one tag. What happened is written to outputs/faults.md.
+with one release commit and one tag.
 """
 
 import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-from conftest import ROOT, command
+from conftest import command
 from hub import ID_TOKEN, WRITE_TOKEN, Fault, LocalHub
 from hub.releasing import (
     ACCEPT,
@@ -113,20 +113,6 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
         yield hub
 
 
-@pytest.fixture(scope="module")
-def note() -> Callable[[str], None]:
-    """Add a line to outputs/faults.md, at once: a run that is stopped keeps what it saw."""
-    path = ROOT / "outputs" / "faults.md"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("| fault, call | first run | second run |\n|---|---|---|\n", encoding="utf-8")
-
-    def add(line: str) -> None:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-
-    return add
-
-
 class Release:
     """A release of its own for each test: repositories, a home and the words of the command."""
 
@@ -176,24 +162,15 @@ def release(hub: LocalHub, small_out: Path, tmp_path: Path, request: pytest.Fixt
     hub.disarm()
 
 
-def outcome(release: Release, code: int, text: str = "") -> str:
-    """A cell of the table; text: the line that the command ended in."""
-    state = "tagged" if release.hub.repo(release.repo).tags else "no tag"
-    word = {0: "complete", 1: "refused", 2: "unfinished", -9: "killed"}[code]
-    return f"{word}, {state}" + (f": {text}" if text else "")
-
-
 @pytest.mark.parametrize("cell", [*PASSING, *BROKEN, *CUT, *FOR_GOOD, *SLOW, *DENIED], ids=str)
-def test_a_fault_leaves_a_release_whole_or_untagged_and_the_next_run_finishes_it(cell, release, note):
+def test_a_fault_leaves_a_release_whole_or_untagged_and_the_next_run_finishes_it(cell, release):
     fault = release.fault(cell)
     first = release.publish()
     assert release.hub.faults[fault] >= cell.nth, "the fault was never met"
     text = last_line(first) if first.returncode else ""
     release.check_nothing_half()
     release.hub.disarm()
-    after_first = outcome(release, first.returncode, text.replace(release.repo, "OWNER/NAME"))
     second = release.publish()
-    note(f"| {cell} | {after_first} | {outcome(release, second.returncode)} |")
     assert WRITE_TOKEN not in first.stdout + first.stderr + second.stdout + second.stderr
     assert first.returncode == cell.code, text
     assert second.returncode == 0, second.stderr
@@ -202,18 +179,17 @@ def test_a_fault_leaves_a_release_whole_or_untagged_and_the_next_run_finishes_it
 
 @pytest.mark.parametrize("action", ["500", "429"])
 @pytest.mark.parametrize("part", range(4))
-def test_trouble_at_every_fourth_call_passes(action, part, release, note):
+def test_trouble_at_every_fourth_call_passes(action, part, release):
     calls = list(CALLS)[part::4]
     faults = [release.fault(Cell(action, call)) for call in calls]
     done = release.publish()
     assert done.returncode == 0, done.stderr
     assert all(release.hub.faults[fault] for fault in faults), release.hub.faults
     release.check_complete()
-    note(f"| {action} at each of {', '.join(calls)} | {outcome(release, done.returncode)} | - |")
 
 
 @pytest.mark.parametrize("cell", [Cell("hang", call) for call in KILLED], ids=str)
-def test_a_killed_release_is_finished_by_the_same_command(cell, release, note):
+def test_a_killed_release_is_finished_by_the_same_command(cell, release):
     fault = release.fault(cell)
     process = start_publish(release.hub, release.home, *release.words)
     waiting = time.monotonic() + 600
@@ -224,14 +200,12 @@ def test_a_killed_release_is_finished_by_the_same_command(cell, release, note):
     process.communicate()
     release.check_nothing_half()
     release.hub.disarm()
-    after_kill = outcome(release, process.returncode)
     second = release.publish()
-    note(f"| SIGKILL, {cell.call} | {after_kill} | {outcome(release, second.returncode)} |")
     assert second.returncode == 0, second.stderr
     release.check_complete()
 
 
-def test_a_second_release_and_a_rollback_move_the_space_and_no_tag(release, note):
+def test_a_second_release_and_a_rollback_move_the_space_and_no_tag(release):
     space = f"{release.repo}-space"
     assert release.publish().returncode == 0
     first = release.hub.repo(release.repo).tags
@@ -246,10 +220,9 @@ def test_a_second_release_and_a_rollback_move_the_space_and_no_tag(release, note
     assert release.hub.repo(release.repo).tags == both and both.items() >= first.items()
     assert release.hub.repo(release.repo).contents() == release.hub.repo(release.repo).contents("v1.0.0")
     assert pinned(release.hub, space)["revision"] == both["v1.0.0"]
-    note(f"| lost, commit of a rollback | {outcome(release, done.returncode)} | - |")
 
 
-def test_an_adapter_that_is_not_what_was_trained_gets_no_tag(hub, small_out, tmp_path, note):
+def test_an_adapter_that_is_not_what_was_trained_gets_no_tag(hub, small_out, tmp_path):
     release = Release(hub, tmp_path, small_out, with_space=False)
     path = release.run / "run.json"
     whole = path.read_text(encoding="utf-8")
@@ -260,16 +233,14 @@ def test_an_adapter_that_is_not_what_was_trained_gets_no_tag(hub, small_out, tmp
     text = last_line(first)
     assert first.returncode == 1 and "verification failed" in text and "no tag was set" in text
     assert not hub.repo(release.repo).tags
-    after_first = outcome(release, 1, text.replace(release.repo, "OWNER/NAME"))
     path.write_text(whole, encoding="utf-8")
     second = release.publish()
     assert second.returncode == 0, second.stderr
     assert set(hub.repo(release.repo).tags) == {"v1.0.0"}
     release.check_nothing_half()
-    note(f"| other logits than at training | {after_first} | {outcome(release, 0)} |")
 
 
-def test_a_space_that_does_not_build_is_put_back_and_the_next_run_brings_it(hub, small_out, tmp_path, note):
+def test_a_space_that_does_not_build_is_put_back_and_the_next_run_brings_it(hub, small_out, tmp_path):
     release = Release(hub, tmp_path, small_out, with_space=True)
     space = f"{release.repo}-space"
     hub.set_space(space, ["BUILDING", "BUILD_ERROR"], error="no matching distribution")
@@ -277,13 +248,11 @@ def test_a_space_that_does_not_build_is_put_back_and_the_next_run_brings_it(hub,
     text = last_line(first)
     assert first.returncode == 1 and "no matching distribution" in text and "the release stands" in text
     release.check_complete()
-    after_first = outcome(release, 1, text.replace(release.repo, "OWNER/NAME"))
     assert set(hub.repo(space, "spaces").contents()) == {"README.md"}  # as the Hub created it
     with running_space(hub, space, tmp_path / "spaces"):
         second = release.publish()
     assert second.returncode == 0 and pinned(hub, space)["version"] == "v1.0.0", second.stderr
     release.check_complete()
-    note(f"| BUILD_ERROR, Space | {after_first} | {outcome(release, second.returncode)} |")
 
 
 def test_a_release_from_ci_needs_no_stored_token(release):
