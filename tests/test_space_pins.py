@@ -69,7 +69,7 @@ def test_the_readme_of_the_space_names_every_file():
 
 def test_help_is_quick_and_needs_nothing_installed():
     found = subprocess.run(
-        [sys.executable, "-S", "-I", SPACE / "app.py", "--help"],
+        [sys.executable, "-S", "-E", "-s", SPACE / "app.py", "--help"],
         capture_output=True,
         text=True,
         timeout=30,

@@ -9,7 +9,7 @@ from pathlib import Path
 import training
 from training.configs import BASE, CONFIGS, SPLITS, TrainConfig, override
 
-MODULES = {name: name for name in ("prepare", "train", "score", "study", "bundle")} | {
+STEPS = {name: name for name in ("prepare", "train", "score", "study", "bundle")} | {
     name: f"extras.{name}" for name in ("benchmark", "audit")
 }  # of the steps
 LIMITED = {
@@ -27,7 +27,7 @@ AUDITED = {
 def main(words: list[str] | None = None) -> None:
     """Parse, then import the step and run it: `--help` and typing errors need not wait for torch."""
     options = parse(words)
-    import_module("training.command").run(lambda: import_module(f"training.{MODULES[options.step]}").main(options))
+    import_module("training.command").run(lambda: import_module(f"training.{STEPS[options.step]}").main(options))
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
@@ -35,8 +35,8 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m training", description=training.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    steps = parser.add_subparsers(dest="step", metavar="STEP", required=True, help=", ".join(MODULES))
-    parsers = {name: add_step(steps, name) for name in MODULES}
+    steps = parser.add_subparsers(dest="step", metavar="STEP", required=True, help=", ".join(STEPS))
+    parsers = {name: add_step(steps, name) for name in STEPS}
     options = parser.parse_args(words)
     if options.step == "audit":
         return options
@@ -53,7 +53,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
 
 def add_step(steps: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str) -> argparse.ArgumentParser:
     """The parser of a step with its options. It is described by the docstring of its module, which is not imported."""
-    code = Path(__file__).parent.joinpath(*MODULES[name].split(".")).with_suffix(".py").read_text(encoding="utf-8")
+    code = Path(__file__).parent.joinpath(*STEPS[name].split(".")).with_suffix(".py").read_text(encoding="utf-8")
     about = ast.get_docstring(ast.parse(code))
     parser = steps.add_parser(name, description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
