@@ -30,6 +30,13 @@ SHARED = ROOT.parent / "shared"  # the real data and tokenizer, where a develope
 SMALL = {"epochs": 0.1, "evaluations": 2, "lora_rank": 4, "learning_rate": 5e-3, "answer_tokens": 32}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several processes, each file is tested in one of them; files that share the Space's app in the same one."""
+    with_app = {item.path for item in items if "echo" in getattr(item, "fixturenames", ())}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("app" if item.path in with_app else item.path.stem))
+
+
 @pytest.fixture(scope="session")
 def contract() -> Contract:
     return load_contract(CONTRACT)

@@ -241,6 +241,7 @@ def test_a_hub_that_fails_at_start_or_lacks_the_adapter_is_one_line_with_a_remed
     assert f"error: {served.trouble}\n" in capsys.readouterr().err
 
 
+@pytest.mark.slow  # test_maintainer_path.py asks the Space of a release
 def test_a_release_on_the_hub_is_served_at_its_exact_revision(tmp_path, small_out, contract, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # the suite runs with it

@@ -104,7 +104,13 @@ def test_a_folder_that_cannot_be_filled_leaves_the_old_one_and_no_trace(tmp_path
     assert (folder / "weights").read_text(encoding="utf-8") == "new"
 
 
-@pytest.mark.parametrize("file", ["trainer_state.json", "adapter_model.safetensors", "optimizer.pt"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "trainer_state.json",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("adapter_model.safetensors", "optimizer.pt")),
+    ],
+)
 def test_training_on_a_full_disk_ends_in_one_line_and_loses_nothing(small_out, file):
     run = small_out / "runs" / f"full-{file}"
     shutil.copytree(small_out / "runs" / "demo", run)

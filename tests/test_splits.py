@@ -250,6 +250,7 @@ def test_the_real_grouped_split_shares_no_disease_question_or_telling_answer_wit
     assert (report["questions"], report["diseases"]) == (0, 0)
 
 
+@pytest.mark.slow
 def test_the_real_random_split_leaks_as_much_as_was_measured_elsewhere(real):
     splits, _ = split(real[1], "random", 42)
     report = leakage(splits, find_subjects(real[1]))

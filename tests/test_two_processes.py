@@ -100,6 +100,7 @@ def test_only_the_first_process_speaks_and_writes(two):
     assert names - {"base.json"} == {"adapter", "run.json", "loss.svg", "lengths.svg", "checkpoints"}, "nothing more"
 
 
+@pytest.mark.slow
 def test_answers_and_scores_are_those_of_one_process(small_out, two):
     folder, _ = two
     words = [*settings(small_out, **TWO), "--limit", "15", "--set", "score_batch=4"]
