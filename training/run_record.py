@@ -2,7 +2,6 @@
 
 import logging
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from accelerate import PartialState
 from transformers import Trainer
@@ -98,6 +98,11 @@ def peak_gib() -> float:
     """Peak memory of this process in GiB: GPU memory if there is one, else resident memory."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**30
+    try:
+        import resource
+    except ImportError:  # on Windows
+        memory = psutil.Process().memory_info()
+        return getattr(memory, "peak_wset", memory.rss) / 2**30
     unit = 1 if sys.platform == "darwin" else 1024  # bytes on a Mac, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 

@@ -209,8 +209,10 @@ def compare_training(base: Path, records: Rows, tokens: int, rounds: int) -> lis
 
 def in_fresh_process(work: Callable[..., Any], *given: Any) -> Any:
     """The result of work(*given) in a new process, whose memory holds nothing but imported modules."""
-    context = multiprocessing.get_context("forkserver")  # which imports torch once
-    context.set_forkserver_preload([work.__module__])
+    forks = "forkserver" in multiprocessing.get_all_start_methods()  # imports torch once; Windows has none
+    context = multiprocessing.get_context("forkserver" if forks else "spawn")
+    if forks:
+        context.set_forkserver_preload([work.__module__])
     with ProcessPoolExecutor(1, context, silence_libraries) as pool:
         return pool.submit(work, *given).result()
 
