@@ -1,6 +1,6 @@
 """One turn of the chat and one comparison, the same for page, API and MCP.
 
-limits -> screening of the raw text -> a fixed text, or prompt -> model -> output checks -> disclaimer
+screening of the raw text: notices, limits, redirects -> a fixed text, or prompt -> model -> output checks -> disclaimer
 """
 
 import math

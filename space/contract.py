@@ -24,7 +24,7 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Limits:
-    """What one chat may hold."""
+    """The longest question, and how many turns of a chat the model sees."""
 
     max_question_chars: int
     max_turns: int

@@ -132,11 +132,16 @@ def read_beside(folder: Path, name: str, in_run: str) -> dict[str, Any]:
 
 
 def fetch_base(release: Release) -> Path:
-    """The base's folder: one that the run remembers, or upwards from the adapter, or here; else from the Hub."""
+    """The base's folder, of an adapter on the Hub from there, at its commit.
+
+    Of an adapter in a folder the one that its run remembers, else upwards from the adapter, or here, or from the Hub.
+    """
+    if release.on_hub:
+        return fetch(release.base, release.base_revision, BASE_FILES)
     adapter = Path(release.adapter).resolve()
     places = [start / Path(release.base).expanduser() for start in (*adapter.parents, Path.cwd(), HERE.parent)]
     note = adapter.parent / "base.json"
-    if not release.on_hub and note.is_file():
+    if note.is_file():
         places.insert(0, Path(json.loads(note.read_text(encoding="utf-8"))["folder"]))
     here = next((place for place in places if (place / "config.json").is_file()), None)
     return here or fetch(release.base, release.base_revision, BASE_FILES)

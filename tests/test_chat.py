@@ -537,12 +537,15 @@ def test_an_adapter_gets_the_base_beside_it_and_not_a_namesake_here(tmp_path, mo
         (tmp_path / place / "outputs" / "base").mkdir(parents=True)
         (tmp_path / place / "outputs" / "base" / "config.json").write_text("{}", encoding="utf-8")
     monkeypatch.chdir(tmp_path / "here")
-    adapter = tmp_path / "there" / "outputs" / "runs" / "demo" / "bundle"
+    adapter, elsewhere = tmp_path / "there" / "outputs" / "runs" / "demo" / "bundle", tmp_path / "elsewhere"
+    for folder in (adapter, elsewhere):
+        folder.mkdir(parents=True)
     found = release.fetch_base(release.Release(str(adapter), base="outputs/base"))
     assert found == tmp_path / "there" / "outputs" / "base"
-    assert release.fetch_base(release.Release(str(tmp_path / "elsewhere"), base="outputs/base")).is_relative_to(
-        tmp_path / "here"
-    )
+    found = release.fetch_base(release.Release(str(elsewhere), base="outputs/base"))
+    assert found.is_relative_to(tmp_path / "here")
+    with pytest.raises(ConnectionError, match="can't be fetched from the Hub"):  # a release on the Hub names its commit
+        release.fetch_base(release.Release("owner/adapter", base="outputs/base", base_revision="0" * 40))
 
 
 SCORES = {
