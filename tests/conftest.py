@@ -95,6 +95,8 @@ def here(main: Callable[[], object], *words: object, **environment: str) -> subp
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
             errors.write(f"{end.code}\n" if isinstance(end.code, str) else "")
+    if serving := sys.modules.get("serving"):  # what the terminal chat has loaded is gone for the next test
+        serving.SERVED, sys.modules["sources"]._index = serving.Served(), None
     return subprocess.CompletedProcess(words, code, said.getvalue(), errors.getvalue())
 
 
