@@ -13,9 +13,12 @@ checks, or a run's answers-*.jsonl. Rates stand beside Wilson's 95 % intervals.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from training.command import run
+
+SPACE = Path(__file__).parents[1] / "space"
 
 
 def main() -> None:
@@ -30,6 +33,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.classifier == "checks" and options.measure is None and not options.medquad:
         parser.error("checks learn from --medquad CSV, too")
+    sys.path.insert(0, str(SPACE))  # the folder's modules import each other by their plain names
     import fitting  # here, because scikit-learn and pandas take seconds and --help should not
 
     if options.measure is None:

@@ -1,19 +1,27 @@
-"""Fits and measures the classifiers of typed text: what fit_notices.py does."""
+"""Fits and measures the classifiers of typed text: what fit_notices.py does, which puts space/ on the path."""
 
 import csv
 import json
 import random
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import languages
 import numpy as np
+import output_checks
 import pandas as pd
+import personal
+import safety
+from languages import CODES, FIRST, KINDS
+from normalize import WINDOW, normalized, windowed
+from output_checks import MARK, NOTHING_LEFT, checked, plain_text, split, strip_disclaimers
 from safetensors.numpy import save_file
+from safety import NOTICES
+from text_classifier import Arrays, TextClassifier
 from threadpoolctl import threadpool_limits
 
 from space.contract import load_contract
@@ -23,19 +31,6 @@ from training.scoring.intervals import wilson
 
 ROOT = Path(__file__).parents[1]
 SPACE = ROOT / "space"
-sys.path.insert(0, str(SPACE))  # the folder's modules import each other by their plain names
-
-# isort: split
-import languages  # noqa: E402
-import output_checks  # noqa: E402
-import personal  # noqa: E402
-import safety  # noqa: E402
-from languages import CODES, FIRST, KINDS  # noqa: E402
-from normalize import WINDOW, normalized, windowed  # noqa: E402
-from output_checks import MARK, NOTHING_LEFT, checked, plain_text, split, strip_disclaimers  # noqa: E402
-from safety import NOTICES  # noqa: E402
-from text_classifier import Arrays, TextClassifier  # noqa: E402
-
 CASES = ROOT / "tests" / "cases"
 MESSAGES = CASES / "messages.parquet"
 # What each classifier learns from: of the notices also the sets that were measured before.
