@@ -8,14 +8,15 @@ import importlib.util
 import io
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from huggingface_hub import constants
 from small_models import make_model
-from space_app import echo  # noqa: F401  one app for all tests of the Space
+from space_app import echo  # noqa: F401  one app for the tests of the Space that one process runs
 
 from space.contract import Contract, load_contract
 from training.__main__ import main
@@ -28,13 +29,20 @@ SHARED = ROOT.parent / "shared"  # the real data and tokenizer, where a develope
 
 # Enough to run every step for real, and no more: a model of 35,000 random parameters, and 15 steps of training.
 SMALL = {"epochs": 0.1, "evaluations": 2, "lora_rank": 4, "learning_rate": 5e-3, "answer_tokens": 32}
+# of huggingface_hub, which tests change for a Hub of their own
+SETTINGS = ("ENDPOINT", "HF_HUB_OFFLINE", "HF_HUB_CACHE", "HF_HUB_DISABLE_XET", "HF_TOKEN_PATH")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes, each file is tested in one of them; files that share the Space's app in the same one."""
-    with_app = {item.path for item in items if "echo" in getattr(item, "fixturenames", ())}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("app" if item.path in with_app else item.path.stem))
+@pytest.fixture(scope="module", autouse=True)
+def leaves_the_next_file_what_it_found() -> Iterator[None]:
+    """No file's tests may depend on those that the same process ran before: in parallel these are others each time."""
+    found = process_state()
+    yield
+    assert process_state() == found
+
+
+def process_state() -> dict[str, object]:
+    return {name: getattr(constants, name) for name in SETTINGS} | {"folder": Path.cwd()}
 
 
 @pytest.fixture(scope="session")

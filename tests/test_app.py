@@ -230,9 +230,9 @@ def test_a_hub_that_fails_at_start_or_lacks_the_adapter_is_one_line_with_a_remed
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("ADAPTER", "owner/Llama-x")
     monkeypatch.setenv("HF_HUB_ETAG_TIMEOUT", "2")
-    with LocalHub(tmp_path / "hub") as hub, client_of(hub):
+    with LocalHub(tmp_path / "hub") as hub, client_of(hub) as patch:
         if fault == "down":
-            monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+            patch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
         elif fault:
             hub.inject(Fault(fault, times=99))
         served.loading.acquire()
@@ -274,18 +274,18 @@ def test_a_release_on_the_hub_is_served_at_its_exact_revision(tmp_path, small_ou
 
 
 def test_pages_come_later_where_the_hub_could_not_be_reached_at_start(tmp_path, monkeypatch, capsys):
-    with LocalHub(tmp_path / "hub") as hub, client_of(hub):
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    with LocalHub(tmp_path / "hub") as hub, client_of(hub) as patch:
+        patch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
         commit = hub.seed(SOURCES, write_table(tmp_path / "made" / "data" / "train.parquet").parents[1], "datasets")
         pin = {"adapter": "x/y", "sources": SOURCES, "sources_revision": commit, "sources_file": "data/train.parquet"}
         (tmp_path / "release.json").write_text(json.dumps(pin), encoding="utf-8")
         monkeypatch.setattr(serving, "fetch_table", partial(release.fetch_table, tmp_path, {}))
         monkeypatch.setattr(serving, "LATER", 0.01)
         monkeypatch.setattr(sources, "_index", None)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+        patch.setattr(constants, "HF_HUB_OFFLINE", True)
         serving.load_table()
         assert not sources.ready()
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        patch.setattr(constants, "HF_HUB_OFFLINE", False)
         wait_for(sources.ready, 60, "the second time it is there")
     said = capsys.readouterr()
     assert "pages can't be looked up" in said.err and "loaded the pages of train.parquet" in said.out

@@ -79,8 +79,12 @@ def publish(hub: LocalHub, home: Path, *words: object, **changes: str) -> subpro
 
 
 @contextmanager
-def client_of(hub: LocalHub) -> Iterator[None]:
-    """Let this process use the local Hub, by LFS and with short waits: huggingface_hub read its settings at import."""
+def client_of(hub: LocalHub) -> Iterator[pytest.MonkeyPatch]:
+    """Let this process use the local Hub, by LFS and with short waits: huggingface_hub read its settings at import.
+
+    What a test changes of them must go through the patch given here: another one, undone later, would bring back the
+    local Hub after its end.
+    """
     constants = huggingface_hub.constants
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(constants, "ENDPOINT", hub.endpoint)
@@ -91,7 +95,7 @@ def client_of(hub: LocalHub) -> Iterator[None]:
         patch.setattr(constants, "HF_HUB_OFFLINE", False)  # the suite runs with it
         patch.setattr(client, "WAITS", (0.01, 0.01))
         connect(TIMEOUT)
-        yield
+        yield patch
         huggingface_hub.set_client_factory(default_client_factory)
 
 
