@@ -33,6 +33,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.classifier == "checks" and options.measure is None and not options.medquad:
         parser.error("checks learn from --medquad CSV, too")
+    if options.measure == [] and (options.classifier == "languages" or not options.medquad):
+        parser.error("--measure: give the file of cases to measure on")
     sys.path.insert(0, str(SPACE))  # the folder's modules import each other by their plain names
     import fitting  # here, because scikit-learn and pandas take seconds and --help should not
 

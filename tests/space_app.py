@@ -34,6 +34,7 @@ SENTENCES = [f"This is sentence number {word}." for word in ("one", "two", "thre
 BREAK = "break the model"  # in a question: the model fails with an error that quotes it
 SLOWLY = "say it slowly"  # in a question: after its first words the answer goes on for minutes without any more
 PAUSE = 0.1  # seconds between its empty tokens
+WAITING = 24  # answers that may wait in the app of the tests: more than one address may send
 MUTE = "mute in a chat"  # in a question: the model answers it alone, and says nothing where a history stands before it
 HEADER, HEADER_END, TURN_END = "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"
 
@@ -287,11 +288,13 @@ def main() -> None:
     import spaces  # noqa: F401
 
     del sys.modules["torch"]
+    import fair_queue
     import serving
     from page import LAUNCH, build
     from release import Release
     from unlogged import keep_unlogged
 
+    fair_queue.WAITING = WAITING
     delay = float(os.environ.get("ECHO_DELAY", "0"))
     serving.SERVED.assistant = small_llama() if "SMALL_LLAMA" in os.environ else echo_assistant(delay)
     serving.load_table()

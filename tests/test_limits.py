@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
-from space_app import ECHO, QUESTION, SENTENCES, SLOWLY, Job, busy, connect, new_visitor, running_app, wait_for
+from space_app import ECHO, QUESTION, SENTENCES, SLOWLY, WAITING, Job, busy, connect, new_visitor, running_app, wait_for
 
 # isort: split
 import fair_queue
@@ -261,6 +261,8 @@ def test_a_program_that_reads_no_answer_holds_nobody_up_for_long(echo):
     mine = connect(address).submit(QUESTION, api_name="/chat_text")
     wait_for(lambda: mine.done() or mine.status().rank in (0, 1), 60, "a place before the program's other questions")
     assert SENTENCES[-1] in mine.result(timeout=60)
+    for job in unread:
+        job.read().close()
 
 
 def test_a_job_ends_at_once_when_its_reader_has_gone(echo):
@@ -274,18 +276,21 @@ def test_a_job_ends_at_once_when_its_reader_has_gone(echo):
 
 def test_a_waiting_job_leaves_the_line_with_its_reader(echo):
     address, _ = echo
+
+    def in_line() -> int:
+        return httpx.get(f"{address}/gradio_api/queue/status").json()["queue_size"]
+
     with busy(address, AT_ONCE):
+        wait_for(lambda: in_line() == 0, 60, "the readers of other tests have gone")
         waiting = [Job(address, f"What is gout? {SLOWLY}").read() for _ in range(5)]
-        mine = connect(address).submit(QUESTION, api_name="/chat")
-        wait_for(lambda: mine.status().rank == 5, 60, "the last place")
+        wait_for(lambda: in_line() == 5, 60, "all wait")
         for each in waiting:
             each.close()
-        wait_for(lambda: mine.status().rank == 0, 60, "the first place")
-        mine.cancel()
+        wait_for(lambda: in_line() == 0, 30, "nobody waits, although both answers are still being written")
 
 
 def test_a_program_gets_its_notice_while_the_queue_is_full_of_others(echo):
     address, _ = echo
-    with busy(address, AT_ONCE + fair_queue.WAITING, visitors=8):
+    with busy(address, AT_ONCE + WAITING, visitors=3):
         assert Job(address, QUESTION).sent.status_code == 503
         assert "911" in Job(address, EMERGENCY).read().until("event: complete")

@@ -19,10 +19,21 @@ from browser import chromium, new_page, scrolls_sideways, troubles
 from hub.spaces import free_port
 from playwright.sync_api import Browser, Page, expect
 from pyarrow import parquet
-from space_app import BREAK, ECHO, QUESTION, SENTENCES, SLOWLY, Line, busy, new_visitor, running_app, wait_for
+from space_app import (
+    BREAK,
+    ECHO,
+    QUESTION,
+    SENTENCES,
+    SLOWLY,
+    WAITING,
+    Line,
+    busy,
+    new_visitor,
+    running_app,
+    wait_for,
+)
 
 # isort: split
-from fair_queue import WAITING
 from page import AT_ONCE, EXAMPLES, NOT_NOW
 
 EMERGENCY = "my dad has crushing chest pain and is sweating"
@@ -527,7 +538,7 @@ def test_a_notice_does_not_wait_for_the_model(address, browser):
 
 
 def test_a_full_queue_is_explained_and_notices_still_come(address, browser):
-    with opened(address, browser, errors_allowed=True) as page, busy(address, AT_ONCE + WAITING, visitors=8):
+    with opened(address, browser, errors_allowed=True) as page, busy(address, AT_ONCE + WAITING, visitors=3):
         ask(page, QUESTION)
         expect(answers(page)).to_contain_text("Too many people are asking")
         ask(page, EMERGENCY)

@@ -117,7 +117,7 @@ def settings_fault() -> str | None:
     except (ImportError, OSError, ValueError) as error:
         names = [name for name in os.environ if name.upper() in SETTINGS]
         values = ", ".join(f"{name}={re.sub(r'//[^/@]*@', '//', os.environ[name])}" for name in names)
-        return f"{values}: {error}; change or unset it"
+        return f"{values or 'the settings of the network'}: {error}; change or unset it"
     return None
 
 

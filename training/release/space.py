@@ -1,4 +1,4 @@
-"""Push the Space pinned to a release, wait until it runs and answers, and restore its files if it doesn't."""
+"""Push the Space pinned to a release, wait until it runs and answers, and put back what it replaced if it doesn't."""
 
 import os
 import re
@@ -37,7 +37,7 @@ class SpaceFailed(ValueError):
 def publish_space(
     api: HfApi, space: str, source: Path, adapter: hub.Remote, version: str, bundle: Path, exports: Sequence[str] = ()
 ) -> str:
-    """Push, wait, ask; returns the Space's commit. Raises ValueError after restoring a Space that failed.
+    """Push, wait, ask; returns the Space's commit. Raises ValueError if it failed, after restoring what was replaced.
 
     source: the app's folder. adapter: its head is the released commit. bundle: the files of that commit. exports:
     other repositories to link to.
@@ -60,6 +60,8 @@ def publish_space(
         wait_until_running(api, space, commit)
         text = ask(api, space, load_contract(bundle / "contract.toml"))
     except SpaceFailed as error:
+        if commit == remote.head:
+            raise ValueError(f"{error}; it had these files before and keeps them, the release stands") from error
         old = restore(api, replace(remote, head=commit))
         raise ValueError(f"{error}; the Space has the files of {old} again, the release stands") from error
     print(f"space: it runs and answers: {shorten(text, 100, placeholder='…')}", flush=True)
