@@ -296,6 +296,7 @@ def bundle_of(small_out: Path) -> Path:
 
 
 # ---------------------------------------------------------------- the folder alone, and nothing left behind
+@pytest.mark.slow  # test_maintainer_path.py runs a copied folder, test_limits.py looks for what was typed
 def test_the_folder_copied_elsewhere_alone_answers_offline_and_leaves_nothing_of_what_was_typed(
     tmp_path, small_out, contract
 ):

@@ -346,6 +346,10 @@ def test_the_adapter_itself_answers_once_it_is_loaded(tmp_path, small_out, contr
         wait_for(lambda: httpx.get(f"{address}/health", timeout=60).status_code == 200, 180, "the model is loaded")
         text, last = streamed(connect(address), QUESTION)
         assert text.endswith(contract.disclaimer) and last.med_llama["kind"] == "answer"
+
+
+@pytest.mark.slow  # test_app.py and test_space_page.py see the same of the page
+def test_an_adapter_that_can_not_be_loaded_is_an_error_and_notices_are_still_shown(tmp_path):
     with serving(tmp_path, "--adapter", tmp_path) as address:
         wait_for(lambda: "error" in (tmp_path / "serve.log").read_text(encoding="utf-8"), 60, "loading fails")
         with pytest.raises(openai.InternalServerError, match=r"holds no adapter_config\.json"):

@@ -14,6 +14,7 @@ from torch.distributed.run import get_args_parser
 
 from training.outputs import file_sha256, read_json, read_jsonl
 
+pytestmark = pytest.mark.slow
 # What differs by process: the noise of NEFTune and dropout is drawn in each. fp32, so that sums agree closely.
 ALIKE = {"precision": "fp32", "neftune_alpha": 0, "lora_dropout": 0.0, "epochs": 0.3, "evaluations": 3}
 ONE = ALIKE | {"name": "one", "batch_size": 4, "accumulation": 4}
@@ -100,7 +101,6 @@ def test_only_the_first_process_speaks_and_writes(two):
     assert names - {"base.json"} == {"adapter", "run.json", "loss.svg", "lengths.svg", "checkpoints"}, "nothing more"
 
 
-@pytest.mark.slow
 def test_answers_and_scores_are_those_of_one_process(small_out, two):
     folder, _ = two
     words = [*settings(small_out, **TWO), "--limit", "15", "--set", "score_batch=4"]
@@ -119,7 +119,6 @@ def test_answers_and_scores_are_those_of_one_process(small_out, two):
     assert not list(folder.glob("*.partial*"))
 
 
-@pytest.mark.slow
 def test_a_killed_group_goes_on_to_the_same_adapter(small_out, two):
     folder, words = small_out / "runs" / "killed", settings(small_out, **TWO | {"name": "killed"})
     start_and_kill(folder, words)
@@ -130,7 +129,6 @@ def test_a_killed_group_goes_on_to_the_same_adapter(small_out, two):
     assert file_sha256(weights[0]) == file_sha256(weights[1])
 
 
-@pytest.mark.slow
 def test_a_group_of_which_one_fails_ends_in_its_error_and_aborts_nothing(small_out, small_run):
     words = settings(small_out, **TWO | {"name": "nan", "learning_rate": 1e30})
     ended = command(*launch("train", *words), OMP_NUM_THREADS="1")
@@ -139,7 +137,6 @@ def test_a_group_of_which_one_fails_ends_in_its_error_and_aborts_nothing(small_o
     assert "terminate called" not in ended.stderr and "SIGABRT" not in ended.stderr
 
 
-@pytest.mark.slow
 def test_every_process_has_left_the_group_when_the_interpreter_ends(tmp_path):
     script = tmp_path / "step.py"
     script.write_text(STEP, encoding="utf-8")
@@ -149,7 +146,6 @@ def test_every_process_has_left_the_group_when_the_interpreter_ends(tmp_path):
     assert (ended.stdout.count("in a group"), ended.stdout.count("in no group")) == (2, 2)
 
 
-@pytest.mark.slow
 def test_a_launcher_that_starts_fewer_than_asked_is_told(small_out, small_run):
     words = settings(small_out, name="alone", epochs=0.02)
     launcher = ("-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu")
