@@ -50,13 +50,18 @@ clean:
 	rm -rf .venv outputs
 
 .venv/installed: pyproject.toml
-	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or 3.12 found; install one, or: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@echo "Installing the pinned stack into .venv (a few minutes, once)"
-	@$(PYTHON) -m venv .venv
-	@$(VENV)/pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS)]"
-	@touch $@
+	$(call install,$(EXTRAS))
 
-.venv/for-tests: .venv/installed
-	@echo "Installing what the tests need"
-	@$(VENV)/pip install --quiet --disable-pip-version-check --editable ".[$(TEST_EXTRAS)]"
-	@touch $@
+.venv/for-tests: pyproject.toml
+	$(call install,$(TEST_EXTRAS))
+	@touch .venv/installed
+
+# pip compiles on one core, compileall on all
+define install
+@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or 3.12 found; install one, or: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
+@echo "Installing the pinned stack into .venv (a few minutes, once)"
+@$(PYTHON) -m venv .venv
+@$(VENV)/pip install --quiet --no-compile --disable-pip-version-check --editable ".[$(1)]"
+@$(VENV)/python -m compileall -qq -j 0 .venv/lib || true
+@touch $@
+endef
