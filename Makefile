@@ -31,7 +31,7 @@ rehearse: demo  ## a whole release of the demo on a local Hub, its Space include
 	@$(VENV)/python scripts/rehearse.py
 
 test: .venv/for-tests  ## the test suite, without the network
-	@$(TEST) -n $(WORKERS) --dist loadfile
+	@$(TEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-all: test  ## the same and all the rest: publishing to a Hub that fails in every way, soaks, repeated runs
 	@$(TEST) -n $(WORKERS) -m faults

@@ -80,13 +80,17 @@ def with_pages(said: Utterance, turn: Turn) -> Chat:
 # ---------------------------------------------------------------- Chat; outputs: chat, general, turn's name
 def ask(question: str, chat: Chat, request: gr.Request) -> tuple | dict:
     """Show a question; with a notice or another fixed text, or with a sign that the answer is on its way."""
-    if not as_typed(question):  # an empty box, or a second Enter before the page shows the first
+    question = question.strip()  # as the page counts it
+    if not question:  # an empty box, or a second Enter before the page shows the first
         return gr.skip()
     TURNS.pop(of_chat(request), None)
     if chat and chat[-1]["role"] == "user":  # the page has shown it already
         chat = chat[:-1]
     chat = ended(chat)
     turn = start([*from_page(chat), {"role": "user", "content": question}])
+    most = serving.contract().limits.max_question_chars
+    if turn.fixed and turn.fixed.kind == "limit" and len(question) > most:
+        question = f"{question[:most]}…"  # the chat is sent with each question: whole, it could be refused from now on
     chat.append({"role": "user", "content": as_typed(question)})
     return with_turn(chat, turn, request)
 
@@ -173,7 +177,7 @@ def stop(chat: Chat, request: gr.Request) -> Chat:
 
 def clear(request: gr.Request) -> tuple:
     TURNS.pop(of_chat(request), None)
-    return "", [], gr.Button(visible=False), ""
+    return "", [], gr.Button(visible=False), gr.skip()  # a new name would wait in the line for nothing
 
 
 def restore(chat: Chat, question: str) -> tuple | dict:
@@ -186,14 +190,17 @@ def restore(chat: Chat, question: str) -> tuple | dict:
     return chat, question, gr.Button(visible=bool(chat) and kept(chat[-1], "id") in QUESTIONABLE)
 
 
-def too_busy(chat: Chat) -> Chat:
+def too_busy(chat: Chat) -> Chat | dict:
+    """The queue refused the turn; by now the chat may end in a notice, or be empty."""
+    if not chat or kept(chat[-1], "id") not in UNFINISHED:
+        return gr.skip()
     return [*chat[:-1], message(utterance("", serving.BUSY))]
 
 
 # ---------------------------------------------------------------- Compare; outputs: notice, pages, base, tuned, name
 def ask_both(question: str, request: gr.Request) -> tuple:
     TURNS.pop(of_both(request), None)
-    turn = start([{"role": "user", "content": question}])
+    turn = start([{"role": "user", "content": question.strip()}])
     if said := turn.fixed:
         if said.kind in QUESTIONABLE:
             said = replace(said, body=f"{said.body}\n\n{IN_CHAT}")

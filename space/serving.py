@@ -25,8 +25,8 @@ from release import Release, fetch_adapter, fetch_base, fetch_table, find_releas
 
 if TYPE_CHECKING:
     from assistant import Assistant
+    from completions import Upstream
     from contract import Message
-    from serve import Upstream
 
 ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")  # as `spaces` reads it
 PATIENCE = 240  # seconds that a question waits for the model to be loaded

@@ -29,8 +29,14 @@ SHARED = ROOT.parent / "shared"  # the real data and tokenizer, where a develope
 
 # Enough to run every step for real, and no more: a model of 35,000 random parameters, and 15 steps of training.
 SMALL = {"epochs": 0.1, "evaluations": 2, "lora_rank": 4, "learning_rate": 5e-3, "answer_tokens": 32}
+LONGEST = ("test_maintainer_path", "test_space_page", "test_publish", "test_export", "test_limits", "test_app")
 # of huggingface_hub, which tests change for a Hub of their own
 SETTINGS = ("ENDPOINT", "HF_HUB_OFFLINE", "HF_HUB_CACHE", "HF_HUB_DISABLE_XET", "HF_TOKEN_PATH")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest begin first, so that no process waits for another at the end."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -28,7 +28,7 @@ from training.model.load import load_tokenizer
 from training.outputs import read_json, read_jsonl, write_json
 from training.release.bundle import read_benchmarks
 from training.release.checks import benchmarks_gate
-from training.scoring.benchmarks import score_task
+from training.scoring.benchmarks import FORMAT, score_task
 from training.scoring.pairs import task_of, write_task
 
 ROWS = [  # as arc_easy has them
@@ -200,7 +200,8 @@ def report_of(out, base: int, tuned: int) -> dict:
     task = score_task(samples(base), samples(tuned), [], seed=1)
     about = {"asked": ["arc", None], "of": 200, "dataset": "owner/arc"}
     adapter = read_json(out / "runs" / "demo" / "run.json", "")["adapter_sha256"]
-    return {"key": "", "adapter_sha256": adapter, "lm_eval": "0", "tasks": {"arc": about | task}, "left out": {}}
+    report = {"format": FORMAT, "key": "", "adapter_sha256": adapter, "lm_eval": "0", "left out": {}}
+    return report | {"tasks": {"arc": about | task}}
 
 
 @pytest.mark.parametrize(("tuned", "ok"), [(100, True), (97, True), (80, False), (120, True)])

@@ -440,6 +440,25 @@ def test_the_model_is_asked_what_was_screened_whatever_the_browser_sends_afterwa
     assert list(clicks.answer(forged, "made up", 512, 0.3, visitor)) == [gr.skip()]
 
 
+def test_a_turn_that_the_queue_refuses_replaces_neither_a_notice_nor_a_cleared_chat():
+    visitor = SimpleNamespace(session_hash="visitor")
+    notice, *_ = clicks.ask(CRISIS, [], visitor)
+    assert clicks.too_busy(notice) == clicks.too_busy([]) == gr.skip()
+    waiting, *_ = clicks.ask("What is gout?", [], visitor)
+    assert "Too many people" in clicks.too_busy(waiting)[-1]["content"]
+    assert clicks.clear(visitor)[-1] == gr.skip(), "nothing waits in the queue for an empty chat"
+
+
+def test_a_text_that_is_too_long_is_kept_shortened_and_spaces_around_one_do_not_count():
+    """The chat is sent with every question: more than a server reads would end it."""
+    visitor, most = SimpleNamespace(session_hash="visitor"), serving.contract().limits.max_question_chars
+    shown, _, name = clicks.ask("a|" * 50 * most, [], visitor)
+    assert "longer than I can read" in shown[-1]["content"] and name == gr.skip()
+    assert len(shown[0]["content"]) < 10 * most
+    *_, name = clicks.ask("What is gout?".ljust(most + 9), [], visitor)
+    assert isinstance(name, str), "the model is asked"
+
+
 # ---------------------------------------------------------------- settings
 @pytest.mark.parametrize(
     ("sent", "becomes"),

@@ -103,6 +103,14 @@ def test_a_copy_of_a_known_file_is_the_users_own(tmp_path):
     assert find_source(declared).credit == Credit("MedQuAD", "cc-by-4.0")
 
 
+def test_what_was_told_of_the_data_stays_known(tmp_path):
+    table().to_csv(tmp_path / "mine.csv", index=False)
+    prepare(config(tmp_path, tmp_path / "mine.csv", dataset_title="Mine", dataset_licence="mit"))
+    again = config(tmp_path, tmp_path / "mine.csv")
+    prepare(again)
+    assert Credit.of(report(again)["source"]) == Credit("Mine", "mit")
+
+
 def test_options_win_over_the_named_entry():
     assert declared_credit(replace(DEMO, dataset=MEDQUAD, dataset_licence="cc0-1.0")).licence == "cc0-1.0"
 

@@ -9,6 +9,7 @@ from conftest import ROOT, step_here
 from small_models import CHATML, FAMILIES, make_model, make_tokenizer, of
 
 from space.prompt import encode_answered, encode_prompt, end_of_turn
+from training.bases import licence_of
 from training.configs import DEMO
 from training.data.examples import IGNORED, encode_example
 from training.model.generate import generate_answers, greedy
@@ -166,3 +167,12 @@ def test_a_base_that_could_not_stop_ends_training_in_one_line(tmp_path, sample, 
     done = step_here("train", *words) if done.returncode == 0 else done
     assert done.returncode == 1 and says in done.stderr and str(folder) in done.stderr
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("card", "licence"),
+    [("license:\n- apache-2.0", "apache-2.0"), ("license: other\nlicense_name: Llama3_1", "llama3.1")],
+)
+def test_a_licence_is_read_in_every_form_that_cards_have(tmp_path, card, licence):
+    (tmp_path / "README.md").write_text(f"---\n{card}\n---\n", encoding="utf-8")
+    assert licence_of("owner/base", tmp_path, "") == licence

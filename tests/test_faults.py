@@ -255,7 +255,7 @@ def test_a_space_that_does_not_build_is_put_back_and_the_next_run_brings_it(hub,
     release.check_complete()
     hub.repo(space, "spaces").space.stages = ["RUNTIME_ERROR"]
     third = release.publish()
-    assert third.returncode == 1 and "had these files before and keeps them" in last_line(third)
+    assert third.returncode == 1 and "answered with these files before, so they stay" in last_line(third)
     assert pinned(hub, space)["version"] == "v1.0.0"
 
 

@@ -87,6 +87,11 @@ def test_settings_that_work_are_no_fault(monkeypatch):
 def test_a_proxys_password_is_not_shown(monkeypatch):
     monkeypatch.setenv("all_proxy", "socks4://me:secret@proxy.example:1080")
     assert "all_proxy=socks4://proxy.example:1080" in settings_fault()
+    monkeypatch.setenv("https_proxy", "me:se@cret@proxy.example:3128")  # as the client also reads it
+    assert "https_proxy=proxy.example:3128" in settings_fault()
+    monkeypatch.setenv("https_proxy", "http://me:sec/ret@proxy.example:3128")
+    monkeypatch.delenv("all_proxy")
+    assert "https_proxy=http://proxy.example:3128: no URL; " in settings_fault()
 
 
 def test_the_token_is_named_by_where_it_comes_from(monkeypatch, tmp_path):

@@ -48,6 +48,7 @@ from training.release.checks import (
     Previous,
     check_base,
     check_belongs,
+    check_card_on_hub,
     check_may_create,
     check_name,
     check_only_ours,
@@ -58,7 +59,7 @@ from training.release.checks import (
     check_weights,
     gates,
 )
-from training.release.hub import Remote, connect, download, ensure_repo, look_up, push_folder, set_tag
+from training.release.hub import Remote, compare, connect, download, ensure_repo, look_up, push_folder, set_tag
 from training.release.plan import next_version, preflight, previous_release
 from training.release.space import SOURCES, find_sources, pinned_readme
 
@@ -244,6 +245,11 @@ def test_a_release_is_as_public_as_its_publisher_means_it():
     assert not check.ok and "me/b" in check.text and "can't read it" in check.text
 
 
+def test_a_card_whose_metadata_is_no_yaml_fails_its_check():
+    check = check_card_on_hub("---\ntitle: Ask: medicine\n---\n", "space")
+    assert check.ok is False and "its metadata is no YAML" in check.text
+
+
 def test_a_space_of_something_else_is_not_overwritten():
     assert check_our_space("me/space", {}).ok
     assert check_our_space("me/space", dict.fromkeys(("README.md", ".gitattributes"), "git:1")).ok
@@ -352,6 +358,15 @@ def test_what_others_commit_meanwhile_is_not_overwritten(hub: LocalHub, api: HfA
     with pytest.raises(Unfinished, match="someone else pushed to it"):
         push_folder(api, repo, bundle, "Release")
     assert set(hub.repo(repo.repo).contents()) == {"theirs.txt"}
+
+
+def test_hidden_files_are_not_pushed(api: HfApi, repo: Remote, bundle: Path):
+    for name in (".env", ".cache/x"):
+        (bundle / name).parent.mkdir(exist_ok=True)
+        (bundle / name).write_text("mine", encoding="utf-8")
+    assert ".env" not in compare(api, bundle, replace(repo, head=""))
+    commit = push_folder(api, repo, bundle, "Release")
+    assert compare(api, bundle, repo, commit) == {}
 
 
 def test_a_file_that_gitignore_drops_is_missed(api: HfApi, repo: Remote, bundle: Path):

@@ -22,9 +22,9 @@ from space_app import SPACE, wait_for
 
 # isort: split
 import clicks
+from chat import addition
 from history import SOURCES, as_typed
 from output_checks import CUT
-from serve import addition
 
 EMERGENCY = "my dad has crushing chest pain and is sweating"
 QUESTION = "What are the symptoms of asthma?"

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from importlib.metadata import version
 
+import pytest
 import yaml
 from conftest import ROOT
 from space_app import SPACE
@@ -67,12 +68,13 @@ def test_the_readme_of_the_space_names_every_file():
     assert names == set(re.findall(r"`([a-z_]+\.(?:py|css|toml))`", text)) & names
 
 
-def test_help_is_quick_and_needs_nothing_installed():
+@pytest.mark.parametrize(("entry", "option"), [("app.py", "--share"), ("serve.py", "--upstream")])
+def test_help_is_quick_and_needs_nothing_installed(entry, option):
     found = subprocess.run(
-        [sys.executable, "-S", "-E", "-s", SPACE / "app.py", "--help"],
+        [sys.executable, "-S", "-E", "-s", SPACE / entry, "--help"],
         capture_output=True,
         text=True,
         timeout=30,
         check=False,
     )
-    assert found.returncode == 0 and "--share" in found.stdout, found.stderr
+    assert found.returncode == 0 and option in found.stdout, found.stderr

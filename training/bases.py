@@ -12,6 +12,7 @@ from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData, snapshot_download
 
+from space.licences import LLAMAS
 from training.configs import EMBEDDED, TrainConfig, is_local
 from training.network import plain_errors
 from training.outputs import file_sha256, fingerprint, read_json, write_json
@@ -152,7 +153,12 @@ def licence_of(model: str, folder: Path, declared: str) -> str:
     card = folder / "README.md"
     data = ModelCard.load(card).data if card.is_file() else ModelCardData()
     named = data.get("license")
-    if not isinstance(named, str) or named == "other":  # of several licences a person must say which one applies
+    if isinstance(named, list) and len(named) == 1:
+        [named] = named
+    if named == "other":  # as the cards of Meta's older models say
+        name = str(data.get("license_name") or "").lower().replace("_", ".")
+        named = name if name in LLAMAS else None
+    if not isinstance(named, str):  # of several licences a person must say which one applies
         named = None
     if declared and named and declared != named:
         raise ValueError(f"base_licence={declared}: the card of {model} says {named}; leave base_licence out")

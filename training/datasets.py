@@ -4,6 +4,7 @@ import re
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import DatasetCardData, HfApi, hf_hub_download
 from huggingface_hub.errors import RemoteEntryNotFoundError
@@ -11,6 +12,7 @@ from huggingface_hub.errors import RemoteEntryNotFoundError
 from space.credit import Credit
 from training.configs import MEDQUAD, TrainConfig, is_local
 from training.network import plain_errors
+from training.outputs import read_json
 
 SAMPLE = Path(__file__).parent / "data" / "sample.csv"
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -68,6 +70,19 @@ def declared_credit(config: TrainConfig) -> Credit:
     name = str(Path(config.dataset).resolve()) if is_local(config.dataset) else config.dataset
     declared = Credit(config.dataset_title, config.dataset_licence, config.dataset_citation)
     return declared.completed(CREDITS.get(name, Credit()))
+
+
+def recorded_source(path: Path) -> dict[str, Any]:
+    """The source in the data.json of an earlier `prepare`, or nothing."""
+    return read_json(path, "").get("source", {}) if path.exists() else {}
+
+
+def as_recorded(source: Source, path: Path) -> Source:
+    """The source, its credit completed with what an earlier `prepare` of the same data wrote to data.json."""
+    before = recorded_source(path)
+    if (before.get("name"), before.get("revision")) != (source.name, source.revision):
+        return source
+    return replace(source, credit=source.credit.completed(Credit.of(before)))
 
 
 def as_settings(missing: list[str]) -> str:

@@ -6,6 +6,7 @@ import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from huggingface_hub import constants
@@ -114,10 +115,12 @@ def settings_fault() -> str | None:
         return f"HF_ENDPOINT={endpoint} lacks its scheme: write http://{endpoint} or https://{endpoint}, or unset it"
     try:
         httpx.Client().close()
-    except (ImportError, OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
+        without_password = partial(re.sub, r"^(\w+://)?.*@", r"\1")
         names = [name for name in os.environ if name.upper() in SETTINGS]
-        values = ", ".join(f"{name}={re.sub(r'//[^/@]*@', '//', os.environ[name])}" for name in names)
-        return f"{values or 'the settings of the network'}: {error}; change or unset it"
+        values = ", ".join(f"{name}={without_password(os.environ[name])}" for name in names)
+        told = "no URL" if isinstance(error, httpx.InvalidURL) else error  # which quotes what may be of the password
+        return f"{values or 'the settings of the network'}: {told}; change or unset it"
     return None
 
 

@@ -19,7 +19,16 @@ from training.configs import CONTRACT, TrainConfig
 from training.data.examples import example_lengths, length_report
 from training.data.load import language_warnings, load_rows, validate
 from training.data.splits import find_subjects, leakage, separation, split_records
-from training.datasets import Columns, Source, as_settings, columns_of, declared_credit, find_source
+from training.datasets import (
+    Columns,
+    Source,
+    as_recorded,
+    as_settings,
+    columns_of,
+    declared_credit,
+    find_source,
+    recorded_source,
+)
 from training.model.load import load_tokenizer
 from training.network import Unfinished
 from training.outputs import file_sha256, fingerprint, up_to_date, whole_folder, write_json, write_jsonl
@@ -36,11 +45,15 @@ def prepare(config: TrainConfig, force: bool = False) -> None:
     """Write OUT/data; raises ValueError or OSError like `find_source`, `load_rows` and `split_records`."""
     target, columns = config.data_dir / "data.json", columns_of(config)
     settings = (FORMAT, asdict(columns), config.split, config.seed)
-    asked = fingerprint(settings, config.dataset, config.dataset_revision, asdict(declared_credit(config)))
+
+    def asked(credit: Credit) -> str:
+        return fingerprint(settings, config.dataset, config.dataset_revision, asdict(credit))
+
     try:
-        source = find_source(config)
+        source = as_recorded(find_source(config), target)
     except Unfinished as error:
-        if force or not up_to_date(target, asked, "asked"):
+        credit = declared_credit(config).completed(Credit.of(recorded_source(target)))
+        if force or not up_to_date(target, asked(credit), "asked"):
             raise
         print(f"prepare: using {config.data_dir} as prepared before with these settings: {error}")
         return
@@ -55,7 +68,9 @@ def prepare(config: TrainConfig, force: bool = False) -> None:
         for name, members in lines.items():
             write_jsonl(new / f"{name}.jsonl", members)
         sums = {name: file_sha256(new / f"{name}.jsonl") for name in lines}
-        write_json(new / "data.json", {"fingerprint": expected, "asked": asked, **report, "sha256": sums})
+        write_json(
+            new / "data.json", {"fingerprint": expected, "asked": asked(source.credit), **report, "sha256": sums}
+        )
     print_report(report, config.data_dir)
 
 

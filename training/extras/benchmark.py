@@ -22,11 +22,10 @@ from training.data.splits import shuffled
 from training.model.load import load_tokenizer, pick_device, pick_precision
 from training.outputs import fingerprint, read_json, up_to_date, write_json
 from training.score import read_split
-from training.scoring.benchmarks import BITS, Sample, benchmarks_blocks, score_task
+from training.scoring.benchmarks import BITS, FORMAT, Sample, benchmarks_blocks, score_task
 from training.scoring.pairs import METRICS, TASK, make_pairs, task_of, write_task
 from training.scoring.table import terminal_text
 
-FORMAT = 2
 MEDICAL = ("medqa_4options", "medmcqa", "pubmedqa", "mmlu_anatomy", "mmlu_clinical_knowledge", "mmlu_college_biology",
            "mmlu_college_medicine", "mmlu_medical_genetics", "mmlu_professional_medicine")  # fmt: skip
 GENERAL = ("hellaswag", "arc_easy", "wikitext")  # to see what was forgotten
@@ -92,7 +91,13 @@ def empty_report(config: TrainConfig, trained: dict[str, Any]) -> dict[str, Any]
     version, precision = metadata.version("lm_eval"), pick_precision(config.precision, pick_device())
     run = (trained["fingerprint"], trained["adapter_sha256"], trained["data"]["sha256"])
     key = fingerprint(FORMAT, version, run, scoring_contract(config).sha256, precision)
-    about = {"key": key, "adapter_sha256": trained["adapter_sha256"], "lm_eval": version, "precision": precision}
+    about = {
+        "format": FORMAT,
+        "key": key,
+        "adapter_sha256": trained["adapter_sha256"],
+        "lm_eval": version,
+        "precision": precision,
+    }
     return about | {"tasks": {}, "left out": {}}
 
 

@@ -23,6 +23,7 @@ from training.configs import TrainConfig
 from training.model.golden import golden_ids
 from training.outputs import need_file, read_json, up_to_date, write_json, write_text
 from training.release.bom import BOM, bill_of_materials
+from training.scoring.benchmarks import FORMAT
 
 FROM_ADAPTER = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json",
                 "chat_template.jinja", "contract.toml")  # fmt: skip
@@ -141,9 +142,10 @@ def read_run(folder: Path) -> Run:
 
 
 def read_benchmarks(run: Path, adapter_sha256: str) -> dict[str, Any] | None:
-    """benchmarks.json of a run; None if there is none, or one of an earlier adapter."""
+    """benchmarks.json of a run; None if there is none, or one of an earlier adapter or format."""
     path = run / "benchmarks.json"
-    return read_json(path, "") if up_to_date(path, adapter_sha256, "adapter_sha256") else None
+    results = read_json(path, "") if up_to_date(path, adapter_sha256, "adapter_sha256") else {}
+    return results if results.get("format") == FORMAT else None
 
 
 def fill_bundle(folder: Path, config: TrainConfig, llama_licence: Path | None, base: Base) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from huggingface_hub import HfApi, RepoCard, constants
 from huggingface_hub.utils import get_token, validate_repo_id
 from safetensors import safe_open
+from yaml import YAMLError
 
 from space.credit import Credit
 from space.licences import LLAMAS, fits_name_rule
@@ -247,7 +248,7 @@ def check_space_folder(folder: Path) -> Check:
     """The folder can start a Space and holds nothing that looks like a token."""
     if missing := [name for name in ("app.py", "README.md") if not (folder / name).is_file()]:
         return Check("Space folder", False, f"{folder / missing[0]} is missing: a Space starts from it")
-    texts = {path: path.read_text(encoding="utf-8", errors="replace") for path in folder.rglob("*") if path.is_file()}
+    texts = {path: path.read_text(encoding="utf-8", errors="replace") for path in hub.files(folder)}
     if leaks := [path.name for path, text in texts.items() if TOKEN.search(text)]:
         return Check("Space folder", False, f"{', '.join(leaks)} holds what looks like a token: take it out, revoke it")
     return Check("Space folder", True, f"{len(texts)} files")
@@ -312,7 +313,13 @@ def check_may_create(me: dict[str, Any], repo: str) -> Check:
 
 def check_card_on_hub(card: str, kind: str) -> Check:
     """The Hub accepts a card's metadata. kind: model or space."""
-    validate = partial(RepoCard(card).validate, repo_type=kind)
+
+    def validate() -> None:
+        try:
+            RepoCard(card).validate(repo_type=kind)
+        except YAMLError as error:
+            raise ValueError(f"its metadata is no YAML: {' '.join(str(error).split())}") from error
+
     return attempt(f"{kind} card on the Hub", f"validating the {kind} card", validate, "valid")
 
 

@@ -115,16 +115,26 @@ def list_files(api: HfApi, remote: Remote, commit: str = "") -> dict[str, str]:
     return retry(f"listing the files of {remote.repo}", call)
 
 
+def files(folder: Path) -> list[Path]:
+    """The files of a folder that are pushed, sorted: no hidden ones, no __pycache__."""
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() and shown(path.relative_to(folder))]
+
+
+def shown(path: Path) -> bool:
+    return not any(part.startswith(".") or part == "__pycache__" for part in path.parts)
+
+
 def compare(api: HfApi, folder: Path, remote: Remote, commit: str = "") -> dict[str, str]:
     """Path -> new, changed or removed: what a push of the folder would do to a commit (default: main)."""
     revision = commit or remote.head
     if not revision:
-        return {path.relative_to(folder).as_posix(): "new" for path in sorted(folder.rglob("*")) if path.is_file()}
+        return {path.relative_to(folder).as_posix(): "new" for path in files(folder)}
     where: dict[str, Any] = {"repo_type": remote.kind, "revision": revision, "local_dir": folder}
     found = retry(f"comparing with {remote.repo}", lambda: api.verify_repo_checksums(remote.repo, **where))
     changed = {mismatch["path"]: "changed" for mismatch in found.mismatches}
     removed = dict.fromkeys({*found.missing_paths} - {*KEPT}, "removed")
-    return dict(sorted((changed | removed | dict.fromkeys(found.extra_paths, "new")).items()))
+    new = dict.fromkeys((path for path in found.extra_paths if shown(Path(path))), "new")
+    return dict(sorted((changed | removed | new).items()))
 
 
 def download(api: HfApi, remote: Remote, commit: str, cache: Path | None, only: list[str] | None = None) -> Path:

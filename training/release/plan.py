@@ -11,11 +11,10 @@ from typing import Any
 from huggingface_hub import HfApi
 
 from model_card.build import card_text, metadata
-from space.credit import Credit
 from space.licences import LLAMAS
 from training.bases import ABOUT_FILES, Base, find_base, recorded_base, remembered_folder
 from training.configs import CONFIGS, TrainConfig, override
-from training.datasets import find_source
+from training.datasets import as_recorded, find_source
 from training.network import Unfinished
 from training.outputs import file_sha256, read_json, whole_folder, write_text
 from training.release import checks, hub
@@ -130,11 +129,7 @@ def preflight(api: HfApi, options: Namespace) -> None:
 
 def source_of(config: TrainConfig, run: Path) -> dict[str, Any]:
     """The data's source as `prepare` records it, completed with what an earlier `prepare` of the same data was told."""
-    source, path = find_source(config), run.resolve().parents[1] / "data" / "data.json"
-    before = read_json(path, "")["source"] if path.exists() else {}
-    if (before.get("name"), before.get("revision")) == (source.name, source.revision):
-        source = replace(source, credit=source.credit.completed(Credit.of(before)))
-    return source.as_json()
+    return as_recorded(find_source(config), run.resolve().parents[1] / "data" / "data.json").as_json()
 
 
 def placeholder_metadata(config: TrainConfig, base: Base, source: dict[str, Any], repo: str) -> str:

@@ -38,6 +38,8 @@ def publish(api: HfApi, options: Namespace) -> None:
         push_base(api, plan)
         plan = make_plan(api, options)  # its bundle names the base by its commit
         refuse(plan)
+    before = read_json(options.run / REPORT, "") if (options.run / REPORT).exists() else {}
+    answered = before.get("space", {})
     commit, facts = push_adapter(api, plan)
     record = {
         "repo": options.repo,
@@ -48,14 +50,16 @@ def publish(api: HfApi, options: Namespace) -> None:
         "accepted": plan.accepted,
         "checks": [asdict(check) for check in (*plan.checks, *plan.gates)],
         "verified": facts,
+        **({"space": answered} if answered else {}),  # the commit of the Space that answered last
     }
     write_json(options.run / REPORT, record)
     push_exports(api, plan)
     if options.space:
         released = replace(plan.remotes[options.repo], head=commit)
         space = publish_space(
-            api, options.space, options.space_folder, released, plan.version, plan.bundle, options.export
-        )
+            api, options.space, options.space_folder, released, plan.version, plan.bundle, options.export,
+            answered["commit"] if answered.get("repo") == options.space else "",
+        )  # fmt: skip
         write_json(options.run / REPORT, record | {"space": {"repo": options.space, "commit": space}})
     if options.export:
         collect(api, options)
@@ -69,6 +73,7 @@ def push_base(api: HfApi, plan: Plan) -> None:
     with tempfile.TemporaryDirectory(prefix="base-") as temporary:
         folder = stage_base(Path(temporary), plan.base, options.repo, options.llama_licence)
         commit = hub.push_folder(api, remote, folder, f"Base of {options.repo}", options.private)
+    hub.use_token_for(options.repo, "model")  # which is looked at next
     print(f"push: the base is {plan.base.model} at {hub.short(commit)}", flush=True)
 
 

@@ -35,12 +35,19 @@ class SpaceFailed(ValueError):
 
 
 def publish_space(
-    api: HfApi, space: str, source: Path, adapter: hub.Remote, version: str, bundle: Path, exports: Sequence[str] = ()
+    api: HfApi,
+    space: str,
+    source: Path,
+    adapter: hub.Remote,
+    version: str,
+    bundle: Path,
+    exports: Sequence[str] = (),
+    answered: str = "",
 ) -> str:
     """Push, wait, ask; returns the Space's commit. Raises ValueError if it failed, after restoring what was replaced.
 
     source: the app's folder. adapter: its head is the released commit. bundle: the files of that commit. exports:
-    other repositories to link to.
+    other repositories to link to. answered: the Space's commit that answered last; if it fails now, it stays.
     """
     remote = hub.ensure_repo(api, space, "space", space_sdk="gradio", space_hardware=HARDWARE)
     pin = make_pin(api, adapter, version, bundle)
@@ -60,8 +67,8 @@ def publish_space(
         wait_until_running(api, space, commit)
         text = ask(api, space, load_contract(bundle / "contract.toml"))
     except SpaceFailed as error:
-        if commit == remote.head:
-            raise ValueError(f"{error}; it had these files before and keeps them, the release stands") from error
+        if commit == answered:
+            raise ValueError(f"{error}; it answered with these files before, so they stay") from error
         old = restore(api, replace(remote, head=commit))
         raise ValueError(f"{error}; the Space has the files of {old} again, the release stands") from error
     print(f"space: it runs and answers: {shorten(text, 100, placeholder='…')}", flush=True)
@@ -108,6 +115,7 @@ def find_sources(api: HfApi) -> dict[str, str]:
 def pinned_readme(text: str, pin: dict[str, str], base_files: list[str], exports: Sequence[str] = ()) -> str:
     """A Space's README that preloads exactly this release, links to its card, and names a Llama base as required."""
     card, licence = RepoCard(text), pin["licence"]
+    card.data["sdk"] = card.data.get("sdk") or "gradio"
     if card.data.get("title") == space_title("llama3.2"):  # not one of the maintainer's own
         card.data["title"] = space_title(licence)
     card.data["models"] = [pin["adapter"], pin["base"], *exports]

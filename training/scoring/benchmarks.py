@@ -8,6 +8,7 @@ from training.scoring.intervals import mcnemar, mean_interval, paired_gain, sign
 from training.scoring.pairs import TASK, Record, guesses
 from training.scoring.table import gain_text, markdown_table, p_text, rate_text
 
+FORMAT = 2  # of benchmarks.json; in 1 a gain in bits had the other sign
 BITS = "bits_per_byte"
 LABELS = {"acc": "", "acc_norm": "by length", "acc_mutual_info": "against no question",
           BITS: "bits per byte, gain is what tuned saves"}  # fmt: skip
