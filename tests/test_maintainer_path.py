@@ -25,11 +25,13 @@ from hub.spaces import running_space
 from huggingface_hub import ModelCard, SpaceCard, constants, snapshot_download
 from peft import AutoPeftModelForCausalLM, PeftModel
 from small_models import FAMILIES, make_model
+from space_app import running_app
 from test_sources import write_table
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 # isort: split
 import markup
+from gradio_client import Client
 from release import Release, fetch_base
 
 from space.licences import LLAMAS
@@ -37,7 +39,7 @@ from training.__main__ import main
 from training.configs import BASE, MEDQUAD
 from training.outputs import file_sha256, read_json
 from training.release.bundle import CHECKSUMS, LLAMA_REPO
-from training.release.space import SOURCES
+from training.release.space import SOURCES, TROUBLE
 
 LICENCE = SHARED / "llama3.2-licence"
 ADAPTER, SPACE = "clinic/Llama-3.2-1B-MedQuAD-LoRA", "clinic/med-llama"
@@ -346,6 +348,16 @@ def test_a_run_on_a_folder_can_be_asked_before_anything_is_published(maintainer,
     spec.loader.exec_module(ask)
     asked = here(ask.main, maintainer.run("copied") / "bundle", QUESTION)
     assert asked.returncode == 0 and DISCLAIMER in asked.stdout, asked.stderr
+
+
+@pytest.mark.slow  # the terminal loads a model in the same way
+def test_the_page_answers_with_a_run_on_a_folder_before_anything_is_published(maintainer, copied):
+    adapter = maintainer.run("copied") / "bundle"
+    with running_app(maintainer.checkout / "app", "--adapter", adapter) as address:
+        client = Client(address, verbose=False, analytics_enabled=False)
+        said = str(client.submit(QUESTION, api_name="/chat").result(timeout=600))
+        client.close()
+    assert TROUBLE not in said and DISCLAIMER in said, said
 
 
 def test_what_a_folder_holds_can_be_told_after_training(maintainer, copied, head):

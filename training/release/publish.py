@@ -38,9 +38,10 @@ def publish(api: HfApi, options: Namespace) -> None:
         push_base(api, plan)
         plan = make_plan(api, options)  # its bundle names the base by its commit
         refuse(plan)
-    before = read_json(options.run / REPORT, "") if (options.run / REPORT).exists() else {}
-    answered = before.get("space", {})
-    commit, facts = push_adapter(api, plan)
+    report = options.run / REPORT
+    earlier = read_json(report, "") if report.exists() else {}
+    answered = earlier.get("space", {})
+    commit, facts = push_adapter(api, plan, earlier)
     record = {
         "repo": options.repo,
         "version": plan.version,
@@ -52,7 +53,7 @@ def publish(api: HfApi, options: Namespace) -> None:
         "verified": facts,
         **({"space": answered} if answered else {}),  # the commit of the Space that answered last
     }
-    write_json(options.run / REPORT, record)
+    write_json(report, record)
     push_exports(api, plan)
     if options.space:
         released = replace(plan.remotes[options.repo], head=commit)
@@ -60,10 +61,10 @@ def publish(api: HfApi, options: Namespace) -> None:
             api, options.space, options.space_folder, released, plan.version, plan.bundle, options.export,
             answered["commit"] if answered.get("repo") == options.space else "",
         )  # fmt: skip
-        write_json(options.run / REPORT, record | {"space": {"repo": options.space, "commit": space}})
+        write_json(report, record | {"space": {"repo": options.space, "commit": space}})
     if options.export:
         collect(api, options)
-    print(f"done: {options.repo} {plan.version} is released and verified, see {options.run / REPORT}")
+    print(f"done: {options.repo} {plan.version} is released and verified, see {report}")
     print("\n".join(f"  {link}" for link in record["links"]), flush=True)
 
 
@@ -77,8 +78,8 @@ def push_base(api: HfApi, plan: Plan) -> None:
     print(f"push: the base is {plan.base.model} at {hub.short(commit)}", flush=True)
 
 
-def push_adapter(api: HfApi, plan: Plan) -> tuple[str, Facts]:
-    """Push, verify, tag; returns the released commit and the findings of verification.
+def push_adapter(api: HfApi, plan: Plan, earlier: dict[str, Any]) -> tuple[str, Facts]:
+    """Push, verify, tag; returns the released commit and the findings of verification. earlier: an earlier REPORT.
 
     Content that is released already is pushed again only if main holds something else, and never tagged again.
     """
@@ -87,8 +88,6 @@ def push_adapter(api: HfApi, plan: Plan) -> tuple[str, Facts]:
     released = remote.tags.get(version)
     message = f"Bring main to {version}" if released else f"Release {version}"
     commit = hub.push_folder(api, remote, plan.bundle, message, options.private)
-    report = options.run / REPORT
-    earlier = read_json(report, "") if report.exists() else {}
     if released and commit == remote.head and earlier.get("commit") == released:
         print(f"push: {repo} {version} is released and verified already, at {hub.short(released)}; nothing to do")
         return released, earlier["verified"]
